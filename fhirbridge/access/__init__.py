@@ -1,0 +1,1 @@
+"""Who may knock: tokens with a role, kept as hashes."""

@@ -1,0 +1,97 @@
+"""Make, check and revoke API tokens. A token is shown once; the database keeps its hash."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+
+from sqlalchemy import Connection, insert, select, update
+
+from fhirbridge.errors import BridgeError
+from fhirbridge.rng import Rng, new_id
+from fhirbridge.store import moment
+from fhirbridge.store.tables import api_token
+
+PREFIX = "fhirbridge_"
+SECRET_BYTES = 32
+LIFETIME = timedelta(days=365)
+
+
+class Role(StrEnum):
+    """What a caller may do."""
+
+    INTEGRATOR = "integrator"  # send records, see what became of them
+    OPERATOR = "operator"  # run and watch deliveries
+    AUDITOR = "auditor"  # read everything, change nothing
+    ADMIN = "admin"  # all of it
+
+
+class NoSuchTokenError(BridgeError):
+    """There is no token of that name."""
+
+    code = "E901"
+    http_status = HTTPStatus.NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is calling: the token's id and name, and its role."""
+
+    id: str
+    name: str
+    role: Role
+
+    @property
+    def actor(self) -> str:
+        """How the evidence log names this caller."""
+        return f"token:{self.name}"
+
+
+def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> str:
+    """Store a new token and return its secret, which nobody can read again."""
+    secret = PREFIX + base64.urlsafe_b64encode(rng.token(SECRET_BYTES)).decode().rstrip("=")
+    values = {
+        "id": new_id(rng),
+        "name": name,
+        "role": role.value,
+        "hash": _hash(secret),
+        "revoked_at": "",
+    }
+    times = {"created_at": moment.to_text(now), "expires_at": moment.to_text(now + LIFETIME)}
+    tx.execute(insert(api_token).values(**values, **times))
+    return secret
+
+
+def check(tx: Connection, secret: str, *, now: datetime) -> Principal | None:
+    """Return who holds this secret, or None where it is unknown, expired or revoked.
+
+    The look-up is by hash of a 256-bit secret: how long it takes says nothing about the secret.
+    """
+    row = tx.execute(select(api_token).where(api_token.c.hash == _hash(secret))).one_or_none()
+    if row is None or row.revoked_at or row.expires_at <= moment.to_text(now):
+        return None
+    return Principal(id=row.id, name=row.name, role=Role(row.role))
+
+
+def revoke(tx: Connection, name: str, *, now: datetime) -> int:
+    """Revoke every live token of this name; return how many. Raises NoSuchTokenError."""
+    gone = update(api_token).where(api_token.c.name == name, api_token.c.revoked_at == "")
+    count = tx.execute(gone.values(revoked_at=moment.to_text(now))).rowcount
+    if not count:
+        raise NoSuchTokenError(f"no live token is named {name}", hint="fhirbridge token list")
+    return count
+
+
+def every(tx: Connection) -> list[dict[str, str]]:
+    """Return all tokens without their secrets: name, role, created_at, expires_at, revoked_at."""
+    shown = (api_token.c.name, api_token.c.role, api_token.c.created_at)
+    chosen = select(*shown, api_token.c.expires_at, api_token.c.revoked_at).order_by(
+        api_token.c.created_at
+    )
+    return [dict(row) for row in tx.execute(chosen).mappings()]
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

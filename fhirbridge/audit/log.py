@@ -1,0 +1,105 @@
+"""Append evidence rows. Each is a salted leaf of one Merkle log; a sequencer numbers them later.
+
+A row is written in the transaction of the change: no row, no change. Its detail holds codes, counts and
+opaque ids; what may hold PHI goes into the sealed payload, of which the row keeps a salted digest.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from fhirbridge.clock import Clock
+from fhirbridge.fhir import codec
+from fhirbridge.rng import Rng, new_id
+from fhirbridge.store import moment
+from fhirbridge.store.sealed import Vault
+from fhirbridge.store.tables import evidence
+
+SALT_BYTES = 16
+
+
+class Action(StrEnum):
+    """What an evidence row is about."""
+
+    RECORD_ACCEPTED = "record.accepted"
+    RECORD_REPEATED = "record.repeated"
+    RECORD_REFUSED = "record.refused"
+    RECORD_TRANSLATED = "record.translated"
+    RECORD_READ = "record.read"
+    STATUS_READ = "status.read"
+    DELIVERY_QUEUED = "delivery.queued"
+    DELIVERY_STARTED = "delivery.started"
+    DELIVERY_ANSWERED = "delivery.answered"
+    DELIVERY_CHANGED = "delivery.changed"
+    DESTINATION_ADDED = "destination.added"
+    DESTINATION_PROBED = "destination.probed"
+    DESTINATION_PAUSED = "destination.paused"
+    TOKEN_MADE = "token.made"
+    TOKEN_REVOKED = "token.revoked"
+    ACCESS_REFUSED = "access.refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened. `payload` is sealed under the key of `payload_owner`."""
+
+    actor: str
+    action: Action
+    outcome: str = "ok"
+    record_id: str = ""
+    delivery_id: str = ""
+    destination: str = ""
+    detail: dict[str, Any] | None = None
+    payload_owner: str = ""
+    payload: bytes | None = None
+
+
+class EvidenceLog:
+    """Writes evidence rows with this clock, chance and vault."""
+
+    def __init__(self, *, clock: Clock, rng: Rng, vault: Vault) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._vault = vault
+
+    def append(self, tx: Connection, entry: Entry) -> str:
+        """Write one row in the caller's transaction; return its id."""
+        row_id = new_id(self._rng)
+        fields = {
+            "id": row_id,
+            "at": moment.to_text(self._clock.now()),
+            "actor": entry.actor,
+            "action": entry.action.value,
+            "outcome": entry.outcome,
+            "record_id": entry.record_id,
+            "delivery_id": entry.delivery_id,
+            "destination": entry.destination,
+            "detail": codec.canonical(entry.detail or {}).decode(),
+            "payload_owner": entry.payload_owner,
+            "payload_digest": "",
+        }
+        sealed = None
+        if entry.payload is not None:
+            # The payload's salt lies inside the seal: once its key is shredded, the digest says nothing.
+            salted = self._rng.token(SALT_BYTES) + entry.payload
+            fields["payload_digest"] = hashlib.sha256(salted).hexdigest()
+            key = self._vault.key(tx, entry.payload_owner)
+            sealed = self._vault.seal(key, salted, f"evidence:{row_id}")
+        salt = self._rng.token(SALT_BYTES)
+        leaf = leaf_hash(salt, fields)
+        tx.execute(insert(evidence).values(**fields, payload=sealed, salt=salt, leaf=leaf))
+        return row_id
+
+    def payload(self, tx: Connection, row_id: str) -> bytes:
+        """Open the exact bytes that one row keeps."""
+        row = tx.execute(select(evidence).where(evidence.c.id == row_id)).one()
+        key = self._vault.key(tx, row.payload_owner)
+        return self._vault.unseal(key, row.payload, f"evidence:{row_id}")[SALT_BYTES:]
+
+
+def leaf_hash(salt: bytes, fields: dict[str, str]) -> str:
+    """RFC 6962 leaf: SHA-256 over 0x00, the row's salt and its canonical fields."""
+    return hashlib.sha256(b"\x00" + salt + codec.canonical(fields)).hexdigest()

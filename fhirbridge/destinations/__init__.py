@@ -1,0 +1,1 @@
+"""The EHRs that receive: address, delivery mode as probed, consent policy, limits."""

@@ -1,0 +1,147 @@
+"""Keep the destinations: added, listed, proven by a probe, paused."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec
+from fhirbridge.store.tables import destination
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+UNPROVEN = "unproven"
+TRANSACTION = "transaction"
+NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
+
+
+class DestinationError(BridgeError):
+    """A destination cannot be added or used as asked."""
+
+    code = "E401"
+    http_status = HTTPStatus.CONFLICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One EHR FHIR server. `mode` is how deliveries go; `unproven` sends nothing."""
+
+    name: str
+    base_url: str
+    mode: str
+    traits: dict[str, Any]
+    requires_consent: bool
+    test_server: bool
+    networks: tuple[str, ...]
+    paused: str
+
+
+def checked_url(url: str) -> str:
+    """Return the FHIR base address without a trailing slash. Raises DestinationError."""
+    parts = urlsplit(url)
+    clean = (
+        parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    )
+    if not clean or parts.username or parts.password:
+        raise DestinationError(
+            "the address must be http(s)://HOST[:PORT]/PATH, without a query, a fragment or a password",
+            hint="give the FHIR base address, the one under which /metadata answers",
+        )
+    return url.rstrip("/")
+
+
+def add(tx: Connection, new: Destination, *, at: str) -> None:
+    """Store a new destination. Raises DestinationError where the name is taken or unfit."""
+    if not NAME.fullmatch(new.name):
+        raise DestinationError(
+            "a destination's name is a-z, 0-9 and -, at most 40 characters, a letter first"
+        )
+    if find(tx, new.name) is not None:
+        raise DestinationError(
+            f"a destination named {new.name} is already there", hint="fhirbridge destination list"
+        )
+    tx.execute(
+        insert(destination).values(
+            name=new.name,
+            base_url=new.base_url,
+            mode=new.mode,
+            traits=codec.canonical(new.traits).decode(),
+            requires_consent=new.requires_consent,
+            test_server=new.test_server,
+            networks=" ".join(new.networks),
+            paused=new.paused,
+            created_at=at,
+        )
+    )
+
+
+def checked_networks(networks: Sequence[str]) -> tuple[str, ...]:
+    """Return private networks in their usual form. Raises DestinationError."""
+    try:
+        return tuple(str(ip_network(one)) for one in networks)
+    except ValueError:
+        raise DestinationError(
+            "a network is written like 10.20.0.0/16 or fd00::/8",
+            hint="give the network in which the EHR answers",
+        ) from None
+
+
+def note_probe(
+    tx: Connection, name: str, *, traits: dict[str, Any], proven: bool, missing: Sequence[str]
+) -> None:
+    """Keep what a probe found. A destination that lacks a guard stays paused, and says which."""
+    paused = "" if proven else NOT_PROVEN
+    if missing:
+        paused = (
+            f"the server does not honour: {', '.join(missing)}; deliveries need them to be safe"
+        )
+    values = {
+        "mode": TRANSACTION if proven else UNPROVEN,
+        "traits": codec.canonical(traits).decode(),
+        "paused": paused,
+    }
+    tx.execute(update(destination).where(destination.c.name == name).values(**values))
+
+
+def pause(tx: Connection, name: str, why: str) -> None:
+    """Stop deliveries to one destination, with the reason; an empty reason resumes them."""
+    tx.execute(update(destination).where(destination.c.name == name).values(paused=why))
+
+
+def find(tx: Connection, name: str) -> Destination | None:
+    """Return one destination by name, or None."""
+    row = tx.execute(select(destination).where(destination.c.name == name)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def get(tx: Connection, name: str) -> Destination:
+    """Return one destination by name. Raises DestinationError."""
+    found = find(tx, name)
+    if found is None:
+        raise DestinationError(
+            f"there is no destination named {name}", hint="fhirbridge destination list"
+        )
+    return found
+
+
+def every(tx: Connection) -> list[Destination]:
+    """Return all destinations by name."""
+    return [_read(row) for row in tx.execute(select(destination).order_by(destination.c.name))]
+
+
+def _read(row: Row[Any]) -> Destination:
+    return Destination(
+        name=row.name,
+        base_url=row.base_url,
+        mode=row.mode,
+        traits=codec.decode(row.traits.encode()),
+        requires_consent=row.requires_consent,
+        test_server=row.test_server,
+        networks=tuple(row.networks.split()),
+        paused=row.paused,
+    )

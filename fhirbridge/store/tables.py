@@ -1,0 +1,223 @@
+"""Every table, each with the one package that may write it. No column holds PHI in the clear.
+
+Ids, lanes and session keys are opaque (keyed hashes or random); payloads are sealed; hashes are keyed.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+# store
+meta = Table(
+    "meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False)
+)
+payload_key = Table(
+    "payload_key",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("wrapped", LargeBinary),  # null once shredded
+    Column("shredded_at", Text),
+)
+
+# records
+record = Table(
+    "record",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("session_key", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("patient_key", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # our Patient id, for the wrong-patient guard
+    Column("state", Text, nullable=False),  # current | superseded | older
+    Column("in_error", Boolean, nullable=False),
+    Column("received_at", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("labels", Text, nullable=False),  # space separated: what a consent check must know
+    Column("translation", Text, nullable=False),  # done | held
+    Column("set_digest", Text, nullable=False),
+    Column("warnings", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # document, findings, problems
+    UniqueConstraint("session_key", "version"),
+)
+Index("record_patient", record.c.patient_key, record.c.state)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("received_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("findings", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+# consent
+consent = Table(
+    "consent",
+    metadata,
+    Column("patient_key", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),  # a destination's name, or * for all
+    Column("status", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("record_id", Text, ForeignKey("record.id"), nullable=False),
+)
+
+# outbox
+resource = Table(
+    "resource",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("record_id", Text, ForeignKey("record.id"), nullable=False),
+    Column("purpose", Text, nullable=False),  # content | retraction | provenance
+    Column("type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("mapping", Text, nullable=False),
+    Column("set_digest", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("row", Text, nullable=False),  # keyed name of the source row
+    Column("sealed", LargeBinary, nullable=False),  # body
+    Column("sealed_why", LargeBinary, nullable=False),
+)
+Index("resource_identity", resource.c.type, resource.c.resource_id)
+Index("resource_record", resource.c.record_id)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("needs_shared", Integer, nullable=False),  # the shared lane must be this far first
+    Column("record_id", Text, ForeignKey("record.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column(
+        "runs", Integer, nullable=False
+    ),  # started and not settled: a record that kills the worker
+    Column("attempts", Integer, nullable=False),  # settled, and not yet delivered: sets the wait
+    Column(
+        "server_errors", Integer, nullable=False
+    ),  # 5xx with nothing stored: a bad resource may be why
+    Column("due_at", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    UniqueConstraint("destination", "lane", "sequence"),
+)
+Index("delivery_due", delivery.c.state, delivery.c.due_at)
+Index("delivery_record", delivery.c.record_id)
+
+delivery_item = Table(
+    "delivery_item",
+    metadata,
+    Column("delivery_id", Text, ForeignKey("delivery.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("resource", Text, ForeignKey("resource.id"), nullable=False),  # the pinned version
+    Column("digest", Text, nullable=False),
+    Column("outcome", Text, nullable=False),  # "" | created | updated | unchanged | superseded
+)
+Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
+
+lane = Table(
+    "lane",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("lane", Text, primary_key=True),
+    Column("sequence", Integer, nullable=False),  # the last one given out
+    Column("fence", Integer, nullable=False),
+    Column("leased_until", Text, nullable=False),
+)
+
+# deliver
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("resource_id", Text, primary_key=True),
+    Column("ehr_id", Text, nullable=False),
+    Column("ehr_version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("resource", Text, ForeignKey("resource.id"), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("delivered_at", Text, nullable=False),
+    Column("read_back_at", Text, nullable=False),
+)
+
+# destinations
+destination = Table(
+    "destination",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("base_url", Text, nullable=False),
+    Column("mode", Text, nullable=False),  # transaction | unproven
+    Column("traits", Text, nullable=False),  # what the probe found, JSON
+    Column("requires_consent", Boolean, nullable=False),
+    Column("test_server", Boolean, nullable=False),
+    Column("networks", Text, nullable=False),  # private networks it may be reached in
+    Column("paused", Text, nullable=False),  # why, or ""
+    Column("created_at", Text, nullable=False),
+)
+
+# audit
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("delivery_id", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON of codes, counts and opaque ids
+    Column("payload_owner", Text, nullable=False),
+    Column("payload", LargeBinary),  # sealed exact bytes
+    Column("payload_digest", Text, nullable=False),  # salted
+    Column("salt", LargeBinary, nullable=False),
+    Column("leaf", Text, nullable=False),
+)
+Index("evidence_record", evidence.c.record_id)
+Index("evidence_delivery", evidence.c.delivery_id)
+
+# access
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("revoked_at", Text, nullable=False),
+)
+
+APPEND_ONLY = (
+    "CREATE TRIGGER IF NOT EXISTS evidence_is_kept BEFORE DELETE ON evidence "
+    "BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END",
+    "CREATE TRIGGER IF NOT EXISTS evidence_is_fixed BEFORE UPDATE ON evidence "
+    "BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END",
+)
