@@ -1,0 +1,214 @@
+"""Append-only versions of session records: the newest source version is current, older ones are kept."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec
+from fhirbridge.store.sealed import Vault
+from fhirbridge.store.tables import quarantine, record
+
+
+class VersionTakenError(BridgeError):
+    """This session already has this version, with other content."""
+
+    code = "E201"
+    http_status = HTTPStatus.CONFLICT
+
+
+class PatientChangedError(BridgeError):
+    """A version names another patient than the versions before it."""
+
+    code = "E202"
+    http_status = HTTPStatus.CONFLICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """What is stored of one record version. `content` is sealed; the rest is opaque."""
+
+    id: str
+    session_key: str
+    version: int
+    patient_key: str
+    subject: str
+    in_error: bool
+    received_at: str
+    recorded_at: str
+    digest: str
+    labels: str
+    translation: str
+    set_digest: str
+    warnings: int
+    held: int
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """What became of it: `id` of the stored version, whether it is new, and the one it replaces."""
+
+    id: str
+    state: str  # current | older | repeated
+    replaces: str  # id of the version that was current, or ""
+
+
+def append(tx: Connection, vault: Vault, new: NewVersion) -> Appended:
+    """Store one version in the caller's transaction.
+
+    The same version with the same content is a repeat and stores nothing. Raises VersionTakenError for
+    other content under the same version, PatientChangedError where the patient differs.
+    """
+    versions = tx.execute(select(record).where(record.c.session_key == new.session_key)).all()
+    same = [row for row in versions if row.version == new.version]
+    if same:
+        return _repeat(same[0], new)
+    _refuse_other_patient(versions, new)
+    current = [row for row in versions if row.state == "current"]
+    older = bool(current) and current[0].version > new.version
+    if current and not older:
+        tx.execute(update(record).where(record.c.id == current[0].id).values(state="superseded"))
+    _store(tx, vault, new, state="older" if older else "current")
+    replaces = current[0].id if current and not older else ""
+    return Appended(id=new.id, state="older" if older else "current", replaces=replaces)
+
+
+def content(tx: Connection, vault: Vault, record_id: str) -> dict[str, Any]:
+    """Open one version: `document`, `findings` and `problems` as they were stored."""
+    sealed = tx.scalar(select(record.c.sealed).where(record.c.id == record_id))
+    if sealed is None:
+        raise LookupError(record_id)
+    plain = vault.unseal(vault.key(tx, record_id), sealed, f"record:{record_id}")
+    result: dict[str, Any] = codec.decode(plain)
+    return result
+
+
+def replace_content(
+    tx: Connection,
+    vault: Vault,
+    record_id: str,
+    *,
+    translation: str,
+    set_digest: str,
+    subject: str,
+    content: dict[str, Any],
+) -> None:
+    """Note that a held version was translated again: same record, other outcome."""
+    sealed = vault.seal(vault.key(tx, record_id), codec.encode(content), f"record:{record_id}")
+    tx.execute(
+        update(record)
+        .where(record.c.id == record_id)
+        .values(translation=translation, set_digest=set_digest, subject=subject, sealed=sealed)
+    )
+
+
+def patient_of(tx: Connection, session_key: str) -> tuple[str, str]:
+    """Return (patient_key, subject) of a session's versions, or ("", "") where there are none.
+
+    A retraction may name the session alone.
+    """
+    chosen = select(record.c.patient_key, record.c.subject).where(
+        record.c.session_key == session_key
+    )
+    row = tx.execute(chosen.order_by(record.c.version.desc()).limit(1)).one_or_none()
+    return ("", "") if row is None else (row.patient_key, row.subject)
+
+
+def find(tx: Connection, record_id: str) -> Row[Any] | None:
+    """Return the row of one version, or None."""
+    return tx.execute(select(record).where(record.c.id == record_id)).one_or_none()
+
+
+def current_versions(tx: Connection) -> list[Row[Any]]:
+    """Return every current version in the order in which it was received."""
+    chosen = (
+        select(record)
+        .where(record.c.state == "current")
+        .order_by(record.c.received_at, record.c.id)
+    )
+    return list(tx.execute(chosen))
+
+
+def held_for_translation(tx: Connection, set_digest: str) -> list[Row[Any]]:
+    """Return current versions that another mapping set than `set_digest` could not translate."""
+    chosen = (
+        select(record)
+        .where(
+            record.c.state == "current",
+            record.c.translation == "held",
+            record.c.set_digest != set_digest,
+        )
+        .order_by(record.c.received_at)
+    )
+    return list(tx.execute(chosen))
+
+
+def put_aside(
+    tx: Connection,
+    vault: Vault,
+    *,
+    row_id: str,
+    at: str,
+    expires_at: str,
+    code: str,
+    findings: int,
+    raw: bytes,
+) -> None:
+    """Quarantine refused bytes: sealed, with an expiry; nothing of them is sent."""
+    key = vault.new_key(tx, row_id)
+    sealed = vault.seal(key, raw, f"quarantine:{row_id}")
+    values = {
+        "id": row_id,
+        "received_at": at,
+        "expires_at": expires_at,
+        "code": code,
+        "findings": findings,
+    }
+    tx.execute(insert(quarantine).values(**values, sealed=sealed))
+
+
+def quarantined(tx: Connection) -> int:
+    """Count what lies in quarantine."""
+    return tx.scalar(select(func.count()).select_from(quarantine)) or 0
+
+
+def expire_quarantine(tx: Connection, vault: Vault, *, now: str, keep: int) -> int:
+    """Erase what is past its expiry, and the oldest beyond `keep`; return how many went."""
+    ranked = select(quarantine.c.id, quarantine.c.expires_at).order_by(
+        quarantine.c.received_at.desc()
+    )
+    rows = tx.execute(ranked).all()
+    gone = [row.id for place, row in enumerate(rows) if row.expires_at <= now or place >= keep]
+    for row_id in gone:
+        vault.shred(tx, row_id, now)
+        tx.execute(quarantine.delete().where(quarantine.c.id == row_id))
+    return len(gone)
+
+
+def _repeat(row: Row[Any], new: NewVersion) -> Appended:
+    if row.digest != new.digest:
+        raise VersionTakenError(
+            f"/version: this session already has version {new.version} with other content",
+            hint="send the change as the next version",
+        )
+    return Appended(id=row.id, state="repeated", replaces="")
+
+
+def _refuse_other_patient(versions: list[Row[Any]] | Any, new: NewVersion) -> None:
+    if any(row.patient_key != new.patient_key for row in versions):
+        raise PatientChangedError(
+            "/patient/id: earlier versions of this session belong to another patient",
+            hint="retract the session (status entered-in-error), then send it as a new session",
+        )
+
+
+def _store(tx: Connection, vault: Vault, new: NewVersion, *, state: str) -> None:
+    key = vault.new_key(tx, new.id)
+    sealed = vault.seal(key, codec.encode(new.content), f"record:{new.id}")
+    plain = {
+        name: getattr(new, name) for name in NewVersion.__dataclass_fields__ if name != "content"
+    }
+    tx.execute(insert(record).values(**plain, state=state, sealed=sealed))

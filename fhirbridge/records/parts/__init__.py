@@ -1,0 +1,1 @@
+"""The parts of a session record, one module each: their fields and nothing else."""

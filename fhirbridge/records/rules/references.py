@@ -1,0 +1,105 @@
+"""Ids: no two rows of one list share one, and every id that is named is there."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from fhirbridge.records.draft import Draft, Path, Place
+from fhirbridge.records.source import Json, SourceField
+
+ANY_ROW = "*"
+ENTERED_IN_ERROR = "entered-in-error"
+# A consent or a condition keeps its row: what was taken back must stay known.
+RETRACTABLE = ("orders", "administrations", "vitals", "assessments")
+
+
+def take_back(draft: Draft) -> set[tuple[str, str]]:
+    """Take rows out whose status is entered-in-error; return their (part, id).
+
+    To what was sent of them before, that is as if they were no longer there: it is retracted.
+    """
+    gone: set[tuple[str, str]] = set()
+    for part in RETRACTABLE:
+        for path, row in list(draft.rows(part)):
+            if row.get("status") == ENTERED_IN_ERROR:
+                gone.add((part, str(row.get("id"))))
+                draft.blank(path)
+    return gone
+
+
+def check(draft: Draft, source: SourceField, taken_back: set[tuple[str, str]]) -> None:
+    """Refuse ids that are there twice, and references that lead nowhere or to a row taken back."""
+    places = draft.walk(source)
+    for place in places:
+        if place.field.kind == "list":
+            _refuse_doubles(draft, place)
+    ids = _ids_by_part(places)
+    for place in places:
+        if place.field.refers:
+            _refuse_dangling(draft, place, ids, taken_back)
+
+
+def drop_held(draft: Draft, source: SourceField) -> None:
+    """Hold references to rows that were held, so that later steps find every row that is named."""
+    places = draft.walk(source)
+    ids = _ids_by_part(places)
+    for place in places:
+        refers = place.field.refers
+        if refers and not _known(place, ids) and draft.knows_rows_of(refers):
+            name = _name(place.path)
+            draft.hold(
+                place.path, "R220", f"{name} names a row that is held itself; mend that row first"
+            )
+
+
+def _refuse_doubles(draft: Draft, place: Place) -> None:
+    rows = [row for row in place.value if isinstance(row, dict) and isinstance(row.get("id"), str)]
+    counts = Counter(row["id"] for row in rows)
+    for index, row in enumerate(place.value):
+        if isinstance(row, dict) and counts[row.get("id")] > 1:
+            text = "id stands on more than one row of this list; give each row its own"
+            draft.refuse((*place.path, index, "id"), "R114", text)
+
+
+def _ids_by_part(places: Iterable[Place]) -> Mapping[str, Counter[str]]:
+    found: dict[str, Counter[str]] = {ANY_ROW: Counter()}
+    for place in places:
+        row = place.value
+        if (
+            place.field.kind == "object"
+            and isinstance(row, dict)
+            and isinstance(row.get("id"), str)
+        ):
+            found[ANY_ROW][row["id"]] += 1
+            if len(place.path) in (1, 2):
+                found.setdefault(str(place.path[0]), Counter())[row["id"]] += 1
+    return found
+
+
+def _refuse_dangling(
+    draft: Draft, place: Place, ids: Mapping[str, Counter[str]], taken_back: set[tuple[str, str]]
+) -> None:
+    if _known(place, ids) or not draft.knows_rows_of(place.field.refers):
+        return
+    name, parts = _name(place.path), place.field.refers
+    if any(row_id == place.value and _matches(part, parts) for part, row_id in taken_back):
+        text = f"{name} names a row that is entered in error; take the reference out as well"
+    elif parts == (ANY_ROW,):
+        text = f"{name} must name the id of exactly one row of this record"
+    else:
+        text = f"{name} names no row of {' or '.join(parts)} in this record"
+    draft.refuse(place.path, "R115", text)
+
+
+def _known(place: Place, ids: Mapping[str, Counter[str]]) -> bool:
+    counts = [ids[part][place.value] for part in place.field.refers if part in ids]
+    if place.field.refers == (ANY_ROW,):
+        return counts == [1]
+    return any(counts)
+
+
+def _matches(part: str, parts: tuple[str, ...]) -> bool:
+    return part in parts or parts == (ANY_ROW,)
+
+
+def _name(path: Path) -> Json:
+    return next(step for step in reversed(path) if isinstance(step, str))
