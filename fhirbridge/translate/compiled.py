@@ -1,0 +1,166 @@
+"""What the compiler hands around: closures with their types, and the names that are in reach."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from fhirbridge.translate.code_table import CodeTable
+from fhirbridge.translate.concept_maps import ConceptMap
+from fhirbridge.translate.documents import Documents
+from fhirbridge.translate.expressions import Call, Dollar, Expression, Index, Member, Name
+from fhirbridge.translate.faults import FaultError, Place
+from fhirbridge.translate.frame import Frame, Run
+from fhirbridge.translate.narrowing import Facts, facts_of, merged
+from fhirbridge.translate.source_types import Type
+from fhirbridge.translate.unit_table import UnitTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """An expression ready to run: gives a value or None, or a list where the type says many."""
+
+    run: Run
+    type: Type
+    constant: Any = None  # the value, where it is known at load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """What a fragment's parameter stands for.
+
+    An expression, with the names where it was written.
+    """
+
+    tree: Expression
+    names: "Names"
+    place: Place
+
+
+@dataclass(slots=True)
+class Slots:
+    """Counts the places in a frame that the names of one set need."""
+
+    count: int = 0
+
+    def take(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What a name may mean at one place of a mapping."""
+
+    record: Type
+    slots: Slots
+    per_delivery: bool  # whether $run.targets and its like exist
+    bound: Mapping[str, Compiled] = field(default_factory=dict)
+    parameters: Mapping[str, Argument] = field(default_factory=dict)
+    item: Compiled | None = None  # $this
+    facts: Facts = field(default_factory=dict)  # what the conditions around this place say
+
+    def with_bound(self, name: str, meaning: Compiled) -> "Names":
+        return replace(self, bound={**self.bound, name: meaning})
+
+    def with_item(self, item: Compiled) -> "Names":
+        return replace(self, item=item, facts={})
+
+    def where(self, tree: Expression, *, holds: bool = True) -> "Names":
+        """Return the names in reach where a condition holds, or where it does not."""
+        return replace(self, facts=merged(self.facts, facts_of(tree, holds=holds)))
+
+    def with_row(self, name: str, kind: Type) -> tuple["Names", int]:
+        """Bind a name to the rows of a list; return the slot in which each row will stand."""
+        slot = self.slots.take()
+        return self.with_bound(name, slot_of(slot, kind)), slot
+
+
+def slot_of(slot: int, kind: Type) -> Compiled:
+    """Return what reads a slot of the frame."""
+    return Compiled(run=lambda frame: frame.slots[slot], type=kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The tables of one set: all that an expression may name beside the record."""
+
+    codes: CodeTable
+    units: UnitTable
+    maps: Mapping[str, ConceptMap]
+    documents: Documents
+    tables: Mapping[str, tuple[str, ...]]  # keys of the record's vocabulary tables
+    keyspaces: Mapping[str, Mapping[str, int]]  # type -> keyspace -> number of key parts
+
+
+class ExpressionCompiler(Protocol):
+    """What functions need of the compiler."""
+
+    @property
+    def world(self) -> World: ...
+
+    def compile(self, tree: Expression, names: Names) -> Compiled: ...
+
+    def single(self, tree: Expression, names: Names) -> Compiled: ...
+
+    def boolean(self, tree: Expression, names: Names) -> Compiled: ...
+
+    def number(self, tree: Expression, names: Names) -> Compiled: ...
+
+    def fault(self, code: str, tree: Expression, message: str) -> FaultError: ...
+
+
+Make = Callable[[ExpressionCompiler, Call, Names], Compiled]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function of expressions: how many arguments it takes, and what compiles a call."""
+
+    make: Make
+    least: int
+    most: int
+
+    @property
+    def shown(self) -> str:
+        if self.most >= MANY:
+            return f"at least {self.least} argument(s)"
+        if self.least == self.most:
+            return f"{self.least} argument(s)" if self.least else "no argument"
+        return f"{self.least} to {self.most} arguments"
+
+
+MANY = 99
+
+
+def as_list(made: Compiled) -> Run:
+    """Return the closure of a list; one value becomes a list of one, nothing an empty list."""
+    if made.type.many:
+        return made.run
+    run = made.run
+
+    def rows(frame: Frame) -> list[Any]:
+        value = run(frame)
+        return [] if value is None else [value]
+
+    return rows
+
+
+def words_of(kind: Type, world: World) -> tuple[str, ...]:
+    """Return the closed set of words that a text can be, where there is one."""
+    return kind.values or world.tables.get(kind.table, ())
+
+
+def spell(tree: Expression) -> str:
+    """Write a path as it was written, for messages."""
+    match tree:
+        case Name():
+            return tree.name
+        case Dollar():
+            return f"${tree.name}"
+        case Member():
+            return f"{spell(tree.base)}.{tree.name}"
+        case Index():
+            return f"{spell(tree.base)}[{tree.number}]"
+        case Call():
+            return f"{spell(tree.base)}.{tree.name}()" if tree.base else f"{tree.name}()"
+    return "this"

@@ -1,0 +1,134 @@
+"""What can be wrong in a document: a name or a field which the record does not have."""
+
+from collections.abc import Iterator, Mapping
+
+from jinja2 import nodes
+
+from fhirbridge.translate.compiled import Compiled, Names
+from fhirbridge.translate.documents import Document
+from fhirbridge.translate.faults import Fault, Place, a, suggest
+from fhirbridge.translate.frame import Frame
+from fhirbridge.translate.record_paths import field_of
+from fhirbridge.translate.source_types import Type, type_of
+
+_Scope = dict[str, Type | None]  # None: a value of the template's own, of which nothing is known
+
+
+def names_in_reach(names: Names) -> dict[str, Compiled]:
+    """Return what a document may name.
+
+    The record's parts, and the names of the mapping that uses it.
+    """
+    record = Compiled(run=_record, type=names.record)
+    fields = names.record.field.fields if names.record.field else {}
+    return {name: field_of(record, name) for name in fields} | dict(names.bound)
+
+
+def _record(frame: Frame) -> object:
+    return frame.record
+
+
+def faults_in(document: Document, in_reach: Mapping[str, Compiled]) -> list[Fault]:
+    """Return each name and field that a document uses and the record does not have."""
+    walk = _Walk(document.file)
+    walk.statements(document.tree.body, {name: made.type for name, made in in_reach.items()})
+    return walk.found
+
+
+class _Walk:
+    """Follows the types of the record through one template."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.found: list[Fault] = []
+
+    def statements(self, body: list[nodes.Node], scope: _Scope) -> None:
+        for node in body:
+            self._statement(node, scope)
+
+    def _statement(self, node: nodes.Node, scope: _Scope) -> None:
+        if isinstance(node, nodes.For):
+            self._loop(node, scope)
+        elif isinstance(node, nodes.If):
+            self.type_of(node.test, scope)
+            for part in (node.body, node.elif_, node.else_):
+                self.statements(list(part), scope)
+        elif isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
+            scope[node.target.name] = self.type_of(node.node, scope)
+        elif isinstance(node, nodes.With):
+            inner = dict(scope)
+            for target, value in zip(node.targets, node.values, strict=True):
+                inner |= dict.fromkeys(_targets(target), self.type_of(value, scope))
+            self.statements(node.body, inner)
+        elif isinstance(node, nodes.Expr):
+            self.type_of(node, scope)
+        else:
+            self._inside(node, scope)
+
+    def _inside(self, node: nodes.Node, scope: _Scope) -> None:
+        for child in node.iter_child_nodes():
+            self._statement(child, scope)
+
+    def _loop(self, node: nodes.For, scope: _Scope) -> None:
+        rows = self.type_of(node.iter, scope)
+        inner: _Scope = {**scope, "loop": None}
+        inner |= dict.fromkeys(_targets(node.target), rows.one() if rows and rows.many else None)
+        if node.test is not None:
+            self.type_of(node.test, inner)
+        self.statements(node.body, inner)
+        self.statements(node.else_, scope)
+
+    def type_of(self, node: nodes.Node, scope: _Scope) -> Type | None:
+        """Return the type of an expression where it is one of the record's.
+
+        Note what is not there.
+        """
+        if isinstance(node, nodes.Name):
+            return self._name(node, scope)
+        if isinstance(node, nodes.Getattr):
+            return self._field(node, self.type_of(node.node, scope), node.attr)
+        if isinstance(node, nodes.Getitem):
+            return self._item(node, scope)
+        if (
+            isinstance(node, nodes.Filter)
+            and node.name in ("first", "last")
+            and node.node is not None
+        ):
+            rows = self.type_of(node.node, scope)
+            return rows.one() if rows else None
+        for child in node.iter_child_nodes():
+            self.type_of(child, scope)
+        return None
+
+    def _name(self, node: nodes.Name, scope: _Scope) -> Type | None:
+        if node.name not in scope:
+            self._note(node, f"the record has no part '{node.name}'{suggest(node.name, scope)}")
+            return None
+        return scope[node.name]
+
+    def _item(self, node: nodes.Getitem, scope: _Scope) -> Type | None:
+        base = self.type_of(node.node, scope)
+        if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+            return self._field(node, base, node.arg.value)
+        self.type_of(node.arg, scope)
+        return base.one() if base and base.many else None
+
+    def _field(self, node: nodes.Node, base: Type | None, name: str) -> Type | None:
+        if base is None:
+            return None
+        fields = base.field.fields if base.field and not base.many else {}
+        if name not in fields:
+            self._note(node, f"{a(base)} has no field '{name}' here{suggest(name, fields)}")
+            return None
+        return type_of(fields[name])
+
+    def _note(self, node: nodes.Node, message: str) -> None:
+        place = Place(file=self._file, line=node.lineno)
+        self.found.append(Fault(code="E209", place=place, message=message))
+
+
+def _targets(node: nodes.Node) -> Iterator[str]:
+    if isinstance(node, nodes.Name):
+        yield node.name
+    for child in node.iter_child_nodes():
+        yield from _targets(child)

@@ -1,0 +1,237 @@
+"""FHIRPath's functions: a small part, with their types."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from fhirbridge.translate import conversions, text_functions
+from fhirbridge.translate.compiled import (
+    MANY,
+    Compiled,
+    ExpressionCompiler,
+    Function,
+    Make,
+    Names,
+    as_list,
+    slot_of,
+)
+from fhirbridge.translate.expressions import Call, Expression
+from fhirbridge.translate.faults import a
+from fhirbridge.translate.frame import Frame, RefusedError, Run
+from fhirbridge.translate.source_types import (
+    BOOLEAN,
+    DECIMAL,
+    INTEGER,
+    NUMBERS,
+    Type,
+)
+
+LONGEST_PATTERN = 200
+LONGEST_MATCHED = 10_000
+_DAY = 10
+
+
+def distinct(rows: list[Any]) -> list[Any]:
+    """Return each value once, in the order of its first coming."""
+    found: list[Any] = []
+    for row in rows:
+        if row not in found:
+            found.append(row)
+    return found
+
+
+def _base(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    assert tree.base is not None
+    return compiler.compile(tree.base, names)
+
+
+def _in_row(
+    compiler: ExpressionCompiler, tree: Call, names: Names, base: Compiled
+) -> tuple[Compiled, int]:
+    """Compile the first argument with $this as a row of the base.
+
+    Return it with the slot of the row.
+    """
+    slot = names.slots.take()
+    inner = names.with_item(slot_of(slot, base.type.one()))
+    return compiler.compile(tree.arguments[0], inner), slot
+
+
+def _filter(compiler: ExpressionCompiler, tree: Call, names: Names) -> tuple[Compiled, Run]:
+    base = _base(compiler, tree, names)
+    made, slot = _in_row(compiler, tree, names, base)
+    if made.type.many or made.type.kind != "boolean":
+        message = f"{tree.name}() needs a yes or no, and this is {a(made.type)}"
+        raise compiler.fault("E205", tree.arguments[0], message)
+    rows, wanted = as_list(base), made.run
+
+    def kept(frame: Frame) -> list[Any]:
+        found: list[Any] = []
+        for row in rows(frame):
+            frame.slots[slot] = row
+            start = len(frame.reads)
+            if wanted(frame) is True:
+                found.append(row)
+            else:
+                # What was read of a row that does not count is no source of the result.
+                frame.passed.extend(frame.reads[start:])
+                del frame.reads[start:]
+        return found
+
+    return base, kept
+
+
+def _exists(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    if tree.arguments:
+        kept = _filter(compiler, tree, names)[1]
+        return Compiled(run=lambda frame: bool(kept(frame)), type=BOOLEAN)
+    rows = as_list(_base(compiler, tree, names))
+    return Compiled(run=lambda frame: bool(rows(frame)), type=BOOLEAN)
+
+
+def _empty(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    rows = as_list(_base(compiler, tree, names))
+    return Compiled(run=lambda frame: not rows(frame), type=BOOLEAN)
+
+
+def _where(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    base, kept = _filter(compiler, tree, names)
+    if base.type.many:
+        return Compiled(run=kept, type=base.type)
+    return Compiled(run=lambda frame: next(iter(kept(frame)), None), type=base.type)
+
+
+def _all(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    base, kept = _filter(compiler, tree, names)
+    rows = as_list(base)
+    return Compiled(run=lambda frame: len(kept(frame)) == len(rows(frame)), type=BOOLEAN)
+
+
+def _select(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    base = _base(compiler, tree, names)
+    made, slot = _in_row(compiler, tree, names, base)
+    rows, inner = as_list(base), as_list(made)
+
+    def selected(frame: Frame) -> list[Any]:
+        found: list[Any] = []
+        for row in rows(frame):
+            frame.slots[slot] = row
+            found.extend(inner(frame))
+        return found
+
+    if base.type.many or made.type.many:
+        return Compiled(run=selected, type=made.type.list())
+    return Compiled(run=lambda frame: next(iter(selected(frame)), None), type=made.type)
+
+
+def _not(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    operand = compiler.boolean(tree.base or tree.arguments[0], names).run
+
+    def run(frame: Frame) -> bool | None:
+        value = operand(frame)
+        return None if value is None else not value
+
+    return Compiled(run=run, type=BOOLEAN)
+
+
+def _pick(choose: Callable[[list[Any]], Any]) -> Make:
+    def make(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+        base = _base(compiler, tree, names)
+        rows = as_list(base)
+        return Compiled(run=lambda frame: choose(rows(frame)), type=base.type.one())
+
+    return make
+
+
+def _only(rows: list[Any]) -> Any:
+    if len(rows) > 1:
+        raise RefusedError("E407", "single() found more than one")
+    return rows[0] if rows else None
+
+
+def _count(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    rows = as_list(_base(compiler, tree, names))
+    return Compiled(run=lambda frame: len(rows(frame)), type=INTEGER)
+
+
+def _distinct(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    base = _base(compiler, tree, names)
+    rows = as_list(base)
+    return Compiled(run=lambda frame: distinct(rows(frame)), type=base.type.list())
+
+
+def joined(compiler: ExpressionCompiler, tree: Expression, types: list[Type]) -> Type:
+    """Return the one type of several branches. Raises FaultError where they differ."""
+    kinds = {kind.kind for kind in types}
+    first = types[0]
+    if len(kinds) > 1:
+        if not kinds <= set(NUMBERS):
+            shown = " and ".join(sorted(kinds))
+            raise compiler.fault("E205", tree, f"the branches must be of one kind, not {shown}")
+        first = DECIMAL
+    if any(
+        set(kind.field.fields) != set(first.field.fields)
+        for kind in types
+        if kind.field and first.field
+    ):
+        raise compiler.fault("E205", tree, "the branches must be objects with the same fields")
+    closed = all(kind.values for kind in types)
+    values = tuple(word for kind in types for word in kind.values) if closed else ()
+    refers = {kind.refers for kind in types}
+    return replace(
+        first,
+        many=any(kind.many for kind in types),
+        values=values,
+        table=first.table if len({kind.table for kind in types}) == 1 else "",
+        refers="|".join(sorted(part for part in refers if part)),
+        codes=tuple(code for kind in types for code in kind.codes),
+        words_too=any(kind.words_too for kind in types),
+    )
+
+
+def _iif(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    condition = tree.arguments[0]
+    wanted = compiler.boolean(condition, names).run
+    ways = zip(tree.arguments[1:], (True, False), strict=False)
+    branches = [compiler.compile(way, names.where(condition, holds=holds)) for way, holds in ways]
+    kind = joined(compiler, tree, [made.type for made in branches])
+    runs = [as_list(made) if kind.many else made.run for made in branches]
+    nothing: Run = lambda _: [] if kind.many else None  # noqa: E731 - one line says it
+    yes, no = runs[0], runs[1] if len(runs) > 1 else nothing
+    return Compiled(run=lambda frame: yes(frame) if wanted(frame) is True else no(frame), type=kind)
+
+
+def _coalesce(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    made = [compiler.compile(argument, names) for argument in tree.arguments]
+    kind = joined(compiler, tree, [one.type for one in made])
+    runs = [as_list(one) for one in made]
+
+    def run(frame: Frame) -> Any:
+        found: list[Any] = next((rows for one in runs if (rows := one(frame))), [])
+        if kind.many:
+            return found
+        return found[0] if found else None
+
+    return Compiled(run=run, type=kind)
+
+
+TABLE: dict[str, Function] = {
+    **text_functions.TABLE,
+    **conversions.TABLE,
+    "exists": Function(make=_exists, least=0, most=1),
+    "empty": Function(make=_empty, least=0, most=0),
+    "not": Function(make=_not, least=0, most=0),
+    "first": Function(make=_pick(lambda rows: rows[0] if rows else None), least=0, most=0),
+    "last": Function(make=_pick(lambda rows: rows[-1] if rows else None), least=0, most=0),
+    "single": Function(make=_pick(_only), least=0, most=0),
+    "count": Function(make=_count, least=0, most=0),
+    "where": Function(make=_where, least=1, most=1),
+    "select": Function(make=_select, least=1, most=1),
+    "all": Function(make=_all, least=1, most=1),
+    "distinct": Function(make=_distinct, least=0, most=0),
+}
+BARE: dict[str, Function] = {
+    "iif": Function(make=_iif, least=2, most=3),
+    "coalesce": Function(make=_coalesce, least=1, most=MANY),
+    "not": Function(make=_not, least=1, most=1),
+}

@@ -1,0 +1,271 @@
+"""resources/*.yaml: the head of one mapping read, its expressions and its skeleton compiled."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhirbridge.translate import compiled
+from fhirbridge.translate.code_table import refuse_keys
+from fhirbridge.translate.compiled import Compiled, Names
+from fhirbridge.translate.compiler import Compiler, compile_text, parse_at
+from fhirbridge.translate.definitions import resource_types
+from fhirbridge.translate.expressions import Expression
+from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
+from fhirbridge.translate.frame import Frame, Read, Run
+from fhirbridge.translate.skeleton import SkeletonCompiler, expression_text, row_binding
+from fhirbridge.translate.values import Scope
+from fhirbridge.translate.yaml_tree import Fields, Node, Sequence, fields_of, items_of, text_of
+
+_NEEDED = ("mapping", "version", "target", "scope", "key", "owner", "reviewed", "resource")
+_KEYS = (*_NEEDED, "each", "when", "as_of", "keyspace", "let", "requires", "note")
+_DEFAULT_AS_OF = "coalesce(visit.start, recorded_at)"
+_AS_OF_OF_DELIVERY = "$run.recorded"
+_KEY_KINDS = ("string", "integer", "decimal", "date", "dateTime", "partialDate", "boolean")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,60}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What other mappings need to know of one."""
+
+    name: str
+    version: str
+    target: str
+    scope: Scope
+    keyspace: str
+    key: tuple[Node, ...]
+    tree: Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Each:
+    """One level of rows: where they come from, and the slot in which each stands."""
+
+    rows: Run
+    slot: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """An expression of the head, and where it stands."""
+
+    run: Run
+    place: Place
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """One kind of resource, ready to be made."""
+
+    name: str
+    version: str
+    target: str
+    scope: Scope
+    keyspace: str
+    each: tuple[Each, ...]
+    lets: tuple[int, ...]  # slots to clear before each row
+    when: Question | None
+    as_of: Question
+    key: tuple[Question, ...]
+    requires: tuple[Question, ...]
+    body: Run
+    place: Place
+    owner: str
+    reviewed: str
+
+
+def read_head(name: str, tree: Fields, faults: Faults) -> Head:
+    """Read what stands in the head without its expressions. Raises FaultError E206."""
+    refuse_keys(tree, _KEYS, faults, "E206")
+    missing = [key for key in _NEEDED if key not in tree.items]
+    if missing:
+        raise FaultError("E206", tree.place, f"the head lacks {', '.join(missing)}")
+    texts = {key: text_of(tree.items[key], f"'{key}'", tree.place) for key in _NEEDED[:4]}
+    _check_head(tree, name, texts)
+    spelt = tree.items.get("keyspace")
+    return Head(
+        name=name,
+        version=texts["version"],
+        target=texts["target"],
+        scope=Scope(texts["scope"]),
+        keyspace=text_of(spelt, "'keyspace'", tree.place) if spelt else name,
+        key=items_of(tree.items["key"], "'key'", tree.place),
+        tree=tree,
+    )
+
+
+def _check_head(tree: Fields, name: str, texts: dict[str, str]) -> None:
+    """Refuse a head whose words are not those that are known. Raises FaultError E206."""
+    own, known = texts["mapping"], resource_types()
+    _check_text(tree, "mapping", f"must be the file's name, '{name}'", good=own == name)
+    _check_text(tree, "mapping", "is made of a-z, 0-9 and -", good=bool(_NAME.fullmatch(name)))
+    good = bool(_VERSION.fullmatch(texts["version"]))
+    _check_text(tree, "version", "is like 1.0.0", good=good)
+    near = suggest(texts["target"], known)
+    _check_text(tree, "target", f"is no resource type we make{near}", good=texts["target"] in known)
+    near = suggest(texts["scope"], Scope)
+    message = f"is one of {', '.join(Scope)}{near}"
+    _check_text(tree, "scope", message, good=texts["scope"] in list(Scope))
+
+
+def _check_text(tree: Fields, key: str, message: str, *, good: bool) -> None:
+    if not good:
+        raise FaultError("E206", tree.items[key].place, f"'{key}' {message}")
+
+
+def compile_mapping(head: Head, names: Names, skeletons: SkeletonCompiler) -> Mapping:
+    """Compile one mapping; mistakes go to the skeleton compiler's faults.
+
+    Raises FaultError for its head.
+    """
+    return _MappingCompiler(head, skeletons).compile(names)
+
+
+class _MappingCompiler:
+    """Holds what the parts of one head share."""
+
+    def __init__(self, head: Head, skeletons: SkeletonCompiler) -> None:
+        self._head = head
+        self._tree = head.tree
+        self._skeletons = skeletons
+        self._faults = skeletons.faults
+        self._world = skeletons.world
+
+    def compile(self, outer: Names) -> Mapping:
+        names = replace(outer, per_delivery=self._head.scope is Scope.DELIVERY)
+        names, each = self._each(names)
+        names, lets = self._lets(names)
+        when = self._question("when", names)
+        if when is not None:
+            text, place = expression_text(self._tree.items["when"], sign=False)
+            names = names.where(parse_at(text, place))
+        body = fields_of(self._tree.items["resource"], "'resource'", self._tree.place)
+        return Mapping(
+            name=self._head.name,
+            version=self._head.version,
+            target=self._head.target,
+            scope=self._head.scope,
+            keyspace=self._head.keyspace,
+            each=each,
+            lets=lets,
+            when=when,
+            as_of=self._as_of(names),
+            key=self._key(names),
+            requires=self._requires(names),
+            body=self._skeletons.resource(body, self._head.target, names),
+            place=self._tree.places["mapping"],
+            owner=text_of(self._tree.items["owner"], "'owner'", self._tree.place),
+            reviewed=text_of(self._tree.items["reviewed"], "'reviewed'", self._tree.place),
+        )
+
+    def _each(self, names: Names) -> tuple[Names, tuple[Each, ...]]:
+        node = self._tree.items.get("each")
+        levels = node.items if isinstance(node, Sequence) else (node,) if node else ()
+        found = []
+        for level in levels:
+            rows, name, kind = row_binding(level, names, self._world)
+            names, slot = names.with_row(name, kind)
+            found.append(Each(rows=rows.run, slot=slot, place=level.place))
+        return names, tuple(found)
+
+    def _lets(self, names: Names) -> tuple[Names, tuple[int, ...]]:
+        node = self._tree.items.get("let")
+        listed = fields_of(node, "'let'", self._tree.place) if node else None
+        slots = []
+        for name, value in listed.items.items() if listed else ():
+            with self._faults.caught():
+                self._refuse_taken(name, names, value.place)
+                text, place = expression_text(value, sign=False)
+                made = compile_text(text, names, world=self._world, place=place)
+                slot = names.slots.take()
+                slots.append(slot)
+                names = names.with_bound(name, replace(made, run=_remembered(made.run, slot)))
+        return names, tuple(slots)
+
+    def _refuse_taken(self, name: str, names: Names, place: Place) -> None:
+        fields = names.record.field.fields if names.record.field else {}
+        if name in names.bound or name in fields:
+            raise FaultError("E206", place, f"'{name}' is a name already; choose another")
+
+    def _question(self, key: str, names: Names) -> Question | None:
+        node = self._tree.items.get(key)
+        if node is None:
+            return None
+        return self._faults.attempt(lambda: self._boolean(node, names))
+
+    def _boolean(self, node: Node, names: Names, message: str = "") -> Question:
+        text, place = expression_text(node, sign=False)
+        made = Compiler(self._world, place).boolean(parse_at(text, place), names)
+        return Question(run=made.run, place=node.place, message=message)
+
+    def _as_of(self, names: Names) -> Question:
+        node = self._tree.items.get("as_of")
+        per_delivery = self._head.scope is Scope.DELIVERY
+        text, place = _AS_OF_OF_DELIVERY if per_delivery else _DEFAULT_AS_OF, self._tree.place
+        if node is not None:
+            text, place = expression_text(node, sign=False)
+        found = self._faults.attempt(lambda: self._moment(text, place, names))
+        return found or Question(run=unmade, place=place)
+
+    def _moment(self, text: str, place: Place, names: Names) -> Question:
+        compiler, tree = Compiler(self._world, place), parse_at(text, place)
+        made = compiler.single(tree, names)
+        if made.type.kind != "dateTime":
+            message = f"'as_of' must be a time with its offset, and this is {a(made.type)}"
+            raise compiler.fault("E205", tree, message)
+        return Question(run=made.run, place=place)
+
+    def _key(self, names: Names) -> tuple[Question, ...]:
+        found = []
+        for node in self._head.key:
+            with self._faults.caught():
+                text, place = expression_text(node, sign=False)
+                compiler = Compiler(self._world, place)
+                tree = parse_at(text, place)
+                made = compiler.single(tree, names)
+                self._check_key(compiler, tree, made)
+                found.append(Question(run=made.run, place=node.place))
+        return tuple(found)
+
+    def _check_key(self, compiler: Compiler, tree: Expression, made: Compiled) -> None:
+        if made.type.kind not in _KEY_KINDS:
+            shown = compiled.spell(tree)
+            raise compiler.fault(
+                "E205", tree, f"{shown} is {a(made.type)}, and cannot be part of a key"
+            )
+
+    def _requires(self, names: Names) -> tuple[Question, ...]:
+        node = self._tree.items.get("requires")
+        found = []
+        for item in items_of(node, "'requires'", self._tree.place) if node else ():
+            with self._faults.caught():
+                fields = fields_of(item, "a requirement", self._tree.place)
+                if set(fields.items) != {"check", "message"}:
+                    raise FaultError("E206", fields.place, "a requirement is {check, message}")
+                message = text_of(fields.items["message"], "'message'", fields.place)
+                found.append(self._boolean(fields.items["check"], names, message))
+        return tuple(found)
+
+
+def unmade(_: Frame) -> None:
+    """Stand for an expression that has a mistake; the set is refused before it could run."""
+
+
+def _remembered(run: Run, slot: int) -> Run:
+    """Evaluate a `let` once for each row; whoever uses it has read what it read."""
+
+    def value(frame: Frame) -> Any:
+        known: tuple[Any, list[Read], list[str]] | None = frame.slots[slot]
+        if known is None:
+            start, rules = len(frame.reads), len(frame.rules)
+            made = run(frame)
+            frame.slots[slot] = (made, frame.reads[start:], frame.rules[rules:])
+            return made
+        frame.reads.extend(known[1])
+        frame.rules.extend(known[2])
+        return known[0]
+
+    return value

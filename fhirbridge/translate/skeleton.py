@@ -1,0 +1,378 @@
+"""The FHIR-shaped part of a mapping to closures that make JSON.
+
+Elements and cardinality are checked here, at load.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from fhirbridge.translate import rendering
+from fhirbridge.translate.code_table import CODE
+from fhirbridge.translate.compiled import Argument, Compiled, Names, World, as_list
+from fhirbridge.translate.compiler import Compiler, compile_text, parse_at
+from fhirbridge.translate.constants import constant
+from fhirbridge.translate.definitions import (
+    Element,
+    Room,
+    is_primitive,
+    resource_types,
+    room,
+    room_of,
+)
+from fhirbridge.translate.expressions import Call, Expression, Literal, split_as
+from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
+from fhirbridge.translate.fragments import Fragment
+from fhirbridge.translate.frame import Run
+from fhirbridge.translate.rendering import Child, Producer, Shell
+from fhirbridge.translate.shapes import shape_for
+from fhirbridge.translate.source_types import Type
+from fhirbridge.translate.tokenizer import ExpressionError
+from fhirbridge.translate.yaml_tree import (
+    Fields,
+    Node,
+    Scalar,
+    Sequence,
+    fields_of,
+    items_of,
+    text_of,
+)
+
+_DIRECTIVES = ("$for", "$item", "$if", "$switch", "$when", "$then", "$else", "$use")
+_SHAPES_OF_DIRECTIVES = ({"$for", "$item"}, {"$switch"}, {"$use"}, {"$use", "with"})
+_CODED = ("code", "Coding", "CodeableConcept")
+
+
+def expression_text(node: Node, *, sign: bool) -> tuple[str, Place]:
+    """Return an expression and where it starts.
+
+    In a value it starts after `=`, in a header it may.
+    """
+    text = text_of(node, "an expression", node.place, code="E201")
+    place = node.place.moved(1 if isinstance(node, Scalar) and node.quoted else 0)
+    if text.startswith("="):
+        return text[1:], place.moved(1)
+    if sign:
+        raise FaultError("E201", node.place, "an expression starts with =")
+    return text, place
+
+
+def row_binding(node: Node, names: Names, world: World) -> tuple[Compiled, str, Type]:
+    """Compile `vitals as v`; return the rows, the name and the type of a row."""
+    text, place = expression_text(node, sign=False)
+    try:
+        path, name = split_as(text)
+    except ExpressionError as error:
+        raise FaultError("E201", place, error.message) from None
+    if name in names.bound or (names.record.field and name in names.record.field.fields):
+        raise FaultError("E206", place, f"'{name}' is a name already; choose another")
+    rows = compile_text(path, names, world=world, place=place)
+    return Compiled(run=as_list(rows), type=rows.type.list()), name, rows.type.one()
+
+
+class SkeletonCompiler:
+    """Compiles the skeletons of one set.
+
+    Mistakes go to `faults`, and what is wrong makes nothing.
+    """
+
+    def __init__(self, world: World, fragments: Mapping[str, Fragment], faults: Faults) -> None:
+        self.world = world
+        self.faults = faults
+        self.used: set[str] = set()  # fragments that some mapping uses
+        self._fragments = fragments
+        self._using: list[str] = []  # fragments that are being put in, to refuse a circle
+
+    def resource(self, node: Fields, target: str, names: Names) -> Run:
+        """Compile a whole resource of one type; a fragment may be all of it."""
+        whole = Element(
+            owner=target,
+            path="",
+            key="",
+            type=target,
+            least=1,
+            many=False,
+            codes={},
+            targets=(),
+            content="",
+        )
+        return rendering.unwrapped(self._one(node, whole, names))
+
+    def _object(
+        self, node: Fields, at: Room, names: Names, given: tuple[tuple[str, str], ...]
+    ) -> Run:
+        when = None
+        if "$if" in node.items:
+            when, names = self._condition(node.items["$if"], names)
+        children = []
+        for key, value in node.items.items():
+            if key == "$if" or (given and key == "resourceType"):
+                continue
+            with self.faults.caught():
+                element = self._element(at, key, node.places[key])
+                run = self._value(value, element, names)
+                children.append(Child(key=key, run=run, place=node.places[key]))
+        self._check_demanded(node, at)
+        shell = Shell(place=node.place, fixed=given, demanded=at.demanded, when=when)
+        return rendering.object_of(children, shell)
+
+    def _check_demanded(self, node: Fields, at: Room) -> None:
+        for keys in at.demanded:
+            if not any(key in node.items for key in keys):
+                shown = " or ".join(key for key in keys if not key.startswith("_"))
+                self.faults.add(
+                    "E215", node.place, f"{at.name} needs {shown}, and it is not written"
+                )
+
+    def _element(self, at: Room, key: str, place: Place) -> Element:
+        if key in at.elements:
+            return at.elements[key]
+        if key.startswith("$"):
+            known = suggest(key, _DIRECTIVES)
+            raise FaultError("E218", place, f"directive {key} cannot stand here{known}")
+        if key in at.choices:
+            ways = ", ".join(at.choices[key])
+            raise FaultError("E211", place, f"{at.name}.{key}[x] is written with its type: {ways}")
+        near = suggest(key, at.elements)
+        raise FaultError("E210", place, f"{at.name} has no element '{key}'{near}")
+
+    def _value(self, node: Node, element: Element, names: Names) -> Run:
+        if element.many:
+            return rendering.listed(self._items(node, element, names, inside=False))
+        return rendering.unwrapped(self._one(node, element, names))
+
+    def _items(self, node: Node, element: Element, names: Names, *, inside: bool) -> Producer:
+        """Compile what stands for a list, or for an item `inside` of it."""
+        if isinstance(node, Sequence) and not inside:
+            producers = []
+            for item in node.items:
+                with self.faults.caught():
+                    producers.append(self._items(item, element, names, inside=True))
+            return rendering.chained(producers)
+        if isinstance(node, Fields) and _is_directive(node):
+            return self._directive(node, element, names, inside=inside)
+        if isinstance(node, Scalar) and _is_expression(node):
+            made, run = self._leaf(node, element, names)
+            return rendering.several(run) if made.type.many else rendering.single(run)
+        if not inside:
+            raise FaultError(
+                "E212", node.place, f"{element.name} is a list; write '- ' before each item"
+            )
+        return rendering.single(self._content(node, element, names))
+
+    def _one(self, node: Node, element: Element, names: Names) -> Producer:
+        """Compile what stands for one value."""
+        if isinstance(node, Fields) and "$for" in node.items:
+            raise FaultError(
+                "E212", node.place, f"{element.name} takes one value, and $for makes a list"
+            )
+        if isinstance(node, Fields) and _is_directive(node):
+            return self._directive(node, element, names, inside=False)
+        if isinstance(node, Scalar) and _is_expression(node):
+            made, run = self._leaf(node, element, names)
+            if made.type.many:
+                message = (
+                    f"{element.name} takes one value, and this is a list; use first() or single()"
+                )
+                raise FaultError("E212", node.place, message)
+            return rendering.plain(run)
+        if isinstance(node, Sequence):
+            raise FaultError("E212", node.place, f"{element.name} takes one value, not a list")
+        return rendering.plain(self._content(node, element, names))
+
+    def _leaf(self, node: Scalar, element: Element, names: Names) -> tuple[Compiled, Run]:
+        text, place = expression_text(node, sign=True)
+        made = compile_text(text, names, world=self.world, place=place)
+        shape = shape_for(made, element, world=self.world, place=node.place)
+        return made, rendering.leaf(made, shape, node.place)
+
+    def _content(self, node: Node, element: Element, names: Names) -> Run:
+        """Compile a constant or an object."""
+        if isinstance(node, Scalar):
+            return self._constant(node, element, names)
+        if isinstance(node, Sequence):
+            raise FaultError("E212", node.place, f"{element.name} holds no list in a list")
+        if is_primitive(element.type):
+            message = f"{element.name} is {a(element.type)}, not an object"
+            raise FaultError("E213", node.place, message)
+        if element.type == "Resource":
+            return self._contained(node, names)
+        return self._object(node, room_of(element), names, ())
+
+    def _contained(self, node: Fields, names: Names) -> Run:
+        kind = text_of(node.items.get("resourceType"), "'resourceType'", node.place, code="E213")
+        if kind not in resource_types():
+            near = suggest(kind, resource_types())
+            raise FaultError(
+                "E213", node.places["resourceType"], f"no resource type '{kind}' here{near}"
+            )
+        return self._object(node, room(kind), names, (("resourceType", kind),))
+
+    def _constant(self, node: Scalar, element: Element, names: Names) -> Run:
+        if _is_nothing(node):
+            raise FaultError(
+                "E213", node.place, f"{element.name} has no value; leave it out instead"
+            )
+        if element.type in _CODED and (match := CODE.fullmatch(node.text)):
+            concept = self.world.codes.find(match.group(1), match.group(2), node.place)
+            made = Compiler(self.world, node.place).compile(_code_call(match), names)
+            shape = shape_for(made, element, world=self.world, place=node.place)
+            return rendering.fixed(lambda: shape(concept), node.place)
+        if not is_primitive(element.type):
+            hint = "; a code is written system#code" if element.type in _CODED else ""
+            message = f"{element.name} is {a(element.type)}, not a plain value{hint}"
+            raise FaultError("E213", node.place, message)
+        value = constant(node, element)
+        return rendering.fixed(lambda: value, node.place)
+
+    def _directive(self, node: Fields, element: Element, names: Names, *, inside: bool) -> Producer:
+        keys = set(node.items) - {"$if"}
+        if keys not in _SHAPES_OF_DIRECTIVES:
+            raise _misshapen(node)
+        when = None
+        if "$if" in node.items:
+            when, names = self._condition(node.items["$if"], names)
+        if "$for" in keys:
+            producer = self._for(node, element, names)
+        elif "$switch" in keys:
+            producer = self._switch(node.items["$switch"], element, names, inside=inside)
+        else:
+            producer = self._use(node, element, names, inside=inside)
+        return producer if when is None else rendering.only_if(when, node.places["$if"], producer)
+
+    def _for(self, node: Fields, element: Element, names: Names) -> Producer:
+        rows, name, kind = row_binding(node.items["$for"], names, self.world)
+        inner, slot = names.with_row(name, kind)
+        item = self._items(node.items["$item"], element, inner, inside=True)
+        return rendering.rows_of(rows.run, slot, item, node.items["$for"].place)
+
+    def _switch(self, node: Node, element: Element, names: Names, *, inside: bool) -> Producer:
+        branches: list[rendering.Branch] = []
+        listed = items_of(node, "$switch", node.place, code="E218")
+        for number, item in enumerate(listed):
+            with self.faults.caught():
+                fields = fields_of(item, "a branch of $switch", node.place, code="E218")
+                is_else = set(fields.items) == {"$else"} and number == len(listed) - 1
+                if not is_else and set(fields.items) != {"$when", "$then"}:
+                    message = "a branch is {$when, $then}; the last may be {$else}"
+                    raise FaultError("E218", fields.place, message)
+                when, inner = (
+                    (None, names) if is_else else self._condition(fields.items["$when"], names)
+                )
+                then = fields.items["$else" if is_else else "$then"]
+                producer = self._branch(then, element, inner, inside=inside)
+                branches.append((when, fields.place, producer))
+                if not is_else:
+                    names = self._otherwise(fields.items["$when"], names)
+        return rendering.chosen(branches)
+
+    def _branch(self, node: Node, element: Element, names: Names, *, inside: bool) -> Producer:
+        if (isinstance(node, Sequence) and not node.items) or _is_nothing(node):
+            return rendering.chained(())
+        if not element.many:
+            return self._one(node, element, names)
+        return self._items(node, element, names, inside=inside and not isinstance(node, Sequence))
+
+    def _use(self, node: Fields, element: Element, names: Names, *, inside: bool) -> Producer:
+        name = text_of(node.items["$use"], "$use", node.place, code="E207")
+        place = node.items["$use"].place
+        if name not in self._fragments:
+            raise FaultError("E207", place, f"no fragment '{name}'{suggest(name, self._fragments)}")
+        if name in self._using:
+            raise FaultError("E207", place, f"fragment '{name}' uses itself")
+        fragment = self._fragments[name]
+        inner = replace(
+            names, bound={}, item=None, facts={}, parameters=self._arguments(node, fragment, names)
+        )
+        self.used.add(name)
+        self._using.append(name)
+        try:
+            if element.many:
+                return self._items(fragment.content, element, inner, inside=inside)
+            return self._one(fragment.content, element, inner)
+        finally:
+            self._using.pop()
+
+    def _arguments(self, node: Fields, fragment: Fragment, names: Names) -> dict[str, Argument]:
+        given = Fields(items={}, places={}, place=node.place)
+        if "with" in node.items:
+            given = fields_of(node.items["with"], "'with'", node.place, code="E207")
+        for key, place in given.places.items():
+            if key not in fragment.parameters:
+                near = suggest(key, fragment.parameters)
+                raise FaultError(
+                    "E207", place, f"fragment '{fragment.name}' has no parameter '{key}'{near}"
+                )
+        missing = [name for name in fragment.parameters if name not in given.items]
+        if missing:
+            message = f"fragment '{fragment.name}' needs {', '.join(map(repr, missing))}"
+            raise FaultError("E207", node.place, message)
+        return {key: self._argument(value, names) for key, value in given.items.items()}
+
+    def _argument(self, node: Node, names: Names) -> Argument:
+        """Read what a parameter stands for.
+
+        It is compiled where the fragment uses it, and here to find mistakes.
+        """
+        if not isinstance(node, Scalar):
+            raise FaultError(
+                "E207", node.place, "a parameter is an expression, a code or a plain value"
+            )
+        if _is_expression(node):
+            text, place = expression_text(node, sign=True)
+            tree = parse_at(text, place)
+        else:
+            tree, place = _plain_argument(node, self.world), node.place
+        with self.faults.caught():
+            Compiler(self.world, place).compile(tree, names)
+        return Argument(tree=tree, names=names, place=place)
+
+    def _condition(self, node: Node, names: Names) -> tuple[Run, Names]:
+        """Compile a condition; return it with the names in reach where it holds."""
+        text, place = expression_text(node, sign=False)
+        tree = parse_at(text, place)
+        return Compiler(self.world, place).boolean(tree, names).run, names.where(tree)
+
+    def _otherwise(self, node: Node, names: Names) -> Names:
+        text, place = expression_text(node, sign=False)
+        return names.where(parse_at(text, place), holds=False)
+
+
+def _is_directive(node: Fields) -> bool:
+    return any(key in node.items for key in ("$for", "$item", "$switch", "$use"))
+
+
+def _is_expression(node: Scalar) -> bool:
+    return node.text.startswith("=")
+
+
+def _is_nothing(node: Node) -> bool:
+    return isinstance(node, Scalar) and not node.quoted and node.text in ("", "null", "~")
+
+
+def _misshapen(node: Fields) -> FaultError:
+    strange = [key for key in node.items if key not in (*_DIRECTIVES, "with")]
+    shown = f", not '{strange[0]}'" if strange else ""
+    known = "{$for, $item}, {$switch} or {$use, with}, each with $if or not"
+    message = f"a directive is {known}{shown}"
+    return FaultError("E218", node.places[strange[0]] if strange else node.place, message)
+
+
+def _code_call(match: re.Match[str]) -> Expression:
+    return Call(None, "code", (Literal(match.group(1), 0), Literal(match.group(2), 0)), 0)
+
+
+def _plain_argument(node: Scalar, world: World) -> Expression:
+    """Read a parameter without `=`: a code of codes.yaml, a number, true or false, else a text."""
+    match = CODE.fullmatch(node.text)
+    if match and match.group(1) in world.codes.systems:
+        world.codes.find(match.group(1), match.group(2), node.place)
+        return _code_call(match)
+    if node.quoted:
+        return Literal(node.text, 0)
+    if node.text in ("true", "false"):
+        return Literal(node.text == "true", 0)
+    if re.fullmatch(r"\d+(\.\d+)?", node.text):
+        return Literal(Decimal(node.text) if "." in node.text else int(node.text), 0)
+    return Literal(node.text, 0)
