@@ -1,0 +1,66 @@
+"""What the EHR holds after an uncertain or refused request, compared with what we sent. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from fhirbridge.deliver.bundle import NOT_THERE, Send
+from fhirbridge.fhir import projection
+
+
+class Found(StrEnum):
+    """How the EHR's copy of one resource relates to ours."""
+
+    OURS = "ours"  # equal to what we sent: adopt its version
+    ABSENT = "absent"  # not there, and never was: a guarded create may go
+    BASE = "base"  # still what we sent before: a guarded update may go
+    EDITED = "edited"  # somebody else changed it: a person decides
+    GONE = "gone"  # it was there and is not now: the deletion may be deliberate
+    UNREADABLE = "unreadable"  # the EHR did not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One resource as read back."""
+
+    send: Send
+    found: Found
+    version: str = ""
+
+
+def readings(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Reading, ...]:
+    """Compare a batch-response of GETs, by position, with what was sent."""
+    entries = answer.get("entry")
+    if not isinstance(entries, list) or len(entries) != len(sends):
+        return tuple(Reading(send=send, found=Found.UNREADABLE) for send in sends)
+    return tuple(_reading(send, entry) for send, entry in zip(sends, entries, strict=True))
+
+
+def _reading(send: Send, entry: Any) -> Reading:
+    if not isinstance(entry, dict):
+        return Reading(send=send, found=Found.UNREADABLE)
+    response = entry.get("response")
+    status = str(response.get("status", ""))[:3] if isinstance(response, dict) else ""
+    if status == "404":
+        return Reading(send=send, found=Found.ABSENT if send.base == NOT_THERE else Found.GONE)
+    if status == "410":
+        return Reading(send=send, found=Found.GONE)
+    theirs = entry.get("resource")
+    if not status.startswith("2") or not isinstance(theirs, dict):
+        return Reading(send=send, found=Found.UNREADABLE)
+    return _compared(send, theirs)
+
+
+def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
+    meta = theirs.get("meta")
+    version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
+    ours = (theirs.get("resourceType"), theirs.get("id")) == send.identity
+    if not ours or not version:
+        return Reading(send=send, found=Found.UNREADABLE)
+    if projection.same(send.body, theirs):
+        return Reading(send=send, found=Found.OURS, version=version)
+    # Content decides, not the version alone: an EHR restored from a backup uses its version ids again.
+    if send.base_body is not None and projection.same(send.base_body, theirs):
+        return Reading(send=send, found=Found.BASE, version=version)
+    return Reading(send=send, found=Found.EDITED, version=version)

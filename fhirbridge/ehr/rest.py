@@ -1,0 +1,67 @@
+"""One EHR over FHIR REST: builds requests, hands back what came of them. Decides nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
+from fhirbridge.fhir import codec
+
+DEADLINE_SECONDS = 30.0
+
+Outcome = Response | NotSent | Unknown
+
+
+class Ehr:
+    """A FHIR server at `base_url`, reached through `transport`."""
+
+    def __init__(
+        self, *, base_url: str, transport: Transport, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        self.base_url = base_url
+        self._transport = transport
+        self._deadline = deadline_seconds
+
+    def bundle(self, body: bytes) -> Outcome:
+        """POST a transaction or batch Bundle, exactly these bytes."""
+        return self._send("POST", "", body=body)
+
+    def read_many(self, references: Sequence[str]) -> Outcome:
+        """Read `Type/id` references by one batch of GETs; entries answer in the order asked."""
+        return self.bundle(codec.encode(batch_of_reads(references)))
+
+    def read(self, reference: str) -> Outcome:
+        """GET one resource."""
+        return self._send("GET", f"/{reference}")
+
+    def put(self, reference: str, body: bytes, *, if_match: str) -> Outcome:
+        """PUT one resource under its id, guarded by `If-Match`."""
+        return self._send("PUT", f"/{reference}", body=body, extra={"If-Match": if_match})
+
+    def delete(self, reference: str) -> Outcome:
+        """DELETE one resource; only the probe removes what it made itself."""
+        return self._send("DELETE", f"/{reference}")
+
+    def metadata(self) -> Outcome:
+        """GET the CapabilityStatement."""
+        return self._send("GET", "/metadata")
+
+    def _send(
+        self, method: str, path: str, body: bytes | None = None, extra: dict[str, str] | None = None
+    ) -> Outcome:
+        headers = {"Accept": codec.FHIR_JSON, **(extra or {})}
+        if body is not None:
+            headers["Content-Type"] = codec.FHIR_JSON
+        request = Request(method=method, url=self.base_url + path, headers=headers, body=body)
+        return self._transport.send(request, deadline_seconds=self._deadline)
+
+
+def batch_of_reads(references: Sequence[str]) -> dict[str, Any]:
+    """Build the batch Bundle that reads these references."""
+    entries = [{"request": {"method": "GET", "url": reference}} for reference in references]
+    return {"resourceType": "Bundle", "type": "batch", "entry": entries}
+
+
+def is_loopback(base_url: str) -> bool:
+    """Say whether an address names this machine itself."""
+    return urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")

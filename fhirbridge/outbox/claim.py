@@ -1,0 +1,179 @@
+"""Lease a lane, find the delivery whose turn it is. One worker per lane at a time; the fence proves who."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, select, update
+
+from fhirbridge.errors import BridgeError
+from fhirbridge.outbox.contents import SHARED_LANE, Identity
+from fhirbridge.outbox.states import OPEN, STUCK, State
+from fhirbridge.store import moment
+from fhirbridge.store.tables import delivery, delivery_item, destination, lane, ledger
+
+LEASE = timedelta(seconds=60)  # twice the longest exchange
+NO_LEASE = ""
+
+
+class FencedError(BridgeError):
+    """This worker's lease ended and another took the lane; what it learned is dropped."""
+
+    code = "E302"
+
+
+class LaneName(NamedTuple):
+    """One destination and one patient (or what all share): deliveries of a lane go in order."""
+
+    destination: str
+    lane: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One pinned resource version of a delivery."""
+
+    position: int
+    identity: Identity
+    resource: str
+    digest: str
+
+
+def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
+    """Return lanes with something due and no live lease, shared lanes first, the longest waiting first."""
+    text = moment.to_text(now)
+    chosen = (
+        select(delivery.c.destination, delivery.c.lane)
+        .join(
+            lane,
+            (lane.c.destination == delivery.c.destination) & (lane.c.lane == delivery.c.lane),
+        )
+        .join(destination, destination.c.name == delivery.c.destination)
+        .where(
+            delivery.c.state.in_(OPEN),
+            delivery.c.due_at <= text,
+            lane.c.leased_until <= text,
+            destination.c.paused == "",
+        )
+        .order_by(delivery.c.lane != SHARED_LANE, delivery.c.created_at)
+    )
+    return list(dict.fromkeys(LaneName(row.destination, row.lane) for row in tx.execute(chosen)))
+
+
+def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
+    """Take the lane by one compare-and-swap; return the fencing token, or None where another holds it."""
+    taken = (
+        update(lane)
+        .where(*_is(name), lane.c.leased_until <= moment.to_text(now))
+        .values(fence=lane.c.fence + 1, leased_until=moment.to_text(now + LEASE))
+        .returning(lane.c.fence)
+    )
+    return tx.execute(taken).scalar_one_or_none()
+
+
+def check_fence(tx: Connection, name: LaneName, fence: int, now: datetime) -> None:
+    """Renew the lease of this fence. Raises FencedError where the lane went to another worker."""
+    renewed = (
+        update(lane)
+        .where(*_is(name), lane.c.fence == fence, lane.c.leased_until != NO_LEASE)
+        .values(leased_until=moment.to_text(now + LEASE))
+    )
+    if tx.execute(renewed).rowcount != 1:
+        raise FencedError("another worker has this lane now")
+
+
+def release(tx: Connection, name: LaneName, fence: int) -> None:
+    """Give the lane back, if this fence still holds it."""
+    tx.execute(update(lane).where(*_is(name), lane.c.fence == fence).values(leased_until=NO_LEASE))
+
+
+def next_in_lane(tx: Connection, name: LaneName, now: datetime, after: int = 0) -> Row[Any] | None:
+    """Return the first open delivery after sequence `after`, or None while the head must wait."""
+    chosen = (
+        select(delivery)
+        .where(
+            delivery.c.destination == name.destination,
+            delivery.c.lane == name.lane,
+            delivery.c.state.in_(OPEN),
+            delivery.c.sequence > after,
+        )
+        .order_by(delivery.c.sequence)
+        .limit(1)
+    )
+    head = tx.execute(chosen).one_or_none()
+    if head is None or head.due_at > moment.to_text(now) or _shared_is_open(tx, head):
+        return None
+    return head
+
+
+def items(tx: Connection, delivery_id: str) -> list[Item]:
+    """Return what a delivery carries, in order."""
+    chosen = (
+        select(delivery_item)
+        .where(delivery_item.c.delivery_id == delivery_id)
+        .order_by(delivery_item.c.position)
+    )
+    return [
+        Item(
+            position=r.position,
+            identity=Identity(r.type, r.resource_id),
+            resource=r.resource,
+            digest=r.digest,
+        )
+        for r in tx.execute(chosen)
+    ]
+
+
+def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
+    """Return what stuck deliveries before this one owe and the EHR does not have: identity to delivery id."""
+    same_lane = (delivery.c.lane == row.lane) & (delivery.c.sequence < row.sequence)
+    shared = (delivery.c.lane == SHARED_LANE) & (delivery.c.sequence <= row.needs_shared)
+    chosen = (
+        select(delivery.c.id, delivery_item.c.type, delivery_item.c.resource_id)
+        .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
+        .outerjoin(
+            ledger,
+            (ledger.c.destination == delivery.c.destination)
+            & (ledger.c.type == delivery_item.c.type)
+            & (ledger.c.resource_id == delivery_item.c.resource_id),
+        )
+        .where(
+            delivery.c.destination == row.destination,
+            delivery.c.state.in_(STUCK),
+            same_lane | shared,
+            ledger.c.ehr_id.is_(None),
+        )
+    )
+    return {Identity(r.type, r.resource_id): r.id for r in tx.execute(chosen)}
+
+
+def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
+    """Return what a later delivery of this lane already brought: older versions of it stay unsent."""
+    chosen = (
+        select(delivery_item.c.type, delivery_item.c.resource_id)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .where(
+            delivery.c.destination == row.destination,
+            delivery.c.lane == row.lane,
+            delivery.c.sequence > row.sequence,
+            delivery.c.state == State.DELIVERED,
+        )
+    )
+    return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
+
+
+def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
+    """Say whether Practitioner, Organization and the like, which this one may name, are still under way."""
+    if head.lane == SHARED_LANE:
+        return False
+    waiting = select(delivery.c.id).where(
+        delivery.c.destination == head.destination,
+        delivery.c.lane == SHARED_LANE,
+        delivery.c.sequence <= head.needs_shared,
+        delivery.c.state.in_(OPEN),
+    )
+    return tx.execute(waiting.limit(1)).first() is not None
+
+
+def _is(name: LaneName) -> tuple[Any, Any]:
+    return lane.c.destination == name.destination, lane.c.lane == name.lane

@@ -1,0 +1,141 @@
+"""Resource versions as they were translated: sealed, never changed; and which of them counts now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, insert, select
+
+from fhirbridge.fhir import codec
+from fhirbridge.rng import Rng, new_id
+from fhirbridge.store import moment
+from fhirbridge.store.sealed import Vault
+from fhirbridge.store.tables import delivery, delivery_item, record, resource
+from fhirbridge.translate.values import Scope, TranslatedResource
+
+SHARED_LANE = "shared"
+CONTENT = "content"
+RETRACTION = "retraction"
+PROVENANCE = "provenance"
+
+
+class Identity(NamedTuple):
+    """Which FHIR resource: type and our id."""
+
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The record version that a resource comes from."""
+
+    record_id: str
+    patient_key: str
+    set_digest: str
+
+
+class Contents:
+    """Keeps and opens resource versions."""
+
+    def __init__(self, *, vault: Vault, rng: Rng) -> None:
+        self._vault = vault
+        self._rng = rng
+
+    def keep(
+        self, tx: Connection, owner: Owner, made: TranslatedResource, *, purpose: str = CONTENT
+    ) -> str:
+        """Store one resource version in the caller's transaction; return its row id."""
+        row_id = new_id(self._rng)
+        key = self._vault.key(tx, owner.record_id)
+        why = [
+            {"target": w.target, "line": w.line, "sources": w.sources, "rule": w.rule}
+            for w in made.why
+        ]
+        values = {
+            "id": row_id,
+            "record_id": owner.record_id,
+            "purpose": purpose,
+            "type": made.type,
+            "resource_id": made.id,
+            "lane": SHARED_LANE if made.scope is Scope.SITE else owner.patient_key,
+            "scope": made.scope.value,
+            "mapping": made.mapping,
+            "set_digest": owner.set_digest,
+            "as_of": moment.from_record(made.as_of),
+            "digest": self._vault.digest(made.content_hash),
+            "row": self._vault.digest(made.row) if made.row else "",
+            "sealed": self._vault.seal(key, codec.encode(made.body), f"resource:{row_id}"),
+            "sealed_why": self._vault.seal(key, codec.encode(why), f"why:{row_id}"),
+        }
+        tx.execute(insert(resource).values(**values))
+        return row_id
+
+    def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
+        """Open the body of one resource version."""
+        row = tx.execute(
+            select(resource.c.record_id, resource.c.sealed).where(resource.c.id == row_id)
+        ).one()
+        plain = self._vault.unseal(
+            self._vault.key(tx, row.record_id), row.sealed, f"resource:{row_id}"
+        )
+        result: dict[str, Any] = codec.decode(plain)
+        return result
+
+    def row_names(self, rows: Iterable[str]) -> frozenset[str]:
+        """Return the stored names of source rows such as `vitals/v-03`."""
+        return frozenset(self._vault.digest(row) for row in rows if row)
+
+
+def of_record(tx: Connection, record_id: str) -> list[Row[Any]]:
+    """Return what one record version was translated to."""
+    chosen = select(resource).where(
+        resource.c.record_id == record_id, resource.c.purpose == CONTENT
+    )
+    return list(tx.execute(chosen))
+
+
+def of_session(tx: Connection, session_key: str) -> list[Row[Any]]:
+    """Return what all versions of one session were translated to."""
+    chosen = (
+        select(resource)
+        .join(record, record.c.id == resource.c.record_id)
+        .where(record.c.session_key == session_key, resource.c.purpose == CONTENT)
+    )
+    return list(tx.execute(chosen))
+
+
+def winner(tx: Connection, identity: Identity) -> Row[Any] | None:
+    """Return the newest contributing version: by as_of, then recorded_at, then version; None if none is left."""
+    chosen = (
+        select(resource)
+        .join(record, record.c.id == resource.c.record_id)
+        .where(
+            resource.c.type == identity.type,
+            resource.c.resource_id == identity.id,
+            resource.c.purpose == CONTENT,
+            record.c.state == "current",
+            record.c.in_error.is_(False),
+        )
+        .order_by(resource.c.as_of.desc(), record.c.recorded_at.desc(), record.c.version.desc())
+        .limit(1)
+    )
+    return tx.execute(chosen).one_or_none()
+
+
+def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:
+    """Return the resource version that this destination holds or is owed, or None."""
+    chosen = (
+        select(resource)
+        .join(delivery_item, delivery_item.c.resource == resource.c.id)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .where(
+            delivery.c.destination == destination,
+            delivery.c.state != "superseded",
+            delivery_item.c.type == identity.type,
+            delivery_item.c.resource_id == identity.id,
+        )
+        .order_by(delivery.c.sequence.desc())
+        .limit(1)
+    )
+    return tx.execute(chosen).one_or_none()

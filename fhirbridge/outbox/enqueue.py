@@ -1,0 +1,243 @@
+"""Owe a destination what changed: pinned resource versions, in the caller's transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from fhirbridge.clock import Clock
+from fhirbridge.fhir import codec
+from fhirbridge.fhir.retract import can_retract, retracted
+from fhirbridge.outbox import contents
+from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity, Owner
+from fhirbridge.outbox.states import State
+from fhirbridge.rng import Rng, new_id
+from fhirbridge.store import moment
+from fhirbridge.store.tables import delivery, delivery_item, lane, resource
+from fhirbridge.translate.values import Scope, TranslatedResource
+
+MakeProvenance = Callable[[Sequence[str], str, str], TranslatedResource]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One resource version that a destination does not have yet."""
+
+    identity: Identity
+    lane: str
+    resource: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """What one record version means for one destination."""
+
+    delivery_id: str
+    destination: str
+    state: State
+    changes: tuple[Change, ...]
+    kept: tuple[Identity, ...]  # not sent because the record has a held element there
+    cannot_retract: tuple[Identity, ...]
+
+
+class Outbox:
+    """Writes deliveries. Everything happens in the transaction that it is given."""
+
+    def __init__(self, *, contents: Contents, clock: Clock, rng: Rng) -> None:
+        self._contents = contents
+        self._clock = clock
+        self._rng = rng
+
+    def put(
+        self,
+        tx: Connection,
+        *,
+        destination: str,
+        owner: Owner,
+        touched: Sequence[Identity],
+        held_rows: frozenset[str],
+        make_provenance: MakeProvenance,
+    ) -> Owed:
+        """Owe this destination whatever of `touched` it does not hold or is not owed yet."""
+        decided = _Decision()
+        for identity in touched:
+            self._decide(tx, destination, owner, identity, held_rows, decided)
+        delivery_id = new_id(self._rng)
+        shared = [change for change in decided.changes if change.lane == SHARED_LANE]
+        own = [change for change in decided.changes if change.lane != SHARED_LANE]
+        if shared:
+            self._write(
+                tx, new_id(self._rng), destination, SHARED_LANE, owner, shared, State.PENDING
+            )
+        if decided.changes:
+            own.append(self._provenance(tx, owner, decided.changes, delivery_id, make_provenance))
+        self._write(tx, delivery_id, destination, owner.patient_key, owner, own, State.PENDING)
+        return Owed(
+            delivery_id=delivery_id,
+            destination=destination,
+            state=State.PENDING,
+            changes=tuple(decided.changes),
+            kept=tuple(decided.kept),
+            cannot_retract=tuple(decided.cannot_retract),
+        )
+
+    def put_held(self, tx: Connection, *, destination: str, owner: Owner, reason: str) -> Owed:
+        """Note that a destination is owed a record that cannot be sent as it is."""
+        delivery_id = new_id(self._rng)
+        self._write(tx, delivery_id, destination, owner.patient_key, owner, [], State.HELD, reason)
+        return Owed(
+            delivery_id=delivery_id,
+            destination=destination,
+            state=State.HELD,
+            changes=(),
+            kept=(),
+            cannot_retract=(),
+        )
+
+    def supersede_held(self, tx: Connection, record_id: str, *, reason: str) -> None:
+        """Close deliveries of a version that was held and that something newer replaces."""
+        tx.execute(
+            update(delivery)
+            .where(
+                delivery.c.record_id == record_id,
+                delivery.c.state == State.HELD,
+                delivery.c.reason == reason,
+            )
+            .values(state=State.SUPERSEDED, changed_at=self._now())
+        )
+
+    def _decide(
+        self,
+        tx: Connection,
+        destination: str,
+        owner: Owner,
+        identity: Identity,
+        held_rows: frozenset[str],
+        decided: "_Decision",
+    ) -> None:
+        pinned = contents.last_pinned(tx, destination, identity)
+        best = contents.winner(tx, identity)
+        row = best.row if best is not None else pinned.row if pinned is not None else ""
+        visit_wide = row == "" and best is not None and best.scope == Scope.VISIT
+        if pinned is not None and held_rows and (row in held_rows or visit_wide):
+            # A held element is not a disappearance: what was sent earlier stays until the record is mended.
+            decided.kept.append(identity)
+        elif best is not None:
+            if pinned is None or pinned.digest != best.digest:
+                change = Change(
+                    identity=identity, lane=best.lane, resource=best.id, digest=best.digest
+                )
+                decided.changes.append(change)
+        elif (
+            pinned is not None
+            and pinned.scope == Scope.VISIT
+            and pinned.purpose == contents.CONTENT
+        ):
+            if can_retract(identity.type):
+                decided.changes.append(self._retract(tx, owner, identity, pinned.id))
+            else:
+                decided.cannot_retract.append(identity)
+
+    def _retract(
+        self, tx: Connection, owner: Owner, identity: Identity, resource_row: str
+    ) -> Change:
+        body = retracted(self._contents.body(tx, resource_row))
+        made = TranslatedResource(
+            type=identity.type,
+            id=identity.id,
+            mapping="retraction",
+            scope=Scope.VISIT,
+            body=body,
+            content_hash=codec.content_hash(body),
+            as_of=self._now(),
+            row="",
+            why=(),
+        )
+        row_id = self._contents.keep(tx, owner, made, purpose=contents.RETRACTION)
+        return self._pin(tx, row_id)
+
+    def _provenance(
+        self,
+        tx: Connection,
+        owner: Owner,
+        changes: Sequence[Change],
+        delivery_id: str,
+        make_provenance: MakeProvenance,
+    ) -> Change:
+        targets = [f"{change.identity.type}/{change.identity.id}" for change in changes]
+        made = make_provenance(targets, delivery_id, self._now())
+        return self._pin(tx, self._contents.keep(tx, owner, made, purpose=contents.PROVENANCE))
+
+    def _pin(self, tx: Connection, row_id: str) -> Change:
+        row = tx.execute(select(resource).where(resource.c.id == row_id)).one()
+        identity = Identity(row.type, row.resource_id)
+        return Change(identity=identity, lane=row.lane, resource=row.id, digest=row.digest)
+
+    def _write(
+        self,
+        tx: Connection,
+        delivery_id: str,
+        destination: str,
+        lane_name: str,
+        owner: Owner,
+        changes: Sequence[Change],
+        state: State,
+        reason: str = "",
+    ) -> None:
+        now = self._now()
+        values = {
+            "id": delivery_id,
+            "destination": destination,
+            "lane": lane_name,
+            "sequence": _next_sequence(tx, destination, lane_name),
+            "needs_shared": 0
+            if lane_name == SHARED_LANE
+            else _last_sequence(tx, destination, SHARED_LANE),
+            "record_id": owner.record_id,
+            "state": state,
+            "reason": reason,
+            "runs": 0,
+            "attempts": 0,
+            "server_errors": 0,
+            "due_at": now,
+            "created_at": now,
+            "changed_at": now,
+        }
+        tx.execute(insert(delivery).values(**values))
+        for position, change in enumerate(changes):
+            item = {"type": change.identity.type, "resource_id": change.identity.id, "outcome": ""}
+            item |= {
+                "delivery_id": delivery_id,
+                "resource": change.resource,
+                "digest": change.digest,
+            }
+            tx.execute(insert(delivery_item).values(position=position, **item))
+
+    def _now(self) -> str:
+        return moment.to_text(self._clock.now())
+
+
+class _Decision:
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.kept: list[Identity] = []
+        self.cannot_retract: list[Identity] = []
+
+
+def _next_sequence(tx: Connection, destination: str, lane_name: str) -> int:
+    first = upsert(lane).values(
+        destination=destination, lane=lane_name, sequence=1, fence=0, leased_until=""
+    )
+    taken = first.on_conflict_do_update(
+        index_elements=["destination", "lane"], set_={"sequence": lane.c.sequence + 1}
+    ).returning(lane.c.sequence)
+    return int(tx.execute(taken).scalar_one())
+
+
+def _last_sequence(tx: Connection, destination: str, lane_name: str) -> int:
+    chosen = select(lane.c.sequence).where(
+        lane.c.destination == destination, lane.c.lane == lane_name
+    )
+    return tx.scalar(chosen) or 0

@@ -1,0 +1,69 @@
+"""Move a delivery along the graph of its states, with one evidence row for each move."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from fhirbridge.audit.log import Action, Entry, EvidenceLog
+from fhirbridge.clock import Clock
+from fhirbridge.outbox.states import State, check_move
+from fhirbridge.store import moment
+from fhirbridge.store.tables import delivery, delivery_item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Where a delivery goes and why. `reason` is a stable code with words, never a patient's value."""
+
+    to: State
+    reason: str = ""
+    due_at: datetime | None = None
+    counts: Mapping[str, int] = field(
+        default_factory=dict
+    )  # runs, attempts, server_errors: new values
+
+
+class Settlement:
+    """Writes moves; who calls it holds the lane's fence."""
+
+    def __init__(self, *, audit: EvidenceLog, clock: Clock) -> None:
+        self._audit = audit
+        self._clock = clock
+
+    def move(self, tx: Connection, delivery_id: str, step: Move, *, actor: str = "worker") -> None:
+        """Carry out one move. Raises ForbiddenMoveError where the graph has no such edge."""
+        row = tx.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+        check_move(State(row.state), step.to)
+        now = self._clock.now()
+        values: dict[str, Any] = {
+            "state": step.to,
+            "reason": step.reason,
+            "changed_at": moment.to_text(now),
+        }
+        values["due_at"] = moment.to_text(step.due_at or now)
+        values |= step.counts
+        tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(**values))
+        self._note(tx, row, step, actor)
+
+    def note_item(self, tx: Connection, delivery_id: str, position: int, outcome: str) -> None:
+        """Note what became of one resource of a delivery: created, updated, unchanged, superseded."""
+        tx.execute(
+            update(delivery_item)
+            .where(delivery_item.c.delivery_id == delivery_id, delivery_item.c.position == position)
+            .values(outcome=outcome)
+        )
+
+    def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:
+        entry = Entry(
+            actor=actor,
+            action=Action.DELIVERY_CHANGED,
+            outcome=step.to.value,
+            record_id=row.record_id,
+            delivery_id=row.id,
+            destination=row.destination,
+            detail={"from": row.state, "to": step.to.value, "reason": step.reason},
+        )
+        self._audit.append(tx, entry)

@@ -1,0 +1,45 @@
+"""The states of a delivery and the only ways between them. Pure."""
+
+from enum import StrEnum
+
+from fhirbridge.errors import BridgeError
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"  # waits for its turn
+    SENDING = "sending"  # a request may be under way
+    UNKNOWN = "unknown"  # a request went out and nobody knows what came of it
+    DELIVERED = "delivered"  # the EHR holds all of it
+    HELD = "held"  # waits for a person
+    PARKED = "parked"  # set aside with a reason; one command sends it again
+    SUPERSEDED = "superseded"  # a newer version of the record replaced it before it could go
+
+
+OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
+STUCK = (State.HELD, State.PARKED)
+
+ALLOWED: dict[State, frozenset[State]] = {
+    State.PENDING: frozenset({State.SENDING, State.DELIVERED, State.HELD, State.PARKED}),
+    State.SENDING: frozenset(
+        {State.SENDING, State.PENDING, State.UNKNOWN, State.DELIVERED, State.HELD, State.PARKED}
+    ),
+    State.UNKNOWN: frozenset({State.SENDING, State.HELD, State.PARKED}),
+    State.HELD: frozenset({State.PENDING, State.SUPERSEDED}),
+    State.PARKED: frozenset({State.PENDING, State.SUPERSEDED}),
+    State.DELIVERED: frozenset(),
+    State.SUPERSEDED: frozenset(),
+}
+
+
+class ForbiddenMoveError(BridgeError):
+    """A delivery was asked to go where its state does not lead."""
+
+    code = "E301"
+
+
+def check_move(before: State, after: State) -> None:
+    """Raise ForbiddenMoveError unless the graph has this edge."""
+    if after not in ALLOWED[before]:
+        raise ForbiddenMoveError(f"a delivery does not go from {before} to {after}")
