@@ -1,0 +1,270 @@
+"""The whole journey on one page: accept, translate, owe, deliver. Builds the rooms, holds no rules."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from fhirbridge.access import tokens
+from fhirbridge.access.tokens import Principal, Role
+from fhirbridge.audit.log import Action, Entry, EvidenceLog
+from fhirbridge.clock import Clock
+from fhirbridge.deliver import run, worker
+from fhirbridge.destinations import registry
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.ehr import probe
+from fhirbridge.ehr.rest import Ehr
+from fhirbridge.intake import accept
+from fhirbridge.intake.accept import Intake, Quarantine, Receipt
+from fhirbridge.outbox import stuck
+from fhirbridge.outbox.contents import Contents
+from fhirbridge.outbox.enqueue import Outbox
+from fhirbridge.outbox.settle import Settlement
+from fhirbridge.overview import record as record_view
+from fhirbridge.overview import status
+from fhirbridge.records.schema import CheckedRecord
+from fhirbridge.rng import Rng, new_id
+from fhirbridge.store import moment
+from fhirbridge.store.engine import Store
+from fhirbridge.store.sealed import Vault
+from fhirbridge.translate.mapping_set import MappingSet
+from fhirbridge.translate.values import Site, Translation
+
+OnStep = Callable[[Any, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the outside gives: a database, keys, time, chance, a way to mappings and to each EHR."""
+
+    store: Store
+    vault: Vault
+    clock: Clock
+    rng: Rng
+    site: Site
+    mappings: Callable[[], MappingSet]
+    ehr_for: Callable[[Destination], Ehr]
+    quarantine: Quarantine
+
+
+def _ignore(_lane: Any, _step: str) -> None:
+    """Nobody watches the steps."""
+
+
+class Bridge:
+    """Everything a door may ask for."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Build the rooms; nothing is opened, read or sent yet."""
+        self.clock = parts.clock
+        self._parts = parts
+        self._store = parts.store
+        self._audit = EvidenceLog(clock=parts.clock, rng=parts.rng, vault=parts.vault)
+        self._contents = Contents(vault=parts.vault, rng=parts.rng)
+        self._settlement = Settlement(audit=self._audit, clock=parts.clock)
+        self._known_intake: Intake | None = None
+
+    @property
+    def _intake(self) -> Intake:
+        """Made at first use: loading the mappings takes longer than looking at a status."""
+        if self._known_intake is None:
+            parts = self._parts
+            rooms = accept.Rooms(
+                store=parts.store,
+                vault=parts.vault,
+                clock=parts.clock,
+                rng=parts.rng,
+                site=parts.site,
+                audit=self._audit,
+                contents=self._contents,
+                outbox=Outbox(contents=self._contents, clock=parts.clock, rng=parts.rng),
+                settlement=self._settlement,
+                quarantine=parts.quarantine,
+            )
+            self._known_intake = Intake(rooms, parts.mappings())
+        return self._known_intake
+
+    # --- accept -------------------------------------------------------------------------------
+
+    def preview(self, raw: bytes) -> tuple[CheckedRecord, Translation]:
+        """Check and translate without storing anything."""
+        return self._intake.preview(raw)
+
+    def accept(self, raw: bytes, *, actor: str) -> Receipt:
+        """Take in one session record; when this returns, delivery is owed."""
+        return self._intake.accept(raw, actor=actor)
+
+    def warm_up(self) -> str:
+        """Load the mappings now; return the set's digest. Raises MappingError."""
+        return self._intake.set_digest
+
+    # --- deliver ------------------------------------------------------------------------------
+
+    def delivery_loop(self) -> worker.Loop:
+        """Return the loop that delivers in the background; start it after a fork."""
+        return worker.Loop(self._rooms())
+
+    def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
+        """Translate again what a mended mapping set can translate, then deliver all that is due now."""
+        self._intake.translate_held()
+        return worker.until_idle(self._rooms(), on_step=on_step)
+
+    def retry(self, delivery_id: str | None, *, actor: str) -> int:
+        """Put one stuck delivery back in line, or (None) every parked one."""
+        with self._store.begin() as tx:
+            return stuck.retry(tx, self._settlement, delivery_id=delivery_id, actor=actor)
+
+    # --- destinations -------------------------------------------------------------------------
+
+    def add_destination(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        requires_consent: bool,
+        test_server: bool,
+        networks: Sequence[str],
+        actor: str,
+    ) -> Destination:
+        """Look at the server, store it, prove it where that is allowed, and owe it every current record."""
+        new = Destination(
+            name=name,
+            base_url=registry.checked_url(base_url),
+            mode=registry.UNPROVEN,
+            traits={},
+            requires_consent=requires_consent,
+            test_server=test_server,
+            networks=registry.checked_networks(networks),
+            paused=registry.NOT_PROVEN,
+        )
+        probe.look(self._parts.ehr_for(new))
+        with self._store.begin() as tx:
+            registry.add(tx, new, at=moment.to_text(self.clock.now()))
+            detail = {"test_server": test_server, "requires_consent": requires_consent}
+            self._audit.append(
+                tx,
+                Entry(
+                    actor=actor, action=Action.DESTINATION_ADDED, destination=name, detail=detail
+                ),
+            )
+            self._intake.owe_backlog(tx, name)
+        return self.probe_destination(name, actor=actor)
+
+    def probe_destination(self, name: str, *, actor: str) -> Destination:
+        """Find out what the server honours and keep it; writes only to a sandbox or a named test server."""
+        with self._store.read() as tx:
+            known = registry.get(tx, name)
+        ehr = self._parts.ehr_for(known)
+        traits = probe.look(ehr)
+        if traits.sandbox or known.test_server:
+            traits = probe.try_writes(
+                ehr, traits, f"fhirbridge-probe-{new_id(self._parts.rng)[:12]}"
+            )
+        with self._store.begin() as tx:
+            registry.note_probe(
+                tx, name, traits=asdict(traits), proven=traits.can_transact, missing=traits.missing
+            )
+            outcome = "proven" if traits.can_transact else "unproven"
+            self._audit.append(
+                tx,
+                Entry(
+                    actor=actor, action=Action.DESTINATION_PROBED, outcome=outcome, destination=name
+                ),
+            )
+            return registry.get(tx, name)
+
+    def destinations(self) -> list[Destination]:
+        """Return all destinations by name."""
+        with self._store.read() as tx:
+            return registry.every(tx)
+
+    # --- look ---------------------------------------------------------------------------------
+
+    def record(self, record_id: str, *, actor: str) -> dict[str, Any] | None:
+        """Return one record version with all that became of it; the reading is noted. Holds PHI."""
+        with self._store.begin() as tx:
+            found = record_view.view(
+                tx, vault=self._parts.vault, body=self._contents.body, record_id=record_id
+            )
+            outcome = "ok" if found else "not found"
+            known = record_id if found else ""
+            self._audit.append(
+                tx, Entry(actor=actor, action=Action.RECORD_READ, outcome=outcome, record_id=known)
+            )
+            return found
+
+    def status(self) -> status.Status:
+        """Return counts and what waits. No PHI."""
+        with self._store.read() as tx:
+            return status.read(tx)
+
+    def holdings(self, destination: str) -> list[dict[str, Any]]:
+        """Count what a destination holds of ours, by type."""
+        with self._store.read() as tx:
+            return record_view.table_of(tx, destination)
+
+    def next_due(self) -> datetime | None:
+        """Return when the next open delivery is due, or None."""
+        with self._store.read() as tx:
+            return run.waiting_until(tx)
+
+    def check(self) -> None:
+        """Refuse a database that cannot be used. Raises StoreError."""
+        self._store.check()
+
+    def close(self) -> None:
+        """Give back the database's connections."""
+        self._store.close()
+
+    # --- access -------------------------------------------------------------------------------
+
+    def make_token(self, *, name: str, role: Role, actor: str) -> str:
+        """Make an API token; its secret is returned once."""
+        with self._store.begin() as tx:
+            secret = tokens.make(tx, self._parts.rng, name=name, role=role, now=self.clock.now())
+            self._audit.append(
+                tx,
+                Entry(
+                    actor=actor, action=Action.TOKEN_MADE, detail={"name": name, "role": role.value}
+                ),
+            )
+            return secret
+
+    def revoke_token(self, name: str, *, actor: str) -> int:
+        """Revoke every live token of this name."""
+        with self._store.begin() as tx:
+            count = tokens.revoke(tx, name, now=self.clock.now())
+            self._audit.append(
+                tx, Entry(actor=actor, action=Action.TOKEN_REVOKED, detail={"name": name})
+            )
+            return count
+
+    def list_tokens(self) -> list[dict[str, str]]:
+        """Return all tokens without their secrets."""
+        with self._store.read() as tx:
+            return tokens.every(tx)
+
+    def authenticate(self, secret: str) -> Principal | None:
+        """Return who holds this secret, or None."""
+        with self._store.read() as tx:
+            return tokens.check(tx, secret, now=self.clock.now())
+
+    def refused(self, *, actor: str, reason: str, route: str) -> None:
+        """Note that somebody was turned away."""
+        with self._store.begin() as tx:
+            detail = {"reason": reason, "route": route}
+            self._audit.append(
+                tx,
+                Entry(actor=actor, action=Action.ACCESS_REFUSED, outcome="refused", detail=detail),
+            )
+
+    def _rooms(self) -> run.Rooms:
+        return run.Rooms(
+            store=self._store,
+            clock=self.clock,
+            rng=self._parts.rng,
+            contents=self._contents,
+            settlement=self._settlement,
+            audit=self._audit,
+            ehr_for=self._parts.ehr_for,
+        )

@@ -1,0 +1,140 @@
+"""From settings to a working bridge: the one place that chooses the adapters and reads the key files."""
+
+import os
+from http import HTTPStatus
+from ipaddress import ip_network
+from pathlib import Path
+
+from fhirbridge.access.tokens import Role
+from fhirbridge.bridge import Bridge, Parts
+from fhirbridge.clock import Clock, SystemClock
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.egress.exchange import Transport
+from fhirbridge.egress.networks import NetworkPolicy
+from fhirbridge.egress.resolver import SystemResolver
+from fhirbridge.egress.transport import HttpTransport
+from fhirbridge.ehr.rest import Ehr, is_loopback
+from fhirbridge.errors import BridgeError
+from fhirbridge.intake.accept import Quarantine
+from fhirbridge.records.source_schema import source_schema
+from fhirbridge.rng import Rng, SystemRng
+from fhirbridge.settings import Settings
+from fhirbridge.store.engine import Store
+from fhirbridge.store.sealed import KEY_BYTES, Vault
+from fhirbridge.translate import mapping_set
+from fhirbridge.translate.mapping_set import MappingSet
+from fhirbridge.translate.values import Site
+
+PRIVATE = 0o600
+OTHERS = 0o077
+
+
+class KeyFileError(BridgeError):
+    """A key file is missing, open to others, or not a key."""
+
+    code = "E802"
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class AlreadyThereError(BridgeError):
+    """There is a bridge in this folder already."""
+
+    code = "E803"
+
+
+def open_bridge(
+    settings: Settings, *, clock: Clock | None = None, rng: Rng | None = None
+) -> Bridge:
+    """Open what `initialise` made. Raises KeyFileError, KeyMismatchError or StoreError."""
+    bridge, store, vault, site_key = _build(settings, clock or SystemClock(), rng or SystemRng())
+    store.check()
+    with store.begin() as tx:
+        vault.check_fingerprints(tx, site_key=site_key)
+    return bridge
+
+
+def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | None = None) -> str:
+    """Make keys, database and the first token (role admin); return the token. Never overwrites a key."""
+    chance = rng or SystemRng()
+    if settings.master_key_file.exists() or settings.site_key_file.exists():
+        raise AlreadyThereError(
+            "there are keys already; nothing was changed",
+            hint="remove them only together with their database",
+        )
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (settings.master_key_file, settings.site_key_file):
+        _write_key(path, chance.token(KEY_BYTES))
+    bridge, store, vault, site_key = _build(settings, clock or SystemClock(), chance)
+    store.create()
+    with store.begin() as tx:
+        vault.check_fingerprints(tx, site_key=site_key)
+    return bridge.make_token(name="first", role=Role.ADMIN, actor="init")
+
+
+def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, Vault, bytes]:
+    vault = Vault(_read_key(settings.master_key_file), rng)
+    site_key = _read_key(settings.site_key_file)
+    store = Store(settings.database_url)
+    transports: dict[str, Transport] = {}
+
+    def ehr_for(destination: Destination) -> Ehr:
+        if destination.name not in transports:
+            transports[destination.name] = _transport(destination, settings, clock)
+        return Ehr(base_url=destination.base_url, transport=transports[destination.name])
+
+    def mappings() -> MappingSet:
+        return mapping_set.load(settings.mappings, source_schema())
+
+    parts = Parts(
+        store=store,
+        vault=vault,
+        clock=clock,
+        rng=rng,
+        site=Site(host=settings.site, tenant=settings.tenant, key=site_key),
+        mappings=mappings,
+        ehr_for=ehr_for,
+        quarantine=Quarantine(days=settings.quarantine_days, most=settings.quarantine_most),
+    )
+    return Bridge(parts), store, vault, site_key
+
+
+def _transport(destination: Destination, settings: Settings, clock: Clock) -> Transport:
+    policy = NetworkPolicy(
+        allow_loopback=is_loopback(destination.base_url),
+        allowed=tuple(ip_network(one) for one in destination.networks),
+    )
+    return HttpTransport(
+        allowed=policy, clock=clock, resolver=SystemResolver(), ca_file=settings.ca_file
+    )
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"there is no key file {path.name}", hint="run: fhirbridge init"
+        ) from None
+    except (OSError, ValueError):
+        raise KeyFileError(
+            f"the key file {path.name} cannot be read", hint="restore it from its backup"
+        ) from None
+    if mode & OTHERS:
+        raise KeyFileError(
+            f"the key file {path.name} is open to other users", hint=f"chmod 600 {path.name}"
+        )
+    if len(key) != KEY_BYTES or len(set(key)) == 1:
+        raise KeyFileError(
+            f"the key file {path.name} is not a key of 32 bytes", hint="restore it from its backup"
+        )
+    return key
+
+
+def _write_key(path: Path, key: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,91 @@
+"""One record version: what was found in it, what it became, and where each resource stands."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from fhirbridge.outbox import contents
+from fhirbridge.records import history
+from fhirbridge.store.sealed import Vault
+from fhirbridge.store.tables import delivery, delivery_item, ledger
+
+Body = Callable[[Connection, str], dict[str, Any]]
+
+
+def view(tx: Connection, *, vault: Vault, body: Body, record_id: str) -> dict[str, Any] | None:
+    """Return one record version with its deliveries and resources, or None. Holds PHI: the bodies."""
+    row = history.find(tx, record_id)
+    if row is None:
+        return None
+    held = history.content(tx, vault, record_id)
+    return {
+        "id": row.id,
+        "version": row.version,
+        "state": row.state,
+        "received_at": row.received_at,
+        "translation": row.translation,
+        "mapping_set": row.set_digest,
+        "findings": held["findings"],
+        "problems": held["problems"],
+        "deliveries": [_delivery(tx, one) for one in _deliveries(tx, record_id)],
+        "resources": [_resource(tx, one, body) for one in contents.of_record(tx, record_id)],
+    }
+
+
+def _deliveries(tx: Connection, record_id: str) -> list[Any]:
+    chosen = select(delivery).where(delivery.c.record_id == record_id)
+    return list(
+        tx.execute(chosen.order_by(delivery.c.destination, delivery.c.created_at, delivery.c.lane))
+    )
+
+
+def _delivery(tx: Connection, row: Any) -> dict[str, Any]:
+    chosen = (
+        select(delivery_item)
+        .where(delivery_item.c.delivery_id == row.id)
+        .order_by(delivery_item.c.position)
+    )
+    items = [
+        {"resource": f"{item.type}/{item.resource_id}", "outcome": item.outcome or "waiting"}
+        for item in tx.execute(chosen)
+    ]
+    lane = "shared" if row.lane == contents.SHARED_LANE else "patient"
+    named = {
+        name: getattr(row, name)
+        for name in ("id", "destination", "state", "reason", "attempts", "due_at")
+    }
+    return {**named, "lane": lane, "sequence": row.sequence, "items": items}
+
+
+def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
+    chosen = select(ledger).where(
+        ledger.c.type == row.type, ledger.c.resource_id == row.resource_id
+    )
+    newest = contents.winner(tx, contents.Identity(row.type, row.resource_id))
+    return {
+        "resource": f"{row.type}/{row.resource_id}",
+        "mapping": row.mapping,
+        "scope": row.scope,
+        "counts": newest is not None
+        and newest.id == row.id,  # false: a newer record decides what is sent
+        "at": [
+            {
+                "destination": line.destination,
+                "version": line.ehr_version,
+                "same": line.digest == row.digest,
+                "delivered_at": line.delivered_at,
+            }
+            for line in tx.execute(chosen)
+        ],
+        "body": body(tx, row.id),
+    }
+
+
+def table_of(tx: Connection, destination: str) -> list[dict[str, Any]]:
+    """Count what a destination holds of ours, by type."""
+    chosen = select(ledger.c.type, ledger.c.ehr_version).where(ledger.c.destination == destination)
+    counts: dict[str, int] = {}
+    for row in tx.execute(chosen):
+        counts[row.type] = counts.get(row.type, 0) + 1
+    return [{"type": name, "resources": count} for name, count in sorted(counts.items())]

@@ -1,0 +1,77 @@
+"""How things stand: deliveries by state, what waits and why, for one destination or all."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from fhirbridge.destinations import registry
+from fhirbridge.outbox.states import OPEN, STUCK
+from fhirbridge.records import history
+from fhirbridge.store.tables import delivery, ledger, record
+
+MOST_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Counts, and the deliveries that are not through. Opaque ids only."""
+
+    records: int
+    held_elements: int
+    quarantined: int
+    destinations: list[dict[str, Any]]
+    waiting: list[dict[str, Any]]
+
+
+def read(tx: Connection) -> Status:
+    """Read one snapshot."""
+    current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
+        record.c.state == "current"
+    )
+    records, held = tx.execute(current).one()
+    return Status(
+        records=records,
+        held_elements=held,
+        quarantined=history.quarantined(tx),
+        destinations=[_destination(tx, one) for one in registry.every(tx)],
+        waiting=_waiting(tx),
+    )
+
+
+def _destination(tx: Connection, one: registry.Destination) -> dict[str, Any]:
+    counted = (
+        select(delivery.c.state, func.count())
+        .where(delivery.c.destination == one.name)
+        .group_by(delivery.c.state)
+    )
+    holds = select(func.count()).select_from(ledger).where(ledger.c.destination == one.name)
+    return {
+        "name": one.name,
+        "base_url": one.base_url,
+        "mode": one.mode,
+        "paused": one.paused,
+        "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
+        "resources": tx.scalar(holds),
+    }
+
+
+def _waiting(tx: Connection) -> list[dict[str, Any]]:
+    shown = (
+        "id",
+        "destination",
+        "lane",
+        "sequence",
+        "record_id",
+        "state",
+        "reason",
+        "attempts",
+        "due_at",
+    )
+    chosen = (
+        select(*(delivery.c[name] for name in shown))
+        .where(delivery.c.state.in_([*OPEN, *STUCK]))
+        .order_by(delivery.c.created_at)
+        .limit(MOST_SHOWN)
+    )
+    return [dict(row) for row in tx.execute(chosen).mappings()]

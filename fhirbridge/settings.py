@@ -1,0 +1,87 @@
+"""Every setting, typed, read once from the environment; all mistakes are reported together."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environs import Env, EnvError, validate
+
+from fhirbridge.errors import BridgeError
+
+PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
+SOURCE_MAPPINGS = Path(__file__).parents[1] / "mappings"
+
+
+class SettingsError(BridgeError):
+    """The environment holds settings that cannot be used; the text names all of them."""
+
+    code = "E801"
+    exit_status = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an administrator may choose. Each field is FHIRBRIDGE_ and its name in capitals."""
+
+    home: Path  # where the database, the keys and the first token lie
+    database_url: str
+    master_key_file: Path
+    site_key_file: Path
+    mappings: Path
+    site: str  # host name in the identifiers that we give out
+    tenant: str
+    bind: str
+    ca_file: Path | None
+    quarantine_days: int
+    quarantine_most: int
+    most_bytes: int  # of one request body
+
+
+def read() -> Settings:
+    """Read the settings from the environment. Raises SettingsError that names every mistake."""
+    env = Env(eager=False, prefix="FHIRBRIDGE_")
+    home = env.path("HOME", Path("fhirbridge-data"))
+    values: dict[str, Any] = {
+        "database_url": env.str("DATABASE_URL", f"sqlite:///{home / 'fhirbridge.db'}"),
+        "master_key_file": env.path("MASTER_KEY_FILE", home / "master.key"),
+        "site_key_file": env.path("SITE_KEY_FILE", home / "site.key"),
+        "mappings": env.path("MAPPINGS", packaged_mappings()),
+        "site": env.str("SITE", "fhirbridge.invalid", validate=_matches(r"[a-z0-9.-]{1,253}")),
+        "tenant": env.str("TENANT", "main", validate=_matches(r"[a-z0-9-]{1,40}")),
+        "bind": env.str("BIND", "127.0.0.1:8350", validate=_matches(r"[^\s/]+:[0-9]{1,5}")),
+        "ca_file": env.path("CA_FILE", None),
+        "quarantine_days": env.int("QUARANTINE_DAYS", 30, validate=validate.Range(1, 3650)),
+        "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
+        "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
+    }
+    wrong = {name: "there is no such setting" for name in _unknown()}
+    try:
+        env.seal()
+    except EnvError as error:
+        messages = getattr(error, "error_messages", {"settings": [str(error)]})
+        wrong |= {name: ", ".join(map(str, why)) for name, why in messages.items()}
+    if wrong:
+        listed = "; ".join(f"{name}: {why}" for name, why in sorted(wrong.items()))
+        raise SettingsError(
+            f"settings that cannot be used: {listed}", hint="docs/operate.md lists them"
+        )
+    return Settings(home=home, **values)
+
+
+def _matches(pattern: str) -> validate.Regexp:
+    return validate.Regexp(f"^(?:{pattern})$", error="has a form that cannot be used")
+
+
+def packaged_mappings() -> Path:
+    """Return the mappings that come with the program: inside the package, or beside it in a checkout."""
+    return PACKAGED_MAPPINGS if PACKAGED_MAPPINGS.is_dir() else SOURCE_MAPPINGS
+
+
+def _unknown() -> list[str]:
+    """Name what looks like a setting of ours and is none: a typo must not silently mean the default."""
+    known = {f"FHIRBRIDGE_{name.upper()}" for name in Settings.__dataclass_fields__}
+    ours = (name for name in os.environ if name.startswith("FHIRBRIDGE_"))
+    return sorted(
+        name for name in ours if name not in known and not name.startswith("FHIRBRIDGE_TEST_")
+    )

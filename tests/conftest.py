@@ -1,0 +1,48 @@
+"""What every test may ask for, and what a run says about tests that it could not run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hapi import hapi_server
+from tests.hapi import hl7_validator as validators
+from tests.hapi.hl7_validator import Hl7Validator
+
+NOT_RUN = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session")
+def hapi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Base URL of a real HAPI server, one for the whole run: use ids of your own."""
+    with hapi_server.running(tmp_path_factory.mktemp("hapi")) as base_url:
+        yield base_url
+
+
+@pytest.fixture(scope="session")
+def hl7_validator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl7Validator]:
+    """HL7's own validator for R4, with US Core 6.1.0 where its package was given."""
+    with validators.running(tmp_path_factory.mktemp("validator")) as started:
+        yield started
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the US Core tests out where the package is absent; the end of the run says so."""
+    if validators.us_core_package():
+        return
+    left_out = [item for item in items if item.get_closest_marker("us_core")]
+    config.stash[NOT_RUN] = len(left_out)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left_out = config.stash.get(NOT_RUN, 0)
+    if left_out:
+        terminalreporter.write_line(
+            f"NOT RUN: US Core tests ({left_out}). Give the package hl7.fhir.us.core 6.1.0 by "
+            f"{validators.SETTING}=/path/{validators.PACKAGE}",
+            yellow=True,
+        )
