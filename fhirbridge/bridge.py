@@ -1,4 +1,4 @@
-"""The whole journey on one page: accept, translate, owe, deliver. Builds the rooms, holds no rules."""
+"""The whole journey on one page: accept, translate, owe, deliver. Builds rooms, holds no rules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -105,7 +105,7 @@ class Bridge:
         return worker.Loop(self._rooms())
 
     def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
-        """Translate again what a mended mapping set can translate, then deliver all that is due now."""
+        """Translate again what mended mappings can translate, then deliver all that is due."""
         self._intake.translate_held()
         return worker.until_idle(self._rooms(), on_step=on_step)
 
@@ -126,7 +126,7 @@ class Bridge:
         networks: Sequence[str],
         actor: str,
     ) -> Destination:
-        """Look at the server, store it, prove it where that is allowed, and owe it every current record."""
+        """Look at the server, store it, owe it every current record, prove it where allowed."""
         new = Destination(
             name=name,
             base_url=registry.checked_url(base_url),
@@ -151,7 +151,7 @@ class Bridge:
         return self.probe_destination(name, actor=actor)
 
     def probe_destination(self, name: str, *, actor: str) -> Destination:
-        """Find out what the server honours and keep it; writes only to a sandbox or a named test server."""
+        """Find out what the server honours; write only to a sandbox or a named test server."""
         with self._store.read() as tx:
             known = registry.get(tx, name)
         ehr = self._parts.ehr_for(known)

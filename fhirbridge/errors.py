@@ -4,7 +4,9 @@ from http import HTTPStatus
 
 
 class BridgeError(Exception):
-    """An expected failure. Its text names the thing, the place and the way out; never a patient's value.
+    """An expected failure. Its text names the thing, the place and the way out.
+
+    It never holds a patient's value.
 
     Subclasses live in the room that raises them and set the class attributes; a door turns them
     into an exit status, a problem+json or an OperationOutcome.

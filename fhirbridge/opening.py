@@ -1,4 +1,4 @@
-"""From settings to a working bridge: the one place that chooses the adapters and reads the key files."""
+"""From settings to a working bridge: the one place that chooses adapters and reads key files."""
 
 import os
 from http import HTTPStatus
@@ -54,7 +54,7 @@ def open_bridge(
 
 
 def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | None = None) -> str:
-    """Make keys, database and the first token (role admin); return the token. Never overwrites a key."""
+    """Make keys, database and the first token (role admin); return it. Overwrites no key."""
     chance = rng or SystemRng()
     if settings.master_key_file.exists() or settings.site_key_file.exists():
         raise AlreadyThereError(

@@ -69,6 +69,11 @@ def read() -> Settings:
     return Settings(home=home, **values)
 
 
+def foreign_environment() -> dict[str, str]:
+    """Return the environment without our settings: what runs in it touches no real installation."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FHIRBRIDGE_")}
+
+
 def _matches(pattern: str) -> validate.Regexp:
     return validate.Regexp(f"^(?:{pattern})$", error="has a form that cannot be used")
 

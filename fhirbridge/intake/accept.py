@@ -1,5 +1,6 @@
 """From bytes to what is owed: check, translate, and store record, deliveries and evidence in one commit."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -15,7 +16,7 @@ from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import Contents, Identity, Owner
-from fhirbridge.outbox.enqueue import MakeProvenance, Outbox, Owed
+from fhirbridge.outbox.enqueue import NOTHING_HELD, MakeProvenance, Outbox, Owed, Shield
 from fhirbridge.outbox.settle import Settlement
 from fhirbridge.records import history, schema
 from fhirbridge.records.findings import Finding, Level
@@ -190,10 +191,18 @@ class Intake:
         )
         if replaces:
             self._rooms.outbox.supersede_held(tx, replaces, reason=stuck.TRANSLATION)
-        held_rows = self._rooms.contents.row_names(
-            f.row for f in checked.findings if f.level is Level.HELD
+        held = [(f.row, f.pointer) for f in checked.findings if f.level is Level.HELD]
+        shield = self._shield(made, held)
+        return self._owe(tx, self._owner(new), checked.document, made, before, shield)
+
+    def _shield(self, made: Translation, held: Sequence[tuple[str, str]]) -> Shield:
+        """Name what a held element touches: its row, and what reads its part of the record whole."""
+        parts = {pointer.split("/")[1] for _row, pointer in held}
+        wide = (one for one in made.resources if not one.row and parts & _parts_read(one))
+        return Shield(
+            rows=self._rooms.contents.row_names(row for row, _pointer in held),
+            identities=frozenset(Identity(one.type, one.id) for one in wide),
         )
-        return self._owe(tx, self._owner(new), checked.document, made, before, held_rows)
 
     def _owner(self, row: Any) -> Owner:
         return Owner(record_id=row.id, patient_key=row.patient_key, set_digest=row.set_digest)
@@ -205,7 +214,7 @@ class Intake:
         document: dict[str, Any],
         made: Translation,
         before: Sequence[Identity],
-        held_rows: frozenset[str],
+        shield: Shield,
     ) -> tuple[Owed, ...]:
         """Keep what was made and owe every destination what changed; nothing of a held translation."""
         names = [one.name for one in registry.every(tx)]
@@ -220,7 +229,7 @@ class Intake:
             tx,
             owner=owner,
             touched=touched,
-            held_rows=held_rows,
+            shield=shield,
             make_provenance=self._provenance_of(document),
         )
         return tuple(put(destination=name) for name in names)
@@ -309,12 +318,12 @@ class Intake:
             content=kept,
         )
         self._rooms.outbox.supersede_held(tx, row.id, reason=stuck.TRANSLATION)
-        held = [f["row"] for f in kept["findings"] if f["level"] == Level.HELD]
+        found = kept["findings"]
+        held = [(f["row"], f["pointer"]) for f in found if f["level"] == Level.HELD]
         owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=made.set_digest)
         before = [Identity(r.type, r.resource_id) for r in contents.of_session(tx, row.session_key)]
-        owed = self._owe(
-            tx, owner, kept["document"], made, before, self._rooms.contents.row_names(held)
-        )
+        shield = self._shield(made, held)
+        owed = self._owe(tx, owner, kept["document"], made, before, shield)
         detail = {"set_digest": made.set_digest, "changes": sum(len(one.changes) for one in owed)}
         outcome = "held" if made.problems else "done"
         self._rooms.audit.append(
@@ -346,6 +355,11 @@ class Intake:
                 destination=name,
                 owner=owner,
                 touched=touched,
-                held_rows=frozenset(),
+                shield=NOTHING_HELD,
                 make_provenance=make,
             )
+
+
+def _parts_read(resource: TranslatedResource) -> set[str]:
+    """Return the record's parts that a resource was made from: `plan` of `plan.phases[0].start`."""
+    return {re.split(r"[.\[]", path)[0] for why in resource.why for path in why.sources}

@@ -31,6 +31,20 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shield:
+    """What must stay as it was sent, since the record now holds an element of it back.
+
+    `rows` are stored names of source rows, `identities` resources made from the whole record.
+    """
+
+    rows: frozenset[str] = frozenset()
+    identities: frozenset[Identity] = frozenset()
+
+
+NOTHING_HELD = Shield()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
     """What one record version means for one destination."""
 
@@ -57,13 +71,13 @@ class Outbox:
         destination: str,
         owner: Owner,
         touched: Sequence[Identity],
-        held_rows: frozenset[str],
+        shield: Shield,
         make_provenance: MakeProvenance,
     ) -> Owed:
         """Owe this destination whatever of `touched` it does not hold or is not owed yet."""
         decided = _Decision()
         for identity in touched:
-            self._decide(tx, destination, owner, identity, held_rows, decided)
+            self._decide(tx, destination, owner, identity, shield, decided)
         delivery_id = new_id(self._rng)
         shared = [change for change in decided.changes if change.lane == SHARED_LANE]
         own = [change for change in decided.changes if change.lane != SHARED_LANE]
@@ -114,15 +128,14 @@ class Outbox:
         destination: str,
         owner: Owner,
         identity: Identity,
-        held_rows: frozenset[str],
+        shield: Shield,
         decided: "_Decision",
     ) -> None:
         pinned = contents.last_pinned(tx, destination, identity)
         best = contents.winner(tx, identity)
         row = best.row if best is not None else pinned.row if pinned is not None else ""
-        visit_wide = row == "" and best is not None and best.scope == Scope.VISIT
-        if pinned is not None and held_rows and (row in held_rows or visit_wide):
-            # A held element is not a disappearance: what was sent earlier stays until the record is mended.
+        if pinned is not None and (row in shield.rows or identity in shield.identities):
+            # A held element is no disappearance: what was sent stays until the record is mended.
             decided.kept.append(identity)
         elif best is not None:
             if pinned is None or pinned.digest != best.digest:

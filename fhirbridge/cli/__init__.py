@@ -1,0 +1,76 @@
+"""The door for IT staff: each command is a verb that asks the bridge for one thing.
+
+Commands are imported when they are called, so that `fhirbridge --version` starts at once.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from fhirbridge import __version__
+from fhirbridge.errors import BridgeError
+
+WRONG_USE = 64
+COMMANDS = {
+    "init": ("fhirbridge.cli.setup:init", "Make keys, database and the first token."),
+    "destination": ("fhirbridge.cli.destination:destination", "Add, list and probe EHR servers."),
+    "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
+    "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
+    "ingest": ("fhirbridge.cli.records:ingest", "Take in session records from files."),
+    "record": ("fhirbridge.cli.records:record", "Show a stored record and what became of it."),
+    "sync": ("fhirbridge.cli.sync:sync", "Deliver what is due, then say how things stand."),
+    "status": ("fhirbridge.cli.sync:status", "Say how things stand."),
+    "retry": ("fhirbridge.cli.sync:retry", "Send parked or held deliveries again."),
+    "map": ("fhirbridge.cli.mapping:map_group", "Check the mapping files."),
+    "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
+    "sandbox": ("fhirbridge.cli.serving:sandbox", "Run a sandbox EHR to try things on."),
+    "demo": ("fhirbridge.cli.demo:demo", "Show the whole journey with synthetic patients."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fhirbridge")
+def fhirbridge() -> None:
+    """Bring ketamine-clinic session records to an EHR's FHIR server: once, in order, with proof.
+
+    Settings are environment variables; docs/operate.md lists them. Start with: fhirbridge init
+    """
+
+
+def main() -> None:
+    """Run one command. Exit status: 0 done, 1 error, 3 not all delivered, 64 wrong use."""
+    try:
+        sys.exit(fhirbridge.main(standalone_mode=False) or 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(WRONG_USE)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except BridgeError as error:
+        click.echo(f"{error.code} {error.message}", err=True)
+        if error.hint:
+            click.echo(f"     {error.hint}", err=True)
+        sys.exit(error.exit_status)

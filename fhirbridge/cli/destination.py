@@ -1,0 +1,108 @@
+"""`fhirbridge destination`: the EHR servers that receive."""
+
+from typing import Any
+
+import click
+
+from fhirbridge.cli import printing
+from fhirbridge.cli.opened import ACTOR, opened
+from fhirbridge.cli.printing import as_json
+
+
+@click.group()
+def destination() -> None:
+    """Add, list and probe EHR FHIR servers."""
+
+
+@destination.command()
+@click.argument("name")
+@click.argument("url")
+@click.option(
+    "--requires-consent", is_flag=True, help="Send only what the patient agreed to share."
+)
+@click.option(
+    "--test-patient",
+    is_flag=True,
+    help="This is a test server: synthetic patients may be written to it, also by the probe.",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    help="A private network it answers in, such as 10.20.0.0/16.",
+)
+@as_json
+def add(
+    name: str,
+    url: str,
+    *,
+    requires_consent: bool,
+    test_patient: bool,
+    networks: tuple[str, ...],
+    json_wanted: bool,
+) -> None:
+    """Add the FHIR server at URL under NAME and probe it.
+
+    A server that is neither the sandbox nor named a test server is only read, and nothing is sent
+    to it before a probe has proven what it honours.
+    """
+    with opened() as bridge:
+        added = bridge.add_destination(
+            name=name,
+            base_url=url,
+            requires_consent=requires_consent,
+            test_server=test_patient,
+            networks=networks,
+            actor=ACTOR,
+        )
+    _show([added], json_wanted=json_wanted)
+    if added.paused:
+        printing.words(f"Nothing is sent to {name} yet: {added.paused}")
+
+
+@destination.command("list")
+@as_json
+def list_all(*, json_wanted: bool) -> None:
+    """List the destinations and what their probes found."""
+    with opened() as bridge:
+        _show(bridge.destinations(), json_wanted=json_wanted)
+
+
+@destination.command()
+@click.argument("name")
+@as_json
+def probe(name: str, *, json_wanted: bool) -> None:
+    """Probe NAME again: find out what the server honours."""
+    with opened() as bridge:
+        found = bridge.probe_destination(name, actor=ACTOR)
+    _show([found], json_wanted=json_wanted)
+
+
+def _show(found: list[Any], *, json_wanted: bool) -> None:
+    if json_wanted:
+        names = (
+            "name",
+            "base_url",
+            "mode",
+            "traits",
+            "requires_consent",
+            "test_server",
+            "networks",
+            "paused",
+        )
+        printing.data([{field: getattr(one, field) for field in names} for one in found])
+        return
+    rows = [
+        [one.name, one.base_url, one.mode, _traits(one.traits), one.paused or "ready"]
+        for one in found
+    ]
+    printing.table("Destinations", ["name", "address", "mode", "honours", "state"], rows)
+
+
+def _traits(traits: dict[str, Any]) -> str:
+    marks = {True: "yes", False: "NO", None: "not tried"}
+    return "\n".join(
+        f"{name}: {marks[value]}"
+        for name, value in traits.items()
+        if name not in ("software", "sandbox")
+    )

@@ -1,0 +1,28 @@
+"""`fhirbridge map`: the mapping files."""
+
+from pathlib import Path
+
+import click
+
+from fhirbridge import settings
+from fhirbridge.cli import printing
+
+
+@click.group("map")
+def map_group() -> None:
+    """Look after the mapping files."""
+
+
+@map_group.command()
+@click.argument(
+    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def check(folder: Path | None) -> None:
+    """Check every file in FOLDER (the live mappings) and print all mistakes, each with its line."""
+    # Imported here: the engine is heavy, and the other commands of this file need not wait for it.
+    from fhirbridge.records.source_schema import source_schema  # noqa: PLC0415
+    from fhirbridge.translate import mapping_set  # noqa: PLC0415
+
+    loaded = mapping_set.load(folder or settings.read().mappings, source_schema())
+    printing.words(f"{len(loaded.mappings)} mappings, no mistakes. Set digest:")
+    click.echo(loaded.digest)

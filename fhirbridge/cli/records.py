@@ -1,0 +1,121 @@
+"""`fhirbridge translate`, `ingest` and `record`: session records from files."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from fhirbridge.bridge import Bridge
+from fhirbridge.cli import printing
+from fhirbridge.cli.opened import ACTOR, opened
+from fhirbridge.cli.printing import as_json
+from fhirbridge.errors import BridgeError
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--why", is_flag=True, help="Print where each element comes from instead of the resources."
+)
+def translate(file: BinaryIO, *, why: bool) -> None:
+    """Print the FHIR resources that the record in FILE becomes, one to a line. Stores nothing.
+
+    FILE may be - for standard input. The output holds patient data.
+    """
+    with opened() as bridge:
+        checked, made = bridge.preview(file.read())
+    for row in printing.finding_rows([asdict(finding) for finding in checked.findings]):
+        printing.words("  ".join(row))
+    for problem in made.problems:
+        printing.words(f"{problem.code} {problem.line} {problem.source}: {problem.message}")
+    for resource in made.resources:
+        if not why:
+            printing.data(resource.body)
+            continue
+        for one in resource.why:
+            printing.data({"resource": f"{resource.type}/{resource.id}", **asdict(one)})
+    if made.problems:
+        raise click.ClickException(
+            "the record cannot be translated; it would be held until the mappings are mended"
+        )
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@as_json
+def ingest(files: tuple[Path, ...], *, json_wanted: bool) -> None:
+    """Take in the session records in FILES, one record to a file, in the order given.
+
+    The same file again changes nothing. A refused record is named with all that is wrong in it and
+    kept in quarantine; the others go on.
+    """
+    with opened() as bridge:
+        results = [_take(bridge, path) for path in files]
+    if json_wanted:
+        printing.data(results)
+    else:
+        _show(results)
+    refused = sum(result["state"] == "refused" for result in results)
+    if refused:
+        raise click.ClickException(f"{refused} of {len(results)} refused")
+
+
+@click.command()
+@click.argument("record_id")
+def record(record_id: str) -> None:
+    """Print a stored record version with its findings, deliveries and resources, as JSON.
+
+    RECORD_ID is the id that ingest or the API gave. The output holds patient data.
+    """
+    with opened() as bridge:
+        found = bridge.record(record_id, actor=ACTOR)
+    if found is None:
+        raise click.ClickException("there is no record with this id")
+    printing.data(found)
+
+
+def _take(bridge: Bridge, path: Path) -> dict[str, Any]:
+    try:
+        receipt = bridge.accept(path.read_bytes(), actor=ACTOR)
+    except BridgeError as error:
+        findings = [asdict(finding) for finding in getattr(error, "findings", ())]
+        return {
+            "file": path.name,
+            "state": "refused",
+            "code": error.code,
+            "error": error.message,
+            "findings": findings,
+        }
+    planned = {one.destination: len(one.changes) for one in receipt.owed}
+    return {
+        "file": path.name,
+        "id": receipt.id,
+        "state": receipt.state if receipt.translation == "done" else "held: translation",
+        "planned": planned,
+        "findings": [asdict(finding) for finding in receipt.findings],
+    }
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    rows = []
+    for result in results:
+        planned = ", ".join(f"{name}: {count}" for name, count in result.get("planned", {}).items())
+        rows.append(
+            [
+                result["file"],
+                result.get("id", ""),
+                result["state"],
+                planned or result.get("error", ""),
+            ]
+        )
+    printing.table("Taken in", ["file", "record", "state", "resources to send"], rows)
+    noted = [
+        [result["file"], *row]
+        for result in results
+        for row in printing.finding_rows(result["findings"])
+    ]
+    if noted:
+        printing.table("Found", ["file", "level", "code", "place", "what"], noted)

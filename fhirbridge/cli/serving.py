@@ -1,0 +1,145 @@
+"""`fhirbridge serve` and `fhirbridge sandbox`: gunicorn, one process with threads."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from gunicorn.app.base import BaseApplication
+
+from fhirbridge import log, opening, settings
+from fhirbridge.bridge import Bridge
+from fhirbridge.deliver.worker import Loop
+
+THREADS = 8
+GRACE_SECONDS = 30
+ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
+
+ready_file = click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the address to this file once it answers (for scripts; port 0 takes a free one).",
+)
+
+
+class Served(BaseApplication):
+    """A WSGI application under gunicorn, made in the process that serves."""
+
+    def __init__(self, make: Callable[[], Any], options: dict[str, Any]) -> None:
+        self._make = make
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        fixed = {
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "graceful_timeout": GRACE_SECONDS,
+            "timeout": 2 * GRACE_SECONDS,
+            "limit_request_line": 2048,
+            "limit_request_fields": 64,
+            "limit_request_field_size": 8190,
+            "loglevel": "warning",
+            "forwarded_allow_ips": "",
+            "control_socket_disable": True,
+        }
+        for name, value in {**fixed, **self._options}.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._make()
+
+
+class Service:
+    """The web application with its delivery loop: both live in the worker, after the fork."""
+
+    def __init__(self, chosen: settings.Settings, *, deliver: bool) -> None:
+        self._settings = chosen
+        self._deliver = deliver
+        self._bridge: Bridge | None = None
+        self._loop: Loop | None = None
+
+    def make(self) -> Any:
+        """Open the bridge in this process and return the application."""
+        from fhirbridge.web.app import create_app  # noqa: PLC0415  flask only where it serves
+
+        log.configure()
+        self._bridge = opening.open_bridge(self._settings)
+        return create_app(self._bridge)
+
+    def started(self) -> None:
+        """Start delivering, once the application is up."""
+        if self._deliver and self._bridge is not None:
+            self._loop = self._bridge.delivery_loop()
+            self._loop.start()
+
+    def ended(self) -> None:
+        """Finish the exchange that is under way."""
+        if self._loop is not None:
+            self._loop.stop(GRACE_SECONDS)
+
+
+@click.command()
+@click.option("--bind", help="HOST:PORT; 127.0.0.1:8350 unless FHIRBRIDGE_BIND says otherwise.")
+@click.option(
+    "--no-deliver", is_flag=True, help="Only take records in; deliver with fhirbridge sync."
+)
+@ready_file
+def serve(bind: str | None, *, no_deliver: bool, ready_file: Path | None) -> None:
+    """Run the web service and deliver in the background."""
+    chosen = settings.read()
+    address = _checked(bind or chosen.bind)
+    # Opened once before the fork: a wrong key or mapping stops here, with its reason.
+    bridge = opening.open_bridge(chosen)
+    bridge.warm_up()
+    bridge.close()
+    service = Service(chosen, deliver=not no_deliver)
+    _run(service.make, address, ready_file, started=service.started, ended=service.ended)
+
+
+@click.command()
+@click.option("--bind", default="127.0.0.1:8351", show_default=True, help="HOST:PORT.")
+@click.option(
+    "--file", type=click.Path(dir_okay=False, path_type=Path), help="Remember in this SQLite file."
+)
+@ready_file
+def sandbox(bind: str, *, file: Path | None, ready_file: Path | None) -> None:
+    """Run a sandbox EHR: a small FHIR R4 server for synthetic data only."""
+
+    def make() -> Any:
+        from fhirbridge.sandbox.app import create_app  # noqa: PLC0415  flask only where it serves
+
+        return create_app(file)
+
+    _run(make, _checked(bind), ready_file)
+
+
+def _run(
+    make: Callable[[], Any],
+    address: str,
+    ready: Path | None,
+    *,
+    started: Callable[[], None] = lambda: None,
+    ended: Callable[[], None] = lambda: None,
+) -> None:
+    def post_worker_init(worker: Any) -> None:
+        host, port = worker.sockets[0].getsockname()[:2]
+        started()
+        click.echo(f"listening on http://{host}:{port}", err=True)
+        if ready is not None:
+            ready.write_text(f"http://{host}:{port}\n", encoding="ascii")
+
+    def worker_exit(_server: Any, _worker: Any) -> None:
+        ended()
+
+    hooks = {"post_worker_init": post_worker_init, "worker_exit": worker_exit}
+    Served(make, {"bind": address, **hooks}).run()
+
+
+def _checked(address: str) -> str:
+    if not ADDRESS.fullmatch(address):
+        raise click.UsageError("--bind is HOST:PORT, for example 127.0.0.1:8350")
+    return address
