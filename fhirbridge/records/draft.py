@@ -90,7 +90,9 @@ class Draft:
 
     def walk(self, source: SourceField) -> list[Place]:
         """List every value in the document with its field, parents first."""
-        return list(_walk(self.document, source, ()))
+        places: list[Place] = []
+        _walk(self.document, source, (), places)
+        return places
 
     def finish(self) -> dict[str, Any]:
         """Close the gaps in lists and return the document."""
@@ -130,32 +132,30 @@ def rows_in(holder: dict[str, Any], name: str, path: Path) -> Iterator[tuple[Pat
 
 
 def row_of(document: dict[str, Any], path: Path) -> str:
-    """Name the innermost row on a path: "vitals/v-3", "assessments/as-1/items/i9", "visit".
+    """Name the row a path leads into, as translation names it: "vitals/v-3", "plan.goals/g-1".
 
-    A field of the record itself stands in no row: "".
+    That is the outermost one: an answer belongs to its assessment, a rate to its administration.
+    Where no list is passed it is the part ("visit"), and "" for a field of the record itself.
     """
-    names: list[str] = []
-    innermost = 1 if isinstance(document.get(str(path[0] if path else "")), dict) else 0
-    value: Any = document
-    for length, step in enumerate(path, start=1):
-        value = value_at(value, (step,))
-        known = value.get("id") if isinstance(step, int) and isinstance(value, dict) else None
-        names.append(known if isinstance(known, str) else str(step))
-        if isinstance(step, int) and isinstance(value, dict):
-            innermost = length
-    return "/".join(names[:innermost])
+    for length, step in enumerate(path):
+        if isinstance(step, int):
+            row = value_at(document, path[: length + 1])
+            known = row.get("id") if isinstance(row, dict) else None
+            name = known if isinstance(known, str) else str(step)
+            return f"{'.'.join(str(part) for part in path[:length])}/{name}"
+    return str(path[0]) if path and isinstance(document.get(str(path[0])), dict) else ""
 
 
-def _walk(value: Json, field: SourceField, path: Path) -> Iterator[Place]:
-    yield Place(path=path, field=field, value=value)
+def _walk(value: Json, field: SourceField, path: Path, places: list[Place]) -> None:
+    places.append(Place(path=path, field=field, value=value))
     if field.kind == "object" and isinstance(value, dict):
         for name, child in field.fields.items():
             if value.get(name) is not None:
-                yield from _walk(value[name], child, (*path, name))
+                _walk(value[name], child, (*path, name), places)
     elif field.item is not None and isinstance(value, list):
         for index, item in enumerate(value):
             if item is not None:
-                yield from _walk(item, field.item, (*path, index))
+                _walk(item, field.item, (*path, index), places)
 
 
 def _close_gaps(value: Json) -> Json:

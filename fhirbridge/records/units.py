@@ -4,12 +4,12 @@ Data: vocabulary.json. A stored value is never converted; these numbers are for 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 
 from fhirbridge.records import vocabulary
-from fhirbridge.records.source import Json
 
 
 @cache
@@ -34,13 +34,31 @@ def measured(measure: object, dimension: str, *, to: str = "") -> Fraction | Non
 
 def convert(value: int | Decimal, unit: str, *, to: str = "", dimension: str) -> Fraction | None:
     """Work a value out in the unit `to`, or in the base unit; None where that cannot be done."""
-    group = vocabulary.read("vocabulary.json")["units"][dimension]
-    given, wanted = (group["units"].get(name) for name in (unit, to or group["base"]))
-    if not given or not wanted:
+    rules = _rules(dimension)
+    given, wanted = rules.get(unit), rules.get(to)
+    if given is None or wanted is None:
         return None
-    in_base = (Fraction(value) - Fraction(given.get("minus", 0))) * _factor(given)
-    return in_base / _factor(wanted) + Fraction(wanted.get("minus", 0))
+    return (Fraction(value) - given.zero) * given.factor / wanted.factor + wanted.zero
 
 
-def _factor(rule: Json) -> Fraction:
-    return Fraction(rule["times"]) / Fraction(rule.get("over", 1))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """One unit as (value - zero) * factor of its base."""
+
+    zero: Fraction
+    factor: Fraction
+
+
+@cache
+def _rules(dimension: str) -> Mapping[str, _Rule]:
+    """Return how each unit of a dimension is worked out; "" is the base. A mere count has none."""
+    group = vocabulary.read("vocabulary.json")["units"][dimension]
+    rules = {
+        unit: _Rule(
+            zero=Fraction(rule.get("minus", 0)),
+            factor=Fraction(rule["times"]) / Fraction(rule.get("over", 1)),
+        )
+        for unit, rule in group["units"].items()
+        if rule
+    }
+    return {**rules, "": rules[group["base"]]} if rules else rules

@@ -159,13 +159,13 @@ def _ref_target(
         raise compiler.fault("E216", first, "ref() takes a resource type first, without quotes")
     if first.name not in keyspaces:
         message = f"no mapping makes {a(first.name)}{suggest(first.name, keyspaces)}"
-        raise compiler.fault("E216", first, message)
+        raise compiler.fault("E216", first, message, needs="resources/")
     known = keyspaces[first.name]
     if rest and isinstance(rest[0], Literal) and isinstance(rest[0].value, str):
         if rest[0].value not in known:
             near = suggest(rest[0].value, known)
             message = f"no mapping makes {a(first.name)} with the keyspace '{rest[0].value}'{near}"
-            raise compiler.fault("E216", rest[0], message)
+            raise compiler.fault("E216", rest[0], message, needs="resources/")
         return first.name, rest[0].value, rest[1:]
     if len(known) > 1:
         shown = ", ".join(map(repr, sorted(known)))
@@ -237,9 +237,9 @@ def _translate(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compil
     name = _constant(compiler, tree.arguments[0], message)
     maps = compiler.world.maps
     if name not in maps:
-        raise compiler.fault(
-            "E204", tree.arguments[0], f"no ConceptMap '{name}'{suggest(name, maps)}"
-        )
+        message = f"no ConceptMap '{name}'{suggest(name, maps)}"
+        needs = f"conceptmaps/{name}.yaml"
+        raise compiler.fault("E204", tree.arguments[0], message, needs=needs)
     made = compiler.compile(tree.arguments[1], names)
     coded = is_coded(made.type)
     if not coded and made.type.kind != "string":
@@ -357,7 +357,8 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
     known = compiler.world.documents
     if name not in known.by_name:
         message = f"there is no documents/{name}.html{suggest(name, known.by_name)}"
-        raise compiler.fault("E209", tree.arguments[0], message)
+        needs = f"documents/{name}.html"
+        raise compiler.fault("E209", tree.arguments[0], message, needs=needs)
     in_reach = document_checks.names_in_reach(names)
     found = document_checks.faults_in(known.by_name[name], in_reach)
     if found:

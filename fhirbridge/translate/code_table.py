@@ -43,7 +43,8 @@ class CodeTable:
     def system(self, alias: str, place: Place) -> System:
         if alias not in self.systems:
             near = suggest(alias, self.systems)
-            raise FaultError("E208", place, f"code system '{alias}' is not in codes.yaml{near}")
+            message = f"code system '{alias}' is not in codes.yaml{near}"
+            raise FaultError("E208", place, message, needs="codes.yaml")
         return self.systems[alias]
 
     def concept(self, alias: str, code: str) -> Concept:

@@ -106,7 +106,9 @@ class ExpressionCompiler(Protocol):
 
     def number(self, tree: Expression, names: Names) -> Compiled: ...
 
-    def fault(self, code: str, tree: Expression, message: str) -> FaultError: ...
+    def fault(
+        self, code: str, tree: Expression, message: str, *, needs: str = ""
+    ) -> FaultError: ...
 
 
 Make = Callable[[ExpressionCompiler, Call, Names], Compiled]

@@ -69,8 +69,8 @@ class Compiler:
         self.world = world
         self._place = place
 
-    def fault(self, code: str, tree: Expression, message: str) -> FaultError:
-        return FaultError(code, self._place.moved(tree.at), message)
+    def fault(self, code: str, tree: Expression, message: str, *, needs: str = "") -> FaultError:
+        return FaultError(code, self._place.moved(tree.at), message, needs=needs)
 
     def compile(self, tree: Expression, names: Names) -> Compiled:
         """Compile one tree. Raises FaultError at the offset of the mistake."""

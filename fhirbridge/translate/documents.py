@@ -93,13 +93,13 @@ def load(
     for name, (file, text) in texts.items():
         try:
             tree = environment.parse(text)
+            # Before it is compiled: Jinja itself would stop at the first, and suggest nothing.
+            _refuse_strange(tree, environment, maps, file=file, faults=faults)
             template = environment.from_string(text)
         except TemplateSyntaxError as error:
-            faults.add(
-                "E209", Place(file=file, line=error.lineno), f"not a template: {error.message}"
-            )
+            message = f"not a template: {error.message}"
+            faults.add("E209", Place(file=file, line=error.lineno), message)
             continue
-        _refuse_strange(tree, environment, maps, file=file, faults=faults)
         found[name] = Document(
             template=template,
             tree=tree,

@@ -38,6 +38,7 @@ class Fault:
     code: str  # "E210", stable
     place: Place
     message: str
+    needs: str = ""  # file or folder which, where it cannot be read, is the true mistake
 
     def __str__(self) -> str:
         return f"{self.code} {self.place} {self.message}"
@@ -46,9 +47,17 @@ class Fault:
 class FaultError(Exception):
     """Stops the compiling of one value; the loader goes on with the next one."""
 
-    def __init__(self, code: str, place: Place, message: str, more: tuple[Fault, ...] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        place: Place,
+        message: str,
+        *,
+        more: tuple[Fault, ...] = (),
+        needs: str = "",
+    ) -> None:
         super().__init__(message)
-        self.fault = Fault(code=code, place=place, message=message)
+        self.fault = Fault(code=code, place=place, message=message, needs=needs)
         self.more = more  # others that were found with it
 
 

@@ -22,7 +22,7 @@ def load(name: str, tree: Fields, faults: Faults) -> Fragment:
     given = text_of(tree.items.get("fragment"), "'fragment'", tree.place)
     if given != name:
         raise FaultError(
-            "E206", tree.places["fragment"], f"'fragment' must be the file's name, '{name}'"
+            "E206", tree.items["fragment"].place, f"'fragment' must be the file's name, '{name}'"
         )
     listed = items_of(tree.items.get("parameters"), "'parameters'", tree.place)
     parameters = tuple(text_of(item, "a parameter", item.place) for item in listed)

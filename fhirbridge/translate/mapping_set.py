@@ -4,7 +4,8 @@ All its mistakes are found together.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from fhirbridge.translate import (
 from fhirbridge.translate.code_table import CodeTable
 from fhirbridge.translate.compiled import Names, Slots, World
 from fhirbridge.translate.concept_maps import ConceptMap
-from fhirbridge.translate.faults import FaultError, Faults, MappingError, Place
+from fhirbridge.translate.faults import Fault, FaultError, Faults, MappingError, Place
 from fhirbridge.translate.fragments import Fragment
 from fhirbridge.translate.mapping_file import Head, compile_mapping, read_head
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
@@ -59,9 +60,10 @@ def load(folder: Path, source: SourceField) -> MappingSet:
     """Read and compile a folder. Raises MappingError with every mistake in it."""
     faults = Faults()
     files = _read(folder, faults)
-    made = _Loader(folder.name, files, source, faults).load()
+    loader = _Loader(folder.name, files, source, faults)
+    made = loader.load()
     if faults.found:
-        raise MappingError(faults.found)
+        raise MappingError(fault for fault in faults.found if not loader.follows(fault))
     return made
 
 
@@ -114,6 +116,7 @@ class _Loader:
         self._files = files
         self._source = source
         self._faults = faults
+        self._unread: set[str] = set()
         self._trees = self._parse()
 
     def load(self) -> MappingSet:
@@ -140,13 +143,30 @@ class _Loader:
             maps=MappingProxyType(dict(world.maps)),
         )
 
+    def follows(self, fault: Fault) -> bool:
+        """Tell whether a mistake only follows from a file that could not be read at all."""
+        needed = fault.needs
+        if needed.endswith("/"):
+            return any(name.startswith(needed) for name in self._unread)
+        return bool(needed) and needed in self._unread
+
     def _parse(self) -> dict[str, Fields]:
         trees: dict[str, Fields] = {}
         for name in self._files:
             if name.endswith(".yaml"):
-                with self._faults.caught():
+                with self._reading(name):
                     trees[name] = yaml_tree.read(self._text(name), self._shown(name))
+        self._unread |= {name for name in _FILES if name not in trees}
         return trees
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Note the mistake for which a file cannot be read, and that it could not."""
+        try:
+            yield
+        except FaultError as error:
+            self._unread.add(name)
+            self._faults.found += [error.fault, *error.more]
 
     def _shown(self, name: str) -> str:
         return f"{self._root}/{name}"
@@ -188,21 +208,23 @@ class _Loader:
 
     def _world(self) -> tuple[World, dict[str, Fragment]]:
         faults, quiet = self._faults, Faults()
-        # A file that is missing or broken is noted once, not again for each thing it should hold.
-        codes_known, units_known = "codes.yaml" in self._trees, "units.yaml" in self._trees
-        codes = code_table.load(self._tree("codes.yaml"), faults if codes_known else quiet)
-        units = unit_table.load(self._tree("units.yaml"), codes, faults if units_known else quiet)
+        codes_faults = quiet if "codes.yaml" in self._unread else faults
+        units_faults = quiet if "units.yaml" in self._unread else faults
+        codes = code_table.load(self._tree("codes.yaml"), codes_faults)
+        units = unit_table.load(self._tree("units.yaml"), codes, units_faults)
         maps: dict[str, ConceptMap] = {}
         for name, tree in self._in("conceptmaps"):
-            with faults.caught():
+            with self._reading(f"conceptmaps/{name}.yaml"):
                 maps[name] = concept_maps.load(
                     name, tree, codes=codes, source=self._source, faults=faults
                 )
         pieces: dict[str, Fragment] = {}
         for name, tree in self._in("fragments"):
-            with faults.caught():
+            with self._reading(f"fragments/{name}.yaml"):
                 pieces[name] = fragments.load(name, tree, faults)
-        papers = documents.load(self._documents(), maps=maps, units=units, faults=faults)
+        texts = self._documents()
+        papers = documents.load(texts, maps=maps, units=units, faults=faults)
+        self._unread |= {f"documents/{name}.html" for name in texts if name not in papers.by_name}
         tables = tables_of(self._source)
         world = World(
             codes=codes, units=units, maps=maps, documents=papers, tables=tables, keyspaces={}
@@ -213,7 +235,7 @@ class _Loader:
         found: dict[str, tuple[str, str]] = {}
         for name in self._files:
             if name.startswith("documents/"):
-                with self._faults.caught():
+                with self._reading(name):
                     own = name.removeprefix("documents/").removesuffix(".html")
                     found[own] = (self._shown(name), self._text(name))
         return found
@@ -221,7 +243,7 @@ class _Loader:
     def _heads(self) -> list[Head]:
         heads = []
         for name, tree in self._in("resources"):
-            with self._faults.caught():
+            with self._reading(f"resources/{name}.yaml"):
                 heads.append(read_head(name, tree, self._faults))
         return heads
 

@@ -278,7 +278,8 @@ class SkeletonCompiler:
         name = text_of(node.items["$use"], "$use", node.place, code="E207")
         place = node.items["$use"].place
         if name not in self._fragments:
-            raise FaultError("E207", place, f"no fragment '{name}'{suggest(name, self._fragments)}")
+            message = f"no fragment '{name}'{suggest(name, self._fragments)}"
+            raise FaultError("E207", place, message, needs=f"fragments/{name}.yaml")
         if name in self._using:
             raise FaultError("E207", place, f"fragment '{name}' uses itself")
         fragment = self._fragments[name]

@@ -35,7 +35,7 @@ class UnitTable:
         """Raise FaultError E301 where units.yaml has no such unit, or it measures another thing."""
         if name not in self.units:
             message = f"unit '{name}' is not in units.yaml{suggest(name, self.units)}"
-            raise FaultError("E301", place, message)
+            raise FaultError("E301", place, message, needs="units.yaml")
         if dimension and dimension not in self.units[name].dimensions:
             found = " and ".join(self.units[name].dimensions)
             raise FaultError("E301", place, f"unit '{name}' is {a(found)}, not {a(dimension)}")

@@ -8,8 +8,9 @@ import pytest
 LOADED = """
 import sys
 from fhirbridge.cli import main
+sys.argv = ["fhirbridge", "--version"]
 try:
-    main(["--version"])
+    main()
 except SystemExit as stop:
     assert not stop.code
 print("\\n".join(sys.modules), file=sys.stderr)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from fhirbridge.egress.exchange import Request
+
 Step: TypeAlias = Callable[["Talk"], None]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 2\r\n\r\n{}"
@@ -226,6 +228,13 @@ def deaf(talk: Talk) -> None:
     talk.hang_up()
 
 
+def sip(talk: Talk) -> None:
+    """Read the body slowly, never answer."""
+    while not talk.stop.wait(0.05) and talk.sock.recv(65536):
+        pass
+    talk.hang_up()
+
+
 def drip(raw: bytes, *, every_seconds: float = 0.02) -> Step:
     """Take the request and say `raw` byte by byte."""
 
@@ -260,3 +269,16 @@ WRONG_LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}"
 BAD_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
 HTML_200 = http(b"<html>Please sign in</html>", "Content-Type: text/html")
 GZIP_BOMB = http(gzipped(bytes(5_000_000)), "Content-Encoding: gzip")
+
+
+def put(url: str, body: bytes | None = b'{"resourceType": "Patient"}') -> Request:
+    return Request(
+        method="PUT",
+        url=f"{url}/fhir/Patient/abc",
+        headers={"Content-Type": "application/fhir+json", "If-Match": 'W/"3"'},
+        body=body,
+    )
+
+
+def get(url: str) -> Request:
+    return Request(method="GET", url=f"{url}/fhir/Patient/abc", headers={})

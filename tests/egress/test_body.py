@@ -72,6 +72,7 @@ def test_gzip_cut_anywhere_is_no_body(body: bytes, data: st.DataObject) -> None:
         (b"zz\r\n{}\r\n0\r\n\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),
         (b"-2\r\n{}\r\n0\r\n\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),
         (b"0x2\r\n{}\r\n0\r\n\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),
+        (b"2\r\n{}XX\r\n0\r\n\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),
         (b"2\r\n{}XX0\r\n\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),
         (b"f" * 20 + b"\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),
         (b"2;" + b"x" * 9000 + b"\r\n", {"transfer-encoding": "chunked"}, "bad chunk"),

@@ -187,6 +187,26 @@ def test_s09_no_authority_is_trusted_from_the_environment(
     assert answer == NotSent(reason="tls: unknown issuer")
 
 
+def test_s09_a_private_authority_replaces_the_public_ones(
+    serve_as: ServeAs, make_transport: MakeTransport, tmp_path: Path, ca_file: Path
+) -> None:
+    public = certificates.authority("Public")
+    with pytest.MonkeyPatch.context() as patch:
+        path = str(public.write(tmp_path / "public.pem"))
+        patch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", path)
+        patch.setattr("fhirbridge.egress.connections.DEFAULT_CA_BUNDLE_PATH", path)
+        local = FakeResolver("127.0.0.1")
+        transport = make_transport(resolver=local)
+        private = make_transport(ca_file=ca_file, resolver=local)
+        server = serve_as(certificates.server(public, NAME))
+
+        trusted = transport.send(put(server), deadline_seconds=2)
+        refused = private.send(put(server), deadline_seconds=2)
+
+    assert isinstance(trusted, Response)
+    assert refused == NotSent(reason="tls: unknown issuer")
+
+
 def test_s09_no_session_keys_are_written_for_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

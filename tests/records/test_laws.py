@@ -3,7 +3,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.fhir import codec
@@ -13,6 +13,8 @@ from fhirbridge.records.source import SourceField
 from fhirbridge.records.source_schema import source_schema
 from tests.records.visits import a_visit, findings
 
+# A busy machine is no failure.
+UNHURRIED = settings(deadline=None)
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=12)
 NUMBERS = st.integers(-(10**20), 10**20) | st.decimals(
     min_value=-(10**9), max_value=10**9, places=4, allow_nan=False
@@ -56,6 +58,7 @@ def answer(record: Any) -> schema.CheckedRecord | tuple[Finding, ...]:
         return refused.findings
 
 
+@UNHURRIED
 @given(st.binary(max_size=200))
 def test_any_few_bytes_give_one_of_two_refusals(raw: bytes) -> None:
     # No record has so few bytes.
@@ -63,6 +66,7 @@ def test_any_few_bytes_give_one_of_two_refusals(raw: bytes) -> None:
         schema.load(raw)
 
 
+@UNHURRIED
 @given(JSON)
 def test_any_json_gives_a_record_or_findings(value: Any) -> None:
     result = answer(value)
@@ -70,6 +74,7 @@ def test_any_json_gives_a_record_or_findings(value: Any) -> None:
     assert isinstance(result, schema.CheckedRecord) or result[0].level is Level.ERROR
 
 
+@UNHURRIED
 @given(st.sampled_from(PLACES), JSON)
 def test_any_value_anywhere_in_a_record_gives_a_record_or_findings(
     place: tuple[Any, ...], value: Any
@@ -107,6 +112,7 @@ def a_part(name: str) -> st.SearchStrategy[tuple[str, Any]]:
     return st.tuples(st.just(name), of_kind(source_schema().fields[name]))
 
 
+@UNHURRIED
 @given(st.sampled_from(PARTS).flatmap(a_part))
 def test_any_part_of_the_right_form_gives_a_record_or_findings(part: tuple[str, Any]) -> None:
     name, value = part
@@ -116,6 +122,7 @@ def test_any_part_of_the_right_form_gives_a_record_or_findings(part: tuple[str, 
     assert isinstance(result, schema.CheckedRecord) or result[0].level is Level.ERROR
 
 
+@UNHURRIED
 @given(st.sampled_from(PLACES), JSON)
 def test_the_same_bytes_give_the_same_answer(place: tuple[Any, ...], value: Any) -> None:
     record = put(a_visit(), place, value)
@@ -123,6 +130,7 @@ def test_the_same_bytes_give_the_same_answer(place: tuple[Any, ...], value: Any)
     assert answer(record) == answer(record)
 
 
+@UNHURRIED
 @given(st.sampled_from(PLACES), JSON)
 def test_what_was_checked_once_passes_again_with_nothing_held(
     place: tuple[Any, ...], value: Any
@@ -138,6 +146,7 @@ def test_what_was_checked_once_passes_again_with_nothing_held(
     assert all(finding.level is Level.WARNING for finding in again.findings)
 
 
+@UNHURRIED
 @given(
     st.sampled_from(PLACES), st.sampled_from([CANARY, f"{CANARY} x", [CANARY], {"text": CANARY}])
 )
@@ -149,6 +158,7 @@ def test_no_finding_repeats_a_text_of_the_record(place: tuple[Any, ...], value: 
     assert CANARY not in said
 
 
+@UNHURRIED
 @given(st.sampled_from([place for place in PLACES if place[-1] == "value"]))
 def test_no_finding_repeats_a_number_of_the_record(place: tuple[Any, ...]) -> None:
     record = put(a_visit(), place, Decimal("98765.4321"))
@@ -164,6 +174,7 @@ def test_the_canary_would_be_seen_in_a_message() -> None:
     assert CANARY in finding.message
 
 
+@UNHURRIED
 @given(st.sampled_from(PLACES), JSON)
 def test_every_pointer_leads_to_a_place_or_to_where_one_is_missing(
     place: tuple[Any, ...], value: Any

@@ -32,6 +32,7 @@ REFUSED = [
     ("/version", 2**31, "R104", "/version"),
     ("/vitals", {}, "R102", "/vitals"),
     ("/vitals/0", [], "R102", "/vitals/0"),
+    ("/labels", ["synthetic"] * 5001, "R104", "/labels"),
     ("/patient", [], "R102", "/patient"),
     ("/patient", "pt-iv-001", "R102", "/patient"),
     ("/vitals/0/spo2/value", "98", "R102", "/vitals/0/spo2/value"),
@@ -224,14 +225,27 @@ def test_a_retracted_visit_needs_its_identity_and_nothing_more() -> None:
     assert checked.document == record
 
 
-@pytest.mark.parametrize("name", ["schema", "session_id", "version", "recorded_at", "patient"])
+def test_a_retraction_may_name_the_session_alone() -> None:
+    record = {name: a_visit()[name] for name in ("schema", "session_id", "recorded_at")}
+    record |= {"version": 2, "status": "entered-in-error"}
+
+    assert load(record).document == record
+
+
+def test_what_a_retraction_still_says_must_be_right() -> None:
+    record = edited(a_visit(status="entered-in-error"), ("/consents/0/kind", ABSENT))
+
+    assert found(record) == [("error", "R101", "/consents/0/kind")]
+
+
+@pytest.mark.parametrize("name", ["schema", "session_id", "version", "recorded_at"])
 def test_a_retracted_visit_without_its_identity_is_refused(name: str) -> None:
     record = edited(a_visit(status="entered-in-error"), (f"/{name}", ABSENT))
 
     assert found(record) == [("error", "R101", f"/{name}")]
 
 
-def test_a_retracted_visit_names_its_patient() -> None:
+def test_a_retraction_that_names_a_patient_says_which() -> None:
     record = edited(a_visit(status="entered-in-error"), ("/patient/id", ABSENT))
 
     assert found(record) == [("error", "R101", "/patient/id")]

@@ -1,6 +1,9 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from fhirbridge.fhir import codec
 from fhirbridge.sandbox.calls import LARGEST_BODY
-from fhirbridge.sandbox.storage import MemoryStorage, SqliteStorage
+from fhirbridge.sandbox.storage import MemoryStorage, SqliteStorage, Version
 from tests.sandbox.an_ehr import AnEhr, Said, observation, patient, put_entry
 
 IDS = ("a", "b")
@@ -299,3 +302,26 @@ def test_a_write_answers_as_preferred(prefer: str, kind: str | None) -> None:
 
     assert (answer.body or {}).get("resourceType") == kind
     assert answer.headers["ETag"] == 'W/"1"'
+
+
+class MeetingStorage(MemoryStorage):
+    """Keeps each reader waiting for a second one, who comes only if nothing holds it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._meeting = Barrier(2)
+
+    def latest(self, resource_type: str, resource_id: str) -> Version | None:
+        found = super().latest(resource_type, resource_id)
+        with suppress(BrokenBarrierError):
+            self._meeting.wait(timeout=0.2)
+        return found
+
+
+def test_no_request_starts_before_the_last_one_is_done() -> None:
+    ehr = AnEhr(MeetingStorage())
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: ehr.put(patient(), If_Match='W/"0"').status, range(2)))
+
+    assert sorted(answers) == [201, 409]

@@ -7,9 +7,9 @@ from typing import Any
 
 from fhirbridge.records.source import Kind, SourceField
 from fhirbridge.translate import engine, mapping_set
+from fhirbridge.translate.code_table import CodeTable
 from fhirbridge.translate.compiled import Names, Slots, World
 from fhirbridge.translate.compiler import compile_text
-from fhirbridge.translate.code_table import CodeTable
 from fhirbridge.translate.documents import Documents
 from fhirbridge.translate.faults import Fault, FaultError, MappingError, Place
 from fhirbridge.translate.frame import Frame, places_in

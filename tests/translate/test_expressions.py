@@ -18,6 +18,17 @@ from fhirbridge.translate.tokenizer import ExpressionError
 
 def shown(tree: Expression) -> str:
     """The tree with every bracket written."""
+    if isinstance(tree, Binary):
+        return f"({shown(tree.left)} {tree.sign} {shown(tree.right)})"
+    if isinstance(tree, Minus):
+        return f"-({shown(tree.operand)})"
+    if isinstance(tree, Call):
+        base = f"{shown(tree.base)}." if tree.base else ""
+        return f"{base}{tree.name}({', '.join(map(shown, tree.arguments))})"
+    return shown_path(tree)
+
+
+def shown_path(tree: Literal | Name | Dollar | Member | Index) -> str:
     match tree:
         case Literal():
             return repr(tree.value)
@@ -29,13 +40,6 @@ def shown(tree: Expression) -> str:
             return f"{shown(tree.base)}.{tree.name}"
         case Index():
             return f"{shown(tree.base)}[{tree.number}]"
-        case Minus():
-            return f"-({shown(tree.operand)})"
-        case Binary():
-            return f"({shown(tree.left)} {tree.sign} {shown(tree.right)})"
-        case Call():
-            base = f"{shown(tree.base)}." if tree.base else ""
-            return f"{base}{tree.name}({', '.join(map(shown, tree.arguments))})"
 
 
 @pytest.mark.parametrize(

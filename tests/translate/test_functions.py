@@ -100,26 +100,36 @@ def test_functions_give_what_fhirpath_says(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "code", "column", "message"),
     [
-        ("items.frist()", "E203 mappings/x.yaml:1:7 there is no function frist() here; did you mean 'first'?"),
-        ("first(items)", "E203 mappings/x.yaml:1:1 there is no function first() here; it stands after a dot"),
-        ("n.iif(1, 2)", "E203 mappings/x.yaml:1:3 there is no function iif() here; it stands without a dot"),
-        ("items.where()", "E203 mappings/x.yaml:1:7 where() takes 1 argument(s)"),
-        ("items.count(1)", "E203 mappings/x.yaml:1:7 count() takes no argument"),
-        ("text.substring()", "E203 mappings/x.yaml:1:6 substring() takes 1 to 2 arguments"),
-        ("coalesce()", "E203 mappings/x.yaml:1:1 coalesce() takes at least 1 argument(s)"),
-        ("text.matches(text)", "E203 mappings/x.yaml:1:14 matches() takes a text in quotes of at most 200 characters"),
-        ("text.matches('(')", "E203 mappings/x.yaml:1:14 not a pattern: missing ), unterminated subpattern"),
-        ("d.round(n)", "E203 mappings/x.yaml:1:3 round() takes a whole number from 0 to 20"),
-        ("items.where(number)", "E205 mappings/x.yaml:1:13 where() needs a yes or no, and this is an integer"),
-        ("items.where(wrod = 'a')", "E202 mappings/x.yaml:1:13 source has no field wrod; did you mean 'word'?"),
-        ("n.lower()", "E205 mappings/x.yaml:1:3 lower() needs a text, and n is an integer"),
-        ("text.contains(n)", "E205 mappings/x.yaml:1:15 a text is needed here, and this is an integer"),
-        ("n.toDate()", "E205 mappings/x.yaml:1:3 toDate() takes date, dateTime, and n is an integer"),
-        ("iif(yes, n, text)", "E205 mappings/x.yaml:1:1 the branches must be of one kind, not integer and string"),
-        ("items.join(',')", "E205 mappings/x.yaml:1:7 join() needs texts, and this is a list of object"),
+        ("items.frist()", "E203", 7, "there is no function frist() here; did you mean 'first'?"),
+        ("first(items)", "E203", 1, "there is no function first() here; it stands after a dot"),
+        ("n.iif(1, 2)", "E203", 3, "there is no function iif() here; it stands without a dot"),
+        ("items.where()", "E203", 7, "where() takes 1 argument(s)"),
+        ("items.count(1)", "E203", 7, "count() takes no argument"),
+        ("text.substring()", "E203", 6, "substring() takes 1 to 2 arguments"),
+        ("coalesce()", "E203", 1, "coalesce() takes at least 1 argument(s)"),
+        (
+            "text.matches(text)",
+            "E203",
+            14,
+            "matches() takes a text in quotes of at most 200 characters",
+        ),
+        ("text.matches('(')", "E203", 14, "not a pattern: missing ), unterminated subpattern"),
+        ("d.round(n)", "E203", 3, "round() takes a whole number from 0 to 20"),
+        ("items.where(number)", "E205", 13, "where() needs a yes or no, and this is an integer"),
+        ("items.where(wrod = 'a')", "E202", 13, "source has no field wrod; did you mean 'word'?"),
+        ("n.lower()", "E205", 3, "lower() needs a text, and n is an integer"),
+        ("text.contains(n)", "E205", 15, "a text is needed here, and this is an integer"),
+        ("n.toDate()", "E205", 3, "toDate() takes date, dateTime, and n is an integer"),
+        (
+            "iif(yes, n, text)",
+            "E205",
+            1,
+            "the branches must be of one kind, not integer and string",
+        ),
+        ("items.join(',')", "E205", 7, "join() needs texts, and this is a list of object"),
     ],
-)  # fmt: skip
-def test_a_wrong_call_is_refused_at_load(text: str, fault: str) -> None:
-    assert str(fault_of(text, SOURCE)) == fault
+)
+def test_a_wrong_call_is_refused_at_load(text: str, code: str, column: int, message: str) -> None:
+    assert str(fault_of(text, SOURCE)) == f"{code} mappings/x.yaml:1:{column} {message}"

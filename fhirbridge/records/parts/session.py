@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from marshmallow import ValidationError, validates_schema
-
-from fhirbridge.records.fields import REQUIRED, Choice, Moment, TableWord, Whole, Word
+from fhirbridge.records.fields import Choice, Moment, TableWord, Whole, Word
 from fhirbridge.records.parts.medication import Administration, Order
 from fhirbridge.records.parts.observations import Assessment, VitalSigns
 from fhirbridge.records.parts.people import Clinic, Patient, Signed, StaffMember
@@ -14,13 +12,17 @@ from fhirbridge.records.parts.visit import Condition, Consent, Note, Visit
 from fhirbridge.records.source import Json
 
 SCHEMA_NAME = "fhirbridge/session/v1"
-IDENTITY = ("schema", "session_id", "version", "recorded_at", "patient")
+# What a visit that is taken back may leave out; whatever it still says must be right.
+NOT_ASKED_OF_A_RETRACTION = (
+    "clinic", "visit", "patient", "patient.as_of", "patient.name", "patient.gender",
+)  # fmt: skip
 
 
 class SessionRecord(Strict):
     """One visit of one patient, complete at every version.
 
-    `status: entered-in-error` takes the whole visit back: then only its identity is asked for.
+    `status: entered-in-error` takes the whole visit back: then only the identity of the session
+    is asked for, and of a patient that is named the id.
     """
 
     schema = Choice(SCHEMA_NAME, required=True)
@@ -46,16 +48,7 @@ class SessionRecord(Strict):
     notes = rows(Note)
 
     def load(self, data: Json, *, partial: Json = None, **options: Json) -> Json:
-        """Load; of a visit that is taken back nothing but the identity is asked for."""
+        """Load; of a visit that is taken back nothing but the session is asked for."""
         if isinstance(data, Mapping) and data.get("status") == ENTERED_IN_ERROR:
-            partial = True
+            partial = NOT_ASKED_OF_A_RETRACTION
         return super().load(data, partial=partial, **options)
-
-    @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def ask_for_identity(
-        self, _data: Json, original: Json, *, partial: Json = None, **_: Json
-    ) -> None:
-        """Ask for the identity also where nothing else is asked for."""
-        missing = [name for name in IDENTITY if name not in original]
-        if partial is True and missing:
-            raise ValidationError({name: [REQUIRED] for name in missing})

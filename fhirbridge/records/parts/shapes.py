@@ -10,6 +10,7 @@ from fhirbridge.records.fields import (
     REQUIRED,
     Choice,
     Number,
+    RefusedError,
     RowRef,
     TableKey,
     TableWord,
@@ -19,6 +20,7 @@ from fhirbridge.records.fields import (
 from fhirbridge.records.source import Json
 
 OBJECT_MESSAGES = {"type": str(MESSAGES["type"])}
+ROW_LIMIT = 5000  # a reading every ten seconds for more than half a day
 ENTERED_IN_ERROR = "entered-in-error"
 METHODS = ("measured", "estimated", "derived", "stated")
 # The words of the FHIR data-absent-reason code system that a clinic can mean.
@@ -55,9 +57,17 @@ class Part(fields.Nested):
 
 
 class Rows(fields.List[Any]):
-    """A list, usually of rows."""
+    """A list, usually of rows, of a length that one visit can fill."""
 
     default_error_messages = MESSAGES
+
+    def _deserialize(
+        self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Json
+    ) -> list[Any]:
+        if isinstance(value, list) and len(value) > ROW_LIMIT:
+            raise RefusedError(code="R104", says=f"has more than {ROW_LIMIT} rows")
+        found: list[Any] = super()._deserialize(value, attr, data, **kwargs)
+        return found
 
 
 def rows(shape: type[Schema], **options: Json) -> Rows:

@@ -11,6 +11,8 @@ from fhirbridge.records import units, vocabulary
 from fhirbridge.records.draft import Draft, Place
 from fhirbridge.records.source import SourceField
 
+SHOWN_UNITS = 8
+
 
 def check(draft: Draft, source: SourceField) -> None:
     """Hold each measure that does not say one amount, and each range of doses that is none."""
@@ -48,15 +50,11 @@ def _range_fault(place: Place) -> tuple[str, str] | None:
 
 def _unit_fault(place: Place) -> tuple[str, str] | None:
     unit: Any = place.value["unit"]
-    of = units.known().get(unit)
-    wanted = [
-        name
-        for name, dimensions in units.known().items()
-        if set(dimensions) & set(place.field.dimensions)
-    ]
-    if of is None:
-        near = vocabulary.nearest(unit, wanted)
-        return "R202", f"has an unknown unit{f'; did you mean {near}?' if near else ''}"
-    if not set(of) & set(place.field.dimensions):
-        return "R203", f"has a unit of another kind; use one of {', '.join(wanted[:8])}"
-    return None
+    of, wanted = units.known().get(unit), place.field.dimensions
+    if of is not None and not set(of).isdisjoint(wanted):
+        return None
+    fitting = [name for name, dims in units.known().items() if not set(dims).isdisjoint(wanted)]
+    if of is not None:
+        return "R203", f"has a unit of another kind; use one of {', '.join(fitting[:SHOWN_UNITS])}"
+    near = vocabulary.nearest(unit, fitting)
+    return "R202", f"has an unknown unit{f'; did you mean {near}?' if near else ''}"

@@ -1,0 +1,490 @@
+"""What one record becomes, rule by rule, on a small mapping set."""
+
+import copy
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fhirbridge.fhir import codec
+from fhirbridge.translate import engine
+from fhirbridge.translate.engine import NotTranslatedError
+from fhirbridge.translate.values import Scope, TranslatedResource, Translation
+from tests.translate.small_set import (
+    FILES,
+    RECORD,
+    SITE,
+    changed,
+    load,
+    translated,
+    with_files,
+)
+
+WEIGHT = "resources/weight.yaml"
+PERSON = "resources/person.yaml"
+HEAD = """\
+mapping: extra
+version: 1.0.0
+target: Observation
+scope: visit
+key: [session_id]
+owner: nobody
+reviewed: not signed off
+"""
+
+
+def record_with(**changes: Any) -> dict[str, Any]:
+    """The record with a field of its first row changed; `None` takes it away."""
+    record = copy.deepcopy(RECORD)
+    record["rows"][0] |= changes
+    record["rows"][0] = {name: v for name, v in record["rows"][0].items() if v is not None}
+    return record
+
+
+def only(translation: Translation, mapping: str) -> TranslatedResource:
+    found = [made for made in translation.resources if made.mapping == mapping]
+    assert len(found) == 1, [made.mapping for made in translation.resources]
+    return found[0]
+
+
+def extra(body: str, head: str = HEAD) -> dict[str, str]:
+    """The small set with one more mapping."""
+    lines = "".join(f"  {line}\n" for line in body.strip().split("\n"))
+    return with_files(resources__extra=f"{head}resource:\n{lines}")
+
+
+def body_of(folder: Path, body: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What one more mapping makes, beside status and code."""
+    files = extra(f"status: final\ncode: loinc#29463-7\n{body.strip()}")
+    made = only(translated(folder, files, record), "extra").body
+    return {
+        name: value
+        for name, value in made.items()
+        if name not in ("resourceType", "id", "identifier", "status", "code")
+    }
+
+
+def test_a_row_becomes_a_resource_with_its_id_and_identifier(tmp_path: Path) -> None:
+    made = only(translated(tmp_path), "weight")
+
+    assert made.body["resourceType"] == "Observation"
+    assert made.body["id"] == made.id
+    assert made.body["identifier"] == [
+        {"system": "https://clinic.example.org/id/weight", "value": made.id}
+    ]
+    assert (made.type, made.scope, made.row) == ("Observation", Scope.VISIT, "rows/r-1")
+    assert made.as_of == "2026-03-02T09:10:00-05:00"
+    assert made.content_hash == codec.content_hash(made.body)
+
+
+def test_a_resource_of_the_whole_record_has_no_row_and_the_time_of_the_visit(
+    tmp_path: Path,
+) -> None:
+    made = only(translated(tmp_path), "person")
+
+    assert (made.row, made.as_of) == ("", "2026-03-02T09:00:00-05:00")
+
+
+def test_a_row_for_which_when_is_not_true_makes_nothing(tmp_path: Path) -> None:
+    rows = [made.row for made in translated(tmp_path).resources if made.mapping == "weight"]
+
+    assert rows == ["rows/r-1"]  # the second row has no weight
+
+
+def test_a_decimal_keeps_its_digits(tmp_path: Path) -> None:
+    body = only(translated(tmp_path), "weight").body
+
+    assert b'"value":72.50' in codec.encode(body)
+
+
+def test_a_reference_names_the_resource_that_the_other_mapping_makes(tmp_path: Path) -> None:
+    translation = translated(tmp_path)
+
+    patient = only(translation, "person")
+    assert only(translation, "weight").body["subject"] == {"reference": f"Patient/{patient.id}"}
+
+
+@pytest.mark.parametrize(
+    ("way", "concept"),
+    [
+        (
+            {"key": "nose"},
+            {
+                "coding": [
+                    {
+                        "system": "http://snomed.info/sct",
+                        "code": "46713006",
+                        "display": "Nasal route",
+                    }
+                ],
+                "text": "By nose",
+            },
+        ),
+        (
+            {"system": "urn:x", "code": "1", "display": "One"},
+            {"coding": [{"system": "urn:x", "code": "1", "display": "One"}]},
+        ),
+        ({"text": "by ear"}, {"text": "by ear"}),
+    ],
+)
+def test_a_coded_field_is_translated_or_taken_as_given(
+    tmp_path: Path, way: dict[str, str], concept: dict[str, Any]
+) -> None:
+    assert only(translated(tmp_path, record=record_with(way=way)), "weight").body["method"] == (
+        concept
+    )
+
+
+def test_a_key_without_a_row_is_a_problem_that_does_not_repeat_it(tmp_path: Path) -> None:
+    translation = translated(tmp_path, record=record_with(way={"key": "secret-word"}))
+
+    (problem,) = translation.problems
+    assert (problem.code, problem.line) == ("E405", "resources/weight.yaml:21")
+    assert problem.source == "rows[0].way.key"
+    assert "secret-word" not in problem.message
+
+
+def test_a_key_without_a_row_may_stay_as_text(tmp_path: Path) -> None:
+    files = changed("conceptmaps/way.yaml", "unmapped: error", "unmapped: text-only")
+
+    translation = translated(tmp_path, files, record_with(way={"key": "ear"}))
+
+    assert only(translation, "weight").body["method"] == {"text": "ear"}
+
+
+def test_what_is_empty_vanishes_with_all_that_is_empty_around_it(tmp_path: Path) -> None:
+    assert body_of(tmp_path, "note:\n  - text: = visit.room\n    time: = visit.end") == {}
+
+
+def test_what_fhir_demands_and_is_empty_is_a_problem_with_its_sources(tmp_path: Path) -> None:
+    files = extra("status: final\ncode: {text: = visit.room}")
+
+    (problem,) = translated(tmp_path, files).problems
+
+    assert (problem.code, problem.mapping) == ("E401", "extra")
+    assert problem.line == "resources/extra.yaml:10"
+    assert problem.source == "visit.room"
+    assert problem.message == "Observation.code: FHIR demands it, and it is empty"
+
+
+def test_a_failed_value_is_one_problem_and_not_two(tmp_path: Path) -> None:
+    files = extra("status: final\ncode: = translate('way', rows[0].way)")
+
+    translation = translated(tmp_path, files, record_with(way={"key": "ear"}, weight=None))
+
+    assert [problem.code for problem in translation.problems] == ["E405"]
+
+
+def test_a_requirement_that_is_false_is_a_problem(tmp_path: Path) -> None:
+    record = record_with(weight={"value": Decimal(0), "unit": "kg"})
+
+    (problem,) = translated(tmp_path, record=record).problems
+
+    assert (problem.code, problem.source) == ("E402", "rows[0].weight.value")
+    assert problem.message.endswith("the weight is not positive")
+
+
+def test_a_requirement_about_what_is_absent_holds(tmp_path: Path) -> None:
+    record = record_with(weight={"unit": "kg"})
+
+    assert translated(tmp_path, record=record).problems == ()
+
+
+def test_a_bad_row_does_not_stop_the_others(tmp_path: Path) -> None:
+    record = record_with(weight={"value": Decimal(0), "unit": "kg"})
+    record["rows"][1]["weight"] = {"value": Decimal(80), "unit": "kg"}
+
+    translation = translated(tmp_path, record=record)
+
+    assert [made.row for made in translation.resources if made.mapping == "weight"] == ["rows/r-2"]
+
+
+def test_two_rows_with_one_id_are_a_problem_that_names_both(tmp_path: Path) -> None:
+    record = record_with()
+    record["rows"].append(copy.deepcopy(record["rows"][0]))
+
+    (problem,) = translated(tmp_path, record=record).problems
+
+    assert (problem.code, problem.source) == ("E404", "rows[2] (weight)")
+    assert "the same key as rows[0] (weight)" in problem.message
+
+
+def test_an_empty_part_of_a_key_is_a_problem(tmp_path: Path) -> None:
+    files = extra(
+        "status: final\ncode: loinc#29463-7", HEAD.replace("[session_id]", "[visit.room]")
+    )
+
+    (problem,) = translated(tmp_path, files).problems
+
+    assert (problem.code, problem.line) == ("E403", "resources/extra.yaml:5")
+
+
+def test_no_time_for_as_of_is_a_problem(tmp_path: Path) -> None:
+    files = extra("status: final\ncode: loinc#29463-7", HEAD + "as_of: visit.end\n")
+
+    (problem,) = translated(tmp_path, files).problems
+
+    assert (problem.code, problem.line) == ("E411", "resources/extra.yaml:8")
+
+
+def test_a_reference_to_what_is_not_made_is_a_problem(tmp_path: Path) -> None:
+    files = changed(PERSON, "key: [patient.id]", "key: [patient.id]\nwhen: visit.room.exists()")
+
+    (problem,) = translated(tmp_path, files).problems
+
+    assert (problem.code, problem.mapping) == ("E410", "weight")
+    assert problem.line == "resources/weight.yaml:18"
+
+
+def test_more_rows_than_the_limit_are_a_problem(tmp_path: Path) -> None:
+    record = record_with()
+    record["rows"] = [{"id": str(number)} for number in range(10_001)]
+
+    assert [problem.code for problem in translated(tmp_path, record=record).problems] == ["E408"]
+
+
+def test_no_problem_holds_a_value_of_the_record(tmp_path: Path) -> None:
+    record = record_with(
+        id="CANARY-1", way={"key": "CANARY-2"}, weight={"value": Decimal("-31337.5"), "unit": "kg"}
+    )
+    record["patient"]["family"] = "CANARY-3"
+
+    shown = repr(translated(tmp_path, record=record).problems)
+
+    assert "CANARY" not in shown
+    assert "31337" not in shown
+
+
+@pytest.mark.parametrize(
+    ("written", "made"),
+    [
+        (
+            "note:\n  $for: rows as r\n  $item:\n    text: = r.note\n    $if: r.note.exists()",
+            {"note": [{"text": "calm"}]},
+        ),
+        (
+            """\
+note:
+  - text: first
+  - $for: rows.where(note.exists()) as r
+    $item: {text: = r.note}
+  - text: last""",
+            {"note": [{"text": "first"}, {"text": "calm"}, {"text": "last"}]},
+        ),
+        (
+            """\
+valueString:
+  $switch:
+    - $when: visit.room.exists()
+      $then: = visit.room
+    - $else: nowhere""",
+            {"valueString": "nowhere"},
+        ),
+        (
+            """\
+interpretation:
+  $switch:
+    - $when: rows.count() = 2
+      $then: [loinc#8302-2]
+    - $else: []""",
+            {
+                "interpretation": [
+                    {
+                        "coding": [
+                            {
+                                "system": "http://loinc.org",
+                                "code": "8302-2",
+                                "display": "Body height",
+                            }
+                        ]
+                    }
+                ]
+            },
+        ),
+        ("valueQuantity:\n  $if: visit.room.exists()\n  unit: kg", {}),
+        ("valueString: 08", {"valueString": "08"}),
+        ("valueString: NO", {"valueString": "NO"}),
+        ("valueInteger: 12", {"valueInteger": 12}),
+        ("valueBoolean: false", {"valueBoolean": False}),
+        ("valueQuantity: {value: 12.50}", {"valueQuantity": {"value": Decimal("12.50")}}),
+        ("valueString: = '=x'", {"valueString": "=x"}),
+        ("note: [{text: = text_}]".replace("text_", "$run.site"), {"note": [{"text": SITE.host}]}),
+        (
+            "_effectiveDateTime:\n  extension:\n    - url: http://x\n      valueCode: unknown",
+            {"_effectiveDateTime": {"extension": [{"url": "http://x", "valueCode": "unknown"}]}},
+        ),
+        (
+            "contained:\n  - resourceType: Medication\n    id: m\n    code: {text: x}",
+            {"contained": [{"resourceType": "Medication", "id": "m", "code": {"text": "x"}}]},
+        ),
+        ("bodySite: = text(visit.room)", {}),
+        ("bodySite: = text('arm')", {"bodySite": {"text": "arm"}}),
+        (
+            "hasMember: = ref(Observation, 'weight', session_id, rows.where(weight.exists()).id)",
+            {
+                "hasMember": [
+                    {
+                        "reference": "Observation/"
+                        "kcrjh4jxel2w3htmvz4z6db7qgstmvfegzn5fjvtlepo2i7sp6ceq"
+                    }
+                ]
+            },
+        ),
+        (
+            "valueQuantity: = quantity(rows.first().weight, 'g')",
+            {
+                "valueQuantity": {
+                    "value": Decimal(72500),
+                    "unit": "g",
+                    "system": "http://unitsofmeasure.org",
+                    "code": "g",
+                }
+            },
+        ),
+    ],
+)
+def test_values_and_directives_make_what_they_say(
+    tmp_path: Path, written: str, made: dict[str, Any]
+) -> None:
+    assert body_of(tmp_path, written) == made
+
+
+def test_an_identifier_is_as_opaque_as_an_id(tmp_path: Path) -> None:
+    files = changed(
+        PERSON, "  gender:", "  identifier:\n    - = identifier('mrn', patient.id)\n  gender:"
+    )
+
+    own, given = only(translated(tmp_path, files), "person").body["identifier"]
+
+    assert own["system"] == "https://clinic.example.org/id/person"
+    assert given["system"] == "https://clinic.example.org/id/mrn"
+    assert "pt-1" not in given["value"]
+
+
+def test_nested_rows_belong_to_the_outermost_row(tmp_path: Path) -> None:
+    head = HEAD.replace("key: [session_id]", "each: [rows as r, r.steps as s]\nkey: [r.id, s.id]")
+
+    translation = translated(tmp_path, extra("status: final\ncode: {text: = s.id}", head))
+
+    made = [one for one in translation.resources if one.mapping == "extra"]
+    assert [one.row for one in made] == ["rows/r-1", "rows/r-1"]
+    assert [one.body["code"]["text"] for one in made] == ["s-1", "s-2"]
+
+
+def test_why_names_the_field_the_line_and_the_rule_of_each_element(tmp_path: Path) -> None:
+    whys = {why.target: why for why in only(translated(tmp_path), "weight").why}
+
+    assert whys["Observation.valueQuantity"].sources == (
+        "rows[0].weight.value",
+        "rows[0].weight.unit",
+    )
+    assert whys["Observation.valueQuantity"].line == "resources/weight.yaml:20"
+    assert whys["Observation.method"].rule == "translate(way 1.0.0, equivalent)"
+    assert whys["Observation.note[0].text"].sources == ("rows[0].steps[0].text",)
+    assert whys["Observation.component[0].valueQuantity"].line == "fragments/piece.yaml:5"
+    assert whys["Observation.status"].rule == "constant"
+
+
+def test_every_element_of_a_resource_has_its_why(tmp_path: Path) -> None:
+    for made in translated(tmp_path).resources:
+        tops = {why.target.split(".")[1].partition("[")[0] for why in made.why}
+
+        assert tops == made.body.keys() - {"resourceType", "id", "identifier"}
+
+
+def test_why_shows_what_a_let_read(tmp_path: Path) -> None:
+    files = changed(WEIGHT, "text: = s.text", "text: = shown")
+
+    whys = only(translated(tmp_path, files), "weight").why
+
+    assert [why.sources for why in whys if why.target.endswith("note[0].text")] == [
+        ("rows[0].note",)
+    ]
+
+
+def test_an_empty_element_is_listed_with_the_field_that_is_absent(tmp_path: Path) -> None:
+    files = extra("status: final\ncode: loinc#29463-7\nvalueString: = visit.room")
+
+    empty = translated(tmp_path, files).empty
+
+    assert ("Observation.valueString", ("visit.room",)) in [
+        (why.target, why.sources) for why in empty
+    ]
+
+
+def test_data_that_no_mapping_read_is_listed(tmp_path: Path) -> None:
+    assert translated(tmp_path).unmapped == (
+        "rows[0].checked",
+        "rows[0].kind",
+        "rows[0].score",
+        "rows[0].steps[0].id",
+        "rows[0].steps[1]",
+        "rows[0].tags",
+        "rows[1].end",
+        "rows[1].kind",
+        "rows[1].score",
+    )
+
+
+DELIVERY = """\
+mapping: delivery
+version: 1.0.0
+target: Provenance
+scope: delivery
+key: [$run.delivery]
+owner: nobody
+reviewed: not signed off
+resource:
+  target:
+    $for: $run.targets as t
+    $item: {reference: = t}
+  recorded: = $run.recorded
+  agent:
+    - who: {display: = $run.tenant}
+  signature:
+    - type: [{system: "urn:x", code: "1"}]
+      when: = $run.recorded
+      who: {display: = $run.set_digest}
+"""
+GIVEN: Any = {
+    "targets": ["Patient/a", "Observation/b"],
+    "delivery": "delivery-1",
+    "recorded": "2026-03-02T12:00:00Z",
+}
+
+
+def test_a_delivery_has_one_provenance_about_what_it_changed(tmp_path: Path) -> None:
+    mapping_set = load(tmp_path, with_files(resources__delivery=DELIVERY))
+
+    made = engine.provenance(RECORD, mapping_set=mapping_set, site=SITE, **GIVEN)
+
+    assert made.body["target"] == [{"reference": "Patient/a"}, {"reference": "Observation/b"}]
+    assert made.body["signature"][0]["who"]["display"] == mapping_set.digest
+    assert "identifier" not in made.body  # a Provenance has none
+    assert (made.scope, made.as_of) == (Scope.DELIVERY, "2026-03-02T12:00:00Z")
+
+
+def test_a_record_is_translated_without_its_provenance(tmp_path: Path) -> None:
+    files = with_files(resources__delivery=DELIVERY)
+
+    assert "delivery" not in [made.mapping for made in translated(tmp_path, files).resources]
+
+
+def test_a_provenance_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    mapping_set = load(tmp_path, with_files(resources__delivery=DELIVERY))
+
+    with pytest.raises(NotTranslatedError) as caught:
+        engine.provenance(RECORD, mapping_set=mapping_set, site=SITE, **{**GIVEN, "targets": []})
+
+    assert [problem.code for problem in caught.value.problems] == ["E401"]
+
+
+def test_two_resources_share_no_part_that_could_be_changed(tmp_path: Path) -> None:
+    mapping_set = load(tmp_path, FILES)
+    first = engine.translate(RECORD, mapping_set=mapping_set, site=SITE)
+    only(first, "weight").body["code"]["coding"][0]["code"] = "changed"
+
+    second = engine.translate(RECORD, mapping_set=mapping_set, site=SITE)
+
+    assert only(second, "weight").body["code"]["coding"][0]["code"] == "29463-7"
