@@ -206,7 +206,7 @@ class Bridge:
     def next_due(self) -> datetime | None:
         """Return when the next open delivery is due, or None."""
         with self._store.read() as tx:
-            return run.waiting_until(tx)
+            return run.next_due(tx, self.clock.now())
 
     def check(self) -> None:
         """Refuse a database that cannot be used. Raises StoreError."""

@@ -23,7 +23,7 @@ ready_file = click.option(
 )
 
 
-class Served(BaseApplication):
+class Served(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """A WSGI application under gunicorn, made in the process that serves."""
 
     def __init__(self, make: Callable[[], Any], options: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ request is in the database before and after it, so whoever comes next reads back
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -57,6 +57,14 @@ class Job:
     earlier_reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A delivery that needs no request: `moved` to another state, or left to wait for another one."""
+
+    sequence: int
+    moved: bool
+
+
 def drain(rooms: Rooms, name: LaneName) -> Iterator[str]:
     """Deliver what is due in one lane, in order; yield the name of each step as it becomes durable."""
     with rooms.store.begin() as tx:
@@ -67,8 +75,10 @@ def drain(rooms: Rooms, name: LaneName) -> Iterator[str]:
     lane = _Lane(rooms, name, fence)
     after = 0
     while (step := lane.start(after)) is not None:
-        if not isinstance(step, Job):
-            after = step
+        if isinstance(step, Passed):
+            after = step.sequence
+            if step.moved:
+                yield "settled"
             continue
         yield "claimed"
         outcome = lane.ask(step)
@@ -88,8 +98,8 @@ class _Lane:
         with rooms.store.read() as tx:
             self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
 
-    def start(self, after: int) -> Job | int | None:
-        """Claim the next delivery; an int says: settled without a request, go on after that sequence."""
+    def start(self, after: int) -> Job | Passed | None:
+        """Claim the next delivery after a sequence; None where nothing more may go now."""
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
             destination = registry.get(tx, self._name.destination)
@@ -98,26 +108,26 @@ class _Lane:
                 return None
             if row.runs >= MOST_RUNS:
                 self._rooms.settlement.move(tx, row.id, decide.poison(row))
-                return int(row.sequence)
+                return Passed(sequence=row.sequence, moved=True)
             return self._prepare(tx, row, destination)
 
-    def _prepare(self, tx: Connection, row: Row[Any], destination: Destination) -> Job | int:
+    def _prepare(self, tx: Connection, row: Row[Any], destination: Destination) -> Job | Passed:
         rooms = self._rooms
         uncertain = row.state in (State.SENDING, State.UNKNOWN)
         made = prepare.prepare(tx, contents=rooms.contents, row=row, destination=destination)
         if made.blocked_by and not uncertain:
-            return int(row.sequence)
+            return Passed(sequence=row.sequence, moved=False)
         rooms.settlement.move(tx, row.id, Move(to=State.SENDING, counts={"runs": row.runs + 1}))
         if made.refusal and not uncertain:
             rooms.settlement.move(
                 tx, row.id, Move(to=State.HELD, reason=made.refusal, counts={"runs": 0})
             )
-            return int(row.sequence)
+            return Passed(sequence=row.sequence, moved=True)
         for position, outcome in made.settled.items():
             rooms.settlement.note_item(tx, row.id, position, outcome)
         if not made.sends:
             rooms.settlement.move(tx, row.id, Move(to=State.DELIVERED, counts={"runs": 0}))
-            return int(row.sequence)
+            return Passed(sequence=row.sequence, moved=True)
         self._note_start(tx, row, made.sends, uncertain=uncertain)
         return Job(row=row, sends=made.sends, uncertain=uncertain, earlier_reason=row.reason)
 
@@ -236,13 +246,10 @@ class _Lane:
         self._rooms.audit.append(tx, entry)
 
 
-def waiting_until(tx: Connection) -> datetime | None:
-    """Return when the next open delivery is due, or None where nothing is open."""
-    chosen = (
-        select(delivery.c.due_at)
-        .where(delivery.c.state.in_(OPEN))
-        .order_by(delivery.c.due_at)
-        .limit(1)
+def next_due(tx: Connection, now: datetime) -> datetime | None:
+    """Return when the next delivery that waits for its time is due, or None."""
+    later = select(delivery.c.due_at).where(
+        delivery.c.state.in_(OPEN), delivery.c.due_at > moment.to_text(now)
     )
-    due = tx.scalar(chosen)
-    return None if due is None else moment.from_text(due) + timedelta(0)
+    due = tx.scalar(later.order_by(delivery.c.due_at).limit(1))
+    return None if due is None else moment.from_text(due)

@@ -3,35 +3,41 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fhirbridge import log
-from fhirbridge.deliver.run import Rooms, drain
+from fhirbridge.deliver.run import Rooms, drain, next_due
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import FencedError, LaneName
 
 SWEEP_SECONDS = 2.0
-MOST_FAILURES = 3
+PATIENCE = timedelta(seconds=5)
+
+OnStep = Callable[[LaneName, str], None]
+
+
+def _ignore(_lane: LaneName, _step: str) -> None:
+    """Nobody watches the steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What one sweep did: lanes that were due, and lanes whose run broke off."""
+    """What was done: deliveries that moved, and lanes whose run broke off."""
 
-    lanes: int
+    settled: int
     broken: int
 
 
-def sweep(
-    rooms: Rooms, *, on_step: Callable[[LaneName, str], None] = lambda _lane, _step: None
-) -> Swept:
+def sweep(rooms: Rooms, *, on_step: OnStep = _ignore) -> Swept:
     """Drain every lane that is due now; a lane that breaks off does not stop the others."""
     with rooms.store.read() as tx:
         lanes = claim.due_lanes(tx, rooms.clock.now())
-    broken = 0
+    settled = broken = 0
     for name in lanes:
         try:
             for step in drain(rooms, name):
+                settled += step == "settled"
                 on_step(name, step)
         except FencedError:
             log.get().info("lane.fenced", destination=name.destination)
@@ -40,26 +46,26 @@ def sweep(
             log.get().error("lane.broke_off", destination=name.destination, code=error.code)
         except Exception as error:  # noqa: BLE001  one poisoned lane must not stop the others
             broken += 1
-            log.get().error(
-                "lane.broke_off", destination=name.destination, kind=type(error).__name__
-            )
-    return Swept(lanes=len(lanes), broken=broken)
+            kind = type(error).__name__
+            log.get().error("lane.broke_off", destination=name.destination, kind=kind)
+    return Swept(settled=settled, broken=broken)
 
 
-def until_idle(
-    rooms: Rooms,
-    *,
-    on_step: Callable[[LaneName, str], None] = lambda _lane, _step: None,
-) -> Swept:
-    """Sweep until nothing is due now. A lane that breaks off again and again is left to its lease."""
-    total = broken = failures = 0
-    while failures < MOST_FAILURES:
+def until_idle(rooms: Rooms, *, on_step: OnStep = _ignore, patience: timedelta = PATIENCE) -> Swept:
+    """Sweep until nothing moves, waiting for what is due again within `patience`."""
+    until = rooms.clock.monotonic() + patience.total_seconds()
+    settled = broken = 0
+    while True:
         swept = sweep(rooms, on_step=on_step)
-        total, broken = total + swept.lanes, broken + swept.broken
-        if not swept.lanes:
-            break
-        failures += 1 if swept.broken == swept.lanes else 0
-    return Swept(lanes=total, broken=broken)
+        settled, broken = settled + swept.settled, broken + swept.broken
+        if swept.settled:
+            continue
+        with rooms.store.read() as tx:
+            now = rooms.clock.now()
+            due = next_due(tx, now)
+        if due is None or rooms.clock.monotonic() + (due - now).total_seconds() > until:
+            return Swept(settled=settled, broken=broken)
+        rooms.clock.sleep((due - now).total_seconds())
 
 
 class Loop:

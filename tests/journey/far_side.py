@@ -19,13 +19,18 @@ def read(base_url: str, reference: str) -> dict[str, Any]:
 
 def versions(base_url: str, reference: str) -> list[str]:
     """Return the version ids of one resource, the newest first."""
+    return [one["meta"]["versionId"] for one in history(base_url, reference)]
+
+
+def history(base_url: str, reference: str) -> list[dict[str, Any]]:
+    """Return every version of one resource, the newest first."""
     query = {"_offset": "0", "_count": "200"}
     answer = requests.get(
         f"{base_url}/{reference}/_history", params=query, headers=FRESH, timeout=SECONDS
     )
     assert answer.status_code == 200, (reference, answer.status_code)
     entries = as_object(answer.content).get("entry", [])
-    return [entry["resource"]["meta"]["versionId"] for entry in entries]
+    return [entry["resource"] for entry in entries]
 
 
 def change(base_url: str, resource: dict[str, Any]) -> None:

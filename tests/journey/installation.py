@@ -1,8 +1,9 @@
 """One installation of fhirbridge in a folder of its own, as `fhirbridge init` makes it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +36,19 @@ class ShiftedClock:
 class Installation:
     settings: Settings
     clock: ShiftedClock
+
+    def copy(self, home: Path, *, tenant: str) -> "Installation":
+        """Return the same installation in another folder, with ids of its own."""
+        shutil.copytree(self.settings.home, home)
+        moved = replace(
+            self.settings,
+            home=home,
+            database_url=f"sqlite:///{home / 'fhirbridge.db'}",
+            master_key_file=home / "master.key",
+            site_key_file=home / "site.key",
+            tenant=tenant,
+        )
+        return Installation(settings=moved, clock=ShiftedClock())
 
     @contextmanager
     def bridge(self) -> Iterator[Bridge]:

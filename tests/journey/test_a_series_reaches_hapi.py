@@ -108,7 +108,7 @@ def test_a_second_sync_writes_nothing(arrived: Arrived) -> None:
 
     swept = arrived.bridge.sync()
 
-    assert swept.lanes == 0
+    assert swept.settled == 0
     assert {ref: far_side.versions(arrived.base_url, ref) for ref in before} == before
 
 

@@ -1,0 +1,61 @@
+"""The web application: routes that the guard knows, and one way for failures, headers and log."""
+
+from flask import Flask
+
+from fhirbridge import opening, settings
+from fhirbridge.bridge import Bridge
+from fhirbridge.errors import BridgeError
+from fhirbridge.rng import SystemRng
+from fhirbridge.web import access_log, api_page, api_records, api_status, headers, openapi, problems
+from fhirbridge.web.exchange import BRIDGE
+from fhirbridge.web.guard import Guard
+
+
+class DebugModeError(BridgeError):
+    """Flask's debug mode is on; it shows what it handles, and runs code, for whoever asks."""
+
+    code = "E804"
+
+
+def create_app(bridge: Bridge | None = None, *, most_bytes: int | None = None) -> Flask:
+    """Return the application in front of `bridge`; what is not given comes from the settings.
+
+    Raises DebugModeError, MappingError with all mistakes, and whatever opening a bridge raises.
+    The bridge is found again in `app.extensions["fhirbridge"]`.
+    """
+    if bridge is None or most_bytes is None:
+        chosen = settings.read()
+        bridge = bridge or opening.open_bridge(chosen)
+        most_bytes = most_bytes or chosen.most_bytes
+    bridge.warm_up()
+    app = _bare(most_bytes)
+    app.extensions[BRIDGE] = bridge
+    guard = Guard(bridge)
+    # What runs before a request runs in this order, what runs after it in the other.
+    access_log.keep(app, SystemRng())
+    guard.watch(app)
+    headers.protect(app)
+    problems.answer_failures(app)
+    _open_routes(app, guard)
+    return app
+
+
+def _bare(most_bytes: int) -> Flask:
+    app = Flask(__name__, static_folder=None)
+    if app.debug:
+        raise DebugModeError("the debug mode is on", hint="unset FLASK_DEBUG, drop --debug")
+    app.config["MAX_CONTENT_LENGTH"] = most_bytes
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # A redirect would be built from the Host header, which is anybody's.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    return app
+
+
+def _open_routes(app: Flask, guard: Guard) -> None:
+    operations = (*api_records.OPERATIONS, *api_status.OPERATIONS)
+    document = openapi.open_routes(app, guard, operations)
+    for page in api_page.pages(document):
+        endpoint = page.view.__name__
+        app.add_url_rule(page.rule, endpoint, page.view)
+        guard.declare(endpoint, page.access)

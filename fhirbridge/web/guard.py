@@ -1,0 +1,79 @@
+"""Default deny: a route is open only to those for whom it was declared, whoever asks.
+
+Nobody without a valid token learns whether a route is there. Whatever fails in here fails closed: the
+view is not reached.
+"""
+
+from http import HTTPStatus
+from typing import cast
+
+from flask import Flask, g, request
+
+from fhirbridge.access.tokens import Principal
+from fhirbridge.bridge import Bridge
+from fhirbridge.errors import BridgeError
+from fhirbridge.web.routes import NOBODY, Access
+
+LONGEST_SECRET = 200  # ours have 54 characters
+
+
+class NoTokenError(BridgeError):
+    """The request carries no token that we know."""
+
+    code = "E911"
+    http_status = HTTPStatus.UNAUTHORIZED
+
+
+class NotAllowedError(BridgeError):
+    """The token is good, but not for this."""
+
+    code = "E912"
+    http_status = HTTPStatus.FORBIDDEN
+
+
+class Guard:
+    """Knows which route is open to whom, and asks before every request."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._declared: dict[str, Access] = {}
+
+    def declare(self, endpoint: str, access: Access) -> None:
+        """Open one route."""
+        self._declared[endpoint] = access
+
+    def watch(self, app: Flask) -> None:
+        """Stand before every request of this application."""
+        app.before_request(self._check)
+
+    def _check(self) -> None:
+        access = self._declared.get(request.endpoint or "", NOBODY)
+        if access.public:
+            return
+        principal = g.principal = self._caller()
+        if request.routing_exception is None and principal.role not in access.roles:
+            self._refuse(principal)
+
+    def _caller(self) -> Principal:
+        """Return who asks. An unknown caller leaves no evidence row: a flood must not fill the log."""
+        sent = request.authorization
+        secret = (sent.token or "") if sent is not None and sent.type == "bearer" else ""
+        known = 0 < len(secret) <= LONGEST_SECRET and self._bridge.authenticate(secret)
+        if not known:
+            raise NoTokenError(
+                "this needs a valid token", hint="send Authorization: Bearer and your token"
+            )
+        return known
+
+    def _refuse(self, principal: Principal) -> None:
+        route = str(request.url_rule)
+        self._bridge.refused(actor=principal.actor, reason=NotAllowedError.code, route=route)
+        raise NotAllowedError(
+            f"the role {principal.role} may not use this",
+            hint="ask your administrator for a token with another role",
+        )
+
+
+def caller() -> Principal:
+    """Return who was let in. Raises AttributeError where the guard did not run."""
+    return cast(Principal, g.principal)

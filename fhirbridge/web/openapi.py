@@ -1,0 +1,103 @@
+"""The API's document (OpenAPI 3.1), made from the same declarations that open the routes."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
+
+from fhirbridge.fhir import codec
+from fhirbridge.records.json_schema import json_schema
+from fhirbridge.web.guard import Guard
+from fhirbridge.web.problems import PROBLEM_JSON
+from fhirbridge.web.routes import Operation
+from fhirbridge.web.schemas import Problem
+
+EXAMPLE = Path(__file__).parents[1] / "samples" / "01-iv-series-visit-1.v1.json"
+SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fhirbridge token`."}
+SESSION_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/Session"},
+            "examples": {"visit": {"$ref": "#/components/examples/visit"}},
+        }
+    },
+}
+ROOMS = {
+    "records": "Send session records and see what became of them.",
+    "status": "How the service and its deliveries stand.",
+}
+# The version of the API, not of the program: the document is public.
+CONFIG = {
+    "API_TITLE": "fhirbridge",
+    "API_VERSION": "1",
+    "OPENAPI_VERSION": "3.1.0",
+}
+
+
+class _Api(Api):  # type: ignore[misc]
+    """flask-smorest without its own answers to failures: those are ours."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        """Leave them to `problems`."""
+
+
+def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> bytes:
+    """Add the operations to the application, each with its guard, and return the document."""
+    app.config.update(CONFIG)
+    api = _Api(app, spec_kwargs={"servers": [{"url": "/"}], "security": [{"token": []}]})
+    components = api.spec.components
+    components.security_scheme("token", SECURITY)
+    components.schema("Session", json_schema())
+    example = {"summary": "an IV visit (synthetic)", "value": codec.decode(EXAMPLE.read_bytes())}
+    components.example("visit", example)
+    for room, about in ROOMS.items():
+        blueprint = Blueprint(room, __name__, description=about)
+        for operation in operations:
+            if operation.room == room:
+                _add(blueprint, guard, operation)
+        api.register_blueprint(blueprint)
+    return codec.encode(api.spec.to_dict())
+
+
+def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
+    view: Any = operation.view
+    for status, schema in operation.answers.items():
+        view = blueprint.response(status, schema, headers=dict(operation.headers) or None)(view)
+    for status, when in operation.refusals.items():
+        more = {"schema": Problem, "content_type": PROBLEM_JSON, "description": when}
+        view = blueprint.alt_response(status, headers=_headers(status), **more)(view)
+    view = blueprint.doc(**_about(operation))(view)
+    blueprint.add_url_rule(
+        operation.rule,
+        endpoint=operation.view.__name__,
+        view_func=view,
+        methods=[operation.method],
+        parameters=[dict(one) for one in operation.parameters],
+    )
+    guard.declare(operation.endpoint, operation.access)
+
+
+def _about(operation: Operation) -> dict[str, Any]:
+    about: dict[str, Any] = {"operationId": operation.endpoint.replace(".", "-")}
+    if operation.access.public:
+        about["security"] = []
+    else:
+        about["x-roles"] = sorted(operation.access.roles)
+    if operation.body:
+        about["requestBody"] = dict(operation.body)
+    return about
+
+
+def _headers(status: HTTPStatus) -> dict[str, Any] | None:
+    if status is not HTTPStatus.SERVICE_UNAVAILABLE:
+        return None
+    schema = {"type": "integer"}
+    return {
+        "Retry-After": {"description": "seconds until another try is worth it", "schema": schema}
+    }

@@ -1,0 +1,60 @@
+"""What a route is: its view, who may use it, and each answer it gives. One declaration for guard and document."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+from flask import Response
+from marshmallow import Schema
+
+from fhirbridge.access.tokens import Role
+
+View = Callable[..., Response]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may use a route."""
+
+    roles: frozenset[Role] = frozenset()
+    public: bool = False
+
+
+PUBLIC = Access(public=True)
+NOBODY = Access()
+
+
+def only(*roles: Role) -> Access:
+    """Allow these roles; nobody is allowed who is not named, not even an admin."""
+    return Access(roles=frozenset(roles))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A route for browsers; it stands in no document."""
+
+    rule: str
+    view: View
+    access: Access
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A route of the API. Its view's docstring is its text in the document."""
+
+    room: str  # the heading under which it stands
+    method: Literal["GET", "POST"]
+    rule: str
+    view: View
+    access: Access
+    answers: Mapping[HTTPStatus, type[Schema]]
+    refusals: Mapping[HTTPStatus, str]
+    body: Mapping[str, Any] = field(default_factory=dict)  # an OpenAPI request body
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    headers: Mapping[str, Any] = field(default_factory=dict)  # of its answers
+
+    @property
+    def endpoint(self) -> str:
+        """How Flask names it."""
+        return f"{self.room}.{self.view.__name__}"

@@ -1,0 +1,185 @@
+"""The answers' shapes, for the document. Answers are written as they are; tests hold them against this."""
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from fhirbridge.records.findings import Level
+
+
+class Closed(Schema):
+    """Nothing is answered that is not named."""
+
+    class Meta:
+        unknown = RAISE
+
+
+def _text(description: str = "", *words: str) -> fields.String:
+    checks = [validate.OneOf(words)] if words else []
+    about = {"description": description} if description else {}
+    return fields.String(required=True, validate=checks, metadata=about)
+
+
+def _count(description: str = "") -> fields.Integer:
+    about = {"description": description} if description else {}
+    return fields.Integer(required=True, metadata=about)
+
+
+def _texts(description: str) -> fields.List:
+    return fields.List(fields.String(), required=True, metadata={"description": description})
+
+
+class Finding(Closed):
+    level = _text("refused · this element held · sent and shown", *Level)
+    code = _text("stable, for programs")
+    pointer = _text("JSON Pointer into the record as sent")
+    message = _text("for people; never a patient's value")
+
+
+class Problem(Closed):
+    """RFC 9457."""
+
+    type = _text()
+    title = _text()
+    status = _count()
+    detail = _text()
+    instance = _text("the request, as the service's log names it")
+    code = fields.String(metadata={"description": "stable, for programs"})
+    hint = fields.String(metadata={"description": "what to do next"})
+    findings = fields.List(
+        fields.Nested(Finding), metadata={"description": "all that was found, errors first"}
+    )
+
+
+class Sending(Closed):
+    count = _count()
+    resources = _texts("Type/id of each resource to send")
+
+
+class Plan(Closed):
+    destination = _text()
+    delivery = _text("id of the delivery, as status and record show it")
+    state = _text("pending, or held with a record that cannot be translated")
+    send = fields.Nested(Sending, required=True)
+    kept = _texts("Type/id left as the destination has it: the record has a held element there")
+    cannot_retract = _texts("Type/id no longer in the record, of a type without such a status")
+
+
+class Receipt(Closed):
+    id = _text("opaque; Location leads to what becomes of it")
+    version = _count()
+    state = _text(
+        "current: it counts now · older: kept, since a newer version is there · "
+        "repeated: the same version with the same content was here before",
+        "current",
+        "older",
+        "repeated",
+    )
+    translation = _text("held: nothing is sent until the mappings know all of it", "done", "held")
+    problems = _count("how many rows could not be translated")
+    destinations = fields.List(
+        fields.Nested(Plan),
+        required=True,
+        metadata={"description": "what this request newly planned; empty for a repeat"},
+    )
+    findings = fields.List(fields.Nested(Finding), required=True)
+
+
+class StoredFinding(Finding):
+    row = _text("the row, by the ids of the record")
+
+
+class TranslationProblem(Closed):
+    code = _text()
+    mapping = _text()
+    line = _text("file and line of the mapping")
+    source = _text("where in the record")
+    message = _text()
+
+
+class Item(Closed):
+    resource = _text("Type/id")
+    outcome = _text("what the destination made of it, or waiting")
+
+
+class Delivery(Closed):
+    id = _text()
+    destination = _text()
+    state = _text()
+    reason = _text("why it is held or parked")
+    attempts = _count()
+    due_at = _text()
+    lane = _text("", "patient", "shared")
+    sequence = _count("its place in the lane")
+    items = fields.List(fields.Nested(Item), required=True)
+
+
+class Copy(Closed):
+    destination = _text()
+    version = _text("the version that the destination gave it")
+    same = fields.Boolean(
+        required=True, metadata={"description": "it was sent as this record has it"}
+    )
+    delivered_at = _text()
+
+
+class Resource(Closed):
+    resource = _text("Type/id")
+    mapping = _text()
+    scope = _text()
+    counts = fields.Boolean(
+        required=True, metadata={"description": "false: a newer record decides what is sent"}
+    )
+    at = fields.List(fields.Nested(Copy), required=True)
+    body = fields.Dict(required=True, metadata={"description": "the FHIR R4 resource; holds PHI"})
+
+
+class Record(Closed):
+    id = _text()
+    version = _count()
+    state = _text("", "current", "older", "superseded")
+    received_at = _text()
+    translation = _text("", "done", "held")
+    mapping_set = _text("digest of the mappings that translated it")
+    findings = fields.List(fields.Nested(StoredFinding), required=True)
+    problems = fields.List(fields.Nested(TranslationProblem), required=True)
+    deliveries = fields.List(fields.Nested(Delivery), required=True)
+    resources = fields.List(fields.Nested(Resource), required=True)
+
+
+class Destination(Closed):
+    name = _text()
+    base_url = _text()
+    mode = _text()
+    paused = _text("why nothing is sent, or empty")
+    deliveries = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "how many by state"},
+    )
+    resources = _count("how many of ours it holds")
+
+
+class Waiting(Closed):
+    id = _text()
+    destination = _text()
+    lane = _text("opaque; one per patient, and one that all share")
+    sequence = _count()
+    record_id = _text()
+    state = _text()
+    reason = _text()
+    attempts = _count()
+    due_at = _text()
+
+
+class Status(Closed):
+    records = _count()
+    held_elements = _count()
+    quarantined = _count("refused records that are kept for a while")
+    destinations = fields.List(fields.Nested(Destination), required=True)
+    waiting = fields.List(
+        fields.Nested(Waiting), required=True, metadata={"description": "the oldest first"}
+    )
+
+
+class Health(Closed):
+    status = _text()
