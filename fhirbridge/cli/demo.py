@@ -60,7 +60,7 @@ def demo(
     stay = sys.stdin.isatty() and sys.stdout.isatty() if keep is None else keep
     with ExitStack() as stack:
         shown = _Demo(stack, _fresh_home(ehr))
-        shown.run(ehr, networks)
+        shown.run(ehr, networks, stay=stay)
         if stay:
             printing.words("Press Ctrl-C to stop.")
             with contextlib.suppress(KeyboardInterrupt):
@@ -79,7 +79,7 @@ class _Demo:
         )
         self._servers: list[subprocess.Popen[bytes]] = []
 
-    def run(self, ehr: str | None, networks: tuple[str, ...]) -> None:
+    def run(self, ehr: str | None, networks: tuple[str, ...], *, stay: bool) -> None:
         """Do the journey and say each step."""
         page = ""
         if ehr is None:
@@ -105,7 +105,11 @@ class _Demo:
         )
         if writes or second["waiting"]:
             raise click.ClickException("not everything arrived: fhirbridge status says why")
-        self._say_next(service, page or ehr)
+        if stay:
+            self._say_where(service, page or ehr)
+        else:
+            printing.words("\nTo look around in it yourself: .venv/bin/fhirbridge demo --keep")
+            printing.words('Then: README.md, "Your own clinic".')
 
     def wait(self) -> None:
         """Wait for the servers."""
@@ -156,7 +160,7 @@ class _Demo:
             raise click.ClickException(
                 f"the service answered {answer.status}: {receipt.get('title', '')}"
             )
-        planned = sum(len(one["send"]) for one in receipt["planned"])
+        planned = sum(one["send"]["count"] for one in receipt["destinations"])
         return [answer.status, receipt["state"], planned]
 
     def _sync(self) -> Any:
@@ -166,17 +170,16 @@ class _Demo:
         rows = [[one["type"], one["resources"]] for one in synced["holdings"]["demo"]]
         printing.table("What the EHR holds now", ["FHIR type", "resources"], rows)
 
-    def _say_next(self, service: str, look: str) -> None:
+    def _say_where(self, service: str, look: str) -> None:
         home = self._home
         printing.words(f"\nLook at the EHR:  {look}")
         printing.words(f"Read the API:     {service}/api/docs   (the token is in {home / 'token'})")
+        printing.words("Try next, in another terminal: change a vital sign in a copy of a sample,")
         printing.words(
-            "Try next:         change a vital sign in a copy of a sample, raise its version, then"
+            "raise its version, and see that only that Observation and the note are sent:"
         )
-        printing.words(
-            f"                  FHIRBRIDGE_HOME={home} .venv/bin/fhirbridge ingest COPY.json"
-        )
-        printing.words(f"                  FHIRBRIDGE_HOME={home} .venv/bin/fhirbridge sync")
+        printing.words(f"  export FHIRBRIDGE_HOME={home}")
+        printing.words("  .venv/bin/fhirbridge ingest COPY.json; .venv/bin/fhirbridge sync")
 
     def _start(self, *command: str) -> str:
         """Start a server of ours on a free port; return its address. It ends with the demo."""

@@ -1,8 +1,8 @@
-"""From bytes to what is owed: check, translate, and store record, deliveries and evidence in one commit."""
+"""From bytes to what is owed: checked, translated, stored with its deliveries in one commit."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from fhirbridge.clock import Clock
 from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec, validate
 from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import Contents, Identity, Owner
 from fhirbridge.outbox.enqueue import NOTHING_HELD, MakeProvenance, Outbox, Owed, Shield
@@ -27,9 +28,10 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
 from fhirbridge.translate import engine, identity
 from fhirbridge.translate.mapping_set import MappingSet
-from fhirbridge.translate.values import Site, TranslatedResource, Translation
+from fhirbridge.translate.values import Problem, Site, TranslatedResource, Translation
 
 IN_ERROR = "entered-in-error"
+NOT_R4 = "E420"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ class Intake:
             with self._rooms.store.begin() as tx:
                 return self._keep(tx, checked, translation, actor)
         except (
+            codec.NotJsonError,
             InvalidRecordError,
             history.VersionTakenError,
             history.PatientChangedError,
@@ -113,7 +116,8 @@ class Intake:
             return Translation(
                 resources=(), problems=(), set_digest=self._mappings.digest, unmapped=(), empty=()
             )
-        return engine.translate(document, mapping_set=self._mappings, site=self._rooms.site)
+        made = engine.translate(document, mapping_set=self._mappings, site=self._rooms.site)
+        return replace(made, problems=(*made.problems, *_unsound(made)))
 
     def _keep(
         self, tx: Connection, checked: CheckedRecord, made: Translation, actor: str
@@ -193,10 +197,11 @@ class Intake:
             self._rooms.outbox.supersede_held(tx, replaces, reason=stuck.TRANSLATION)
         held = [(f.row, f.pointer) for f in checked.findings if f.level is Level.HELD]
         shield = self._shield(made, held)
-        return self._owe(tx, self._owner(new), checked.document, made, before, shield)
+        owner, document = self._owner(new), checked.document
+        return self._owe(tx, owner, document, made, before=before, shield=shield)
 
     def _shield(self, made: Translation, held: Sequence[tuple[str, str]]) -> Shield:
-        """Name what a held element touches: its row, and what reads its part of the record whole."""
+        """Name what a held element touches: its row, and what reads its whole part."""
         parts = {pointer.split("/")[1] for _row, pointer in held}
         wide = (one for one in made.resources if not one.row and parts & _parts_read(one))
         return Shield(
@@ -213,10 +218,11 @@ class Intake:
         owner: Owner,
         document: dict[str, Any],
         made: Translation,
+        *,
         before: Sequence[Identity],
         shield: Shield,
     ) -> tuple[Owed, ...]:
-        """Keep what was made and owe every destination what changed; nothing of a held translation."""
+        """Keep what was made and owe every destination what changed; of a held one nothing."""
         names = [one.name for one in registry.every(tx)]
         if made.problems:
             put = partial(self._rooms.outbox.put_held, tx, owner=owner, reason=stuck.TRANSLATION)
@@ -323,7 +329,7 @@ class Intake:
         owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=made.set_digest)
         before = [Identity(r.type, r.resource_id) for r in contents.of_session(tx, row.session_key)]
         shield = self._shield(made, held)
-        owed = self._owe(tx, owner, kept["document"], made, before, shield)
+        owed = self._owe(tx, owner, kept["document"], made, before=before, shield=shield)
         detail = {"set_digest": made.set_digest, "changes": sum(len(one.changes) for one in owed)}
         outcome = "held" if made.problems else "done"
         self._rooms.audit.append(
@@ -357,6 +363,19 @@ class Intake:
                 touched=touched,
                 shield=NOTHING_HELD,
                 make_provenance=make,
+            )
+
+
+def _unsound(made: Translation) -> Iterator[Problem]:
+    """Say what R4 does not allow in what was made: a mistake in a mapping that no check foresaw."""
+    for one in made.resources:
+        for message in validate.problems(one.body):
+            yield Problem(
+                code=NOT_R4,
+                mapping=one.mapping,
+                line="",
+                source=one.row,
+                message=f"{one.type}: {message}",
             )
 
 

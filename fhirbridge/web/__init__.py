@@ -1,1 +1,1 @@
-"""The HTTP door: clinics send records here and see what became of them. Every route is denied unless declared."""
+"""The HTTP door for clinic systems and operators. A route is denied unless declared."""

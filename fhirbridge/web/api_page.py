@@ -1,19 +1,18 @@
-"""The API's document, and a page that shows it. All files are our own; nothing is fetched from elsewhere."""
+"""The API's document, and a page that shows it; nothing is fetched from elsewhere."""
 
 from pathlib import Path
 
-from flask import Response, send_from_directory
+from flask import Response, request
 from werkzeug.exceptions import NotFound
 
 from fhirbridge.web.headers import PAGE_POLICY
 from fhirbridge.web.routes import PUBLIC, Page
 
 STATIC = Path(__file__).parent / "static"
-PAGE = "api-page.html"
 PARTS = {
-    "api-page.js": "api-page.js",
-    "swagger-ui-bundle.js": "swagger-ui/swagger-ui-bundle.js",
-    "swagger-ui.css": "swagger-ui/swagger-ui.css",
+    "api-page.js": ("api-page.js", "text/javascript"),
+    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
 }
 
 
@@ -32,7 +31,7 @@ def pages(document: bytes) -> tuple[Page, ...]:
 
 def api_page() -> Response:
     """Show the page."""
-    response = send_from_directory(STATIC, PAGE)
+    response = _file("api-page.html", "text/html")
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
 
@@ -41,4 +40,13 @@ def api_page_part(name: str) -> Response:
     """Send one of the page's files; no other file can be asked for."""
     if name not in PARTS:
         raise NotFound
-    return send_from_directory(STATIC, PARTS[name])
+    return _file(*PARTS[name])
+
+
+def _file(name: str, media_type: str) -> Response:
+    """Send a file; a browser that has it already is told so."""
+    response = Response((STATIC / name).read_bytes(), mimetype=media_type)
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response

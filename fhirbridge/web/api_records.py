@@ -12,7 +12,6 @@ from fhirbridge.intake.accept import Receipt
 from fhirbridge.web import problems, schemas
 from fhirbridge.web.exchange import answer, body, bridge
 from fhirbridge.web.guard import caller
-from fhirbridge.web.openapi import SESSION_BODY
 from fhirbridge.web.routes import Operation, only
 
 
@@ -26,9 +25,9 @@ class NoSuchRecordError(BridgeError):
 def submit() -> Response:
     """Send one session record.
 
-    Answered only after the record, its evidence and what is owed to each destination are stored in one
-    commit. A repeat (same version, same content) is answered alike, with the first one's id and the
-    state `repeated`: sending again after a lost answer is safe.
+    Answered only after the record, its evidence and what is owed to each destination are stored
+    in one commit. A repeat (same version, same content) is answered alike, with the first one's id
+    and the state `repeated`: sending again after a lost answer is safe.
     """
     receipt = bridge().accept(body(), actor=caller().actor)
     where = url_for("records.show", record_id=receipt.id)
@@ -76,6 +75,15 @@ def _names(identities: Iterable[Any]) -> list[str]:
     return [f"{identity.type}/{identity.id}" for identity in identities]
 
 
+SESSION_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/Session"},
+            "examples": {"visit": {"$ref": "#/components/examples/visit"}},
+        }
+    },
+}
 REFUSALS = {
     HTTPStatus.UNAUTHORIZED: "no valid token",
     HTTPStatus.FORBIDDEN: "the token's role may not use this",
@@ -95,7 +103,7 @@ OPERATIONS = (
         refusals={
             **REFUSALS,
             HTTPStatus.BAD_REQUEST: "not JSON",
-            HTTPStatus.CONFLICT: "this version was sent with other content, or names another patient",
+            HTTPStatus.CONFLICT: "this version was sent with other content, or has another patient",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "larger than this service takes",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/json, or compressed",
             HTTPStatus.UNPROCESSABLE_ENTITY: "refused, with everything that was found",

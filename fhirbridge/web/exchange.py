@@ -1,4 +1,4 @@
-"""Read a request's body within its limits, and write an answer in which decimals keep their digits."""
+"""Read a request's body within its limits; write an answer in which decimals keep their digits."""
 
 from http import HTTPStatus
 from typing import Any, cast

@@ -1,7 +1,7 @@
 """Default deny: a route is open only to those for whom it was declared, whoever asks.
 
-Nobody without a valid token learns whether a route is there. Whatever fails in here fails closed: the
-view is not reached.
+Nobody without a valid token learns whether a route is there. Whatever fails in here fails closed:
+the view is not reached.
 """
 
 from http import HTTPStatus
@@ -55,7 +55,7 @@ class Guard:
             self._refuse(principal)
 
     def _caller(self) -> Principal:
-        """Return who asks. An unknown caller leaves no evidence row: a flood must not fill the log."""
+        """Return who asks. An unknown caller leaves no evidence: a flood must not fill the log."""
         sent = request.authorization
         secret = (sent.token or "") if sent is not None and sent.type == "bearer" else ""
         known = 0 < len(secret) <= LONGEST_SECRET and self._bridge.authenticate(secret)

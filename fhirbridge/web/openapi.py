@@ -17,15 +17,6 @@ from fhirbridge.web.schemas import Problem
 
 EXAMPLE = Path(__file__).parents[1] / "samples" / "01-iv-series-visit-1.v1.json"
 SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fhirbridge token`."}
-SESSION_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {"$ref": "#/components/schemas/Session"},
-            "examples": {"visit": {"$ref": "#/components/examples/visit"}},
-        }
-    },
-}
 ROOMS = {
     "records": "Send session records and see what became of them.",
     "status": "How the service and its deliveries stand.",
@@ -39,12 +30,18 @@ CONFIG = {
 
 
 class _Api(Api):  # type: ignore[misc]
-    """flask-smorest without its own answers to failures: those are ours."""
+    """flask-smorest with nothing in it that our document does not say itself."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
         """Leave them to `problems`."""
+
+    def _register_responses(self) -> None:
+        """Add none: each operation says its own."""
+
+    def _register_pagination_header(self) -> None:
+        """Add none: nothing is paged yet."""
 
 
 def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> bytes:

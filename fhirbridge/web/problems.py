@@ -1,7 +1,7 @@
 """Any failure becomes one problem+json (RFC 9457), here and nowhere else.
 
-It names what the caller can mend. What went wrong inside stays inside: the caller gets a request id,
-the log has the rest under it.
+It names what the caller can mend. What went wrong inside stays inside: the caller gets a request
+id, the log has the rest under it.
 """
 
 from http import HTTPStatus

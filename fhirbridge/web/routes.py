@@ -1,4 +1,4 @@
-"""What a route is: its view, who may use it, and each answer it gives. One declaration for guard and document."""
+"""What a route is: view, access and answers, declared once for the guard and for the document."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The answers' shapes, for the document. Answers are written as they are; tests hold them against this."""
+"""The shapes of the answers, for the document; tests hold what is really answered against them."""
 
 from marshmallow import RAISE, Schema, fields, validate
 
@@ -23,7 +23,7 @@ def _count(description: str = "") -> fields.Integer:
     return fields.Integer(required=True, metadata=about)
 
 
-def _texts(description: str) -> fields.List:
+def _texts(description: str) -> fields.List[str]:
     return fields.List(fields.String(), required=True, metadata={"description": description})
 
 

@@ -23,7 +23,7 @@ class ShiftedClock:
         self.ahead = ahead
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return datetime.now(UTC) + self.ahead  # noqa: TID251
 
     def monotonic(self) -> float:
         return self.now().timestamp()

@@ -1,7 +1,7 @@
 """Run a piece of work in a process of its own and kill that process -9 at the n-th boundary.
 
-A boundary is every SQL statement, both sides of every COMMIT, and both sides of every exchange with the
-EHR: all that is durable or visible happens at one of them.
+A boundary is every SQL statement, both sides of every COMMIT, and both sides of every exchange with
+the EHR: all that is durable or visible happens at one of them.
 """
 
 import os
@@ -73,7 +73,7 @@ class _Watched:
 
 
 def killed(work: Callable[[], None]) -> bool:
-    """Run `work` in a forked process; say whether it was killed. Anything but an end or a kill fails."""
+    """Run `work` in a forked process; say whether it was killed. Only an end or a kill will do."""
     child = os.fork()
     if child == 0:
         try:

@@ -123,7 +123,10 @@ def test_an_amended_older_visit_sends_only_what_changed(arrived: Arrived) -> Non
     after = {ref: len(far_side.versions(arrived.base_url, ref)) for ref in arrived.resources}
     assert {ref for ref in after if after[ref] != before[ref]} == changed
     # The corrected vital sign and the note that shows it; no plan, address or condition goes back.
-    assert Counter(ref.split("/")[0] for ref in changed) == {"Observation": 1, "DocumentReference": 1}
+    assert Counter(ref.split("/")[0] for ref in changed) == {
+        "Observation": 1,
+        "DocumentReference": 1,
+    }
 
 
 def test_samples_are_synthetic_and_say_so() -> None:

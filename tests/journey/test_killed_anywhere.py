@@ -1,8 +1,5 @@
-"""kill -9 between any two steps, then start again and sync: nothing is lost, nothing is there twice."""
+"""kill -9 between any two steps, start again and sync: nothing is lost, nothing is there twice."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,24 +19,8 @@ EVERY_NTH_STATEMENT = 41  # a prime: over the run it meets statements of every k
 AFTER_A_LEASE = timedelta(minutes=5)
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A sandbox EHR in a process of its own, which no kill reaches."""
-    ready = tmp_path_factory.mktemp("sandbox") / "address"
-    command = [sys.executable, "-m", "fhirbridge", "sandbox", "--bind", "127.0.0.1:0"]
-    with subprocess.Popen(
-        [*command, "--ready-file", str(ready)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            while not ready.exists() or not ready.read_text():
-                assert server.poll() is None
-            yield ready.read_text().strip() + "/fhir"
-        finally:
-            server.terminate()
-
-
 def journey(home: Installation, kill_at: int, reached: Path) -> None:
-    """Take in one visit, deliver it, take in its amendment, deliver that; note what was acknowledged."""
+    """Take in one visit and its amendment, deliver each; note what was acknowledged."""
     boundaries = Boundaries(kill_at)
     with home.bridge() as bridge:
         bridge.warm_up()

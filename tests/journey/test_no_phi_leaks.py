@@ -1,0 +1,140 @@
+"""S13 and S19: patients' data stands in sealed payloads and in the EHR, and nowhere else."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+from fhirbridge.fhir import codec
+from tests.journey import processes
+from tests.journey.canaries import hits, record_with_canaries
+
+pytestmark = pytest.mark.slow
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Life(NamedTuple):
+    """All that a stranger could get hold of after a busy day, and what should hold the tokens."""
+
+    tokens: list[str]
+    seen: dict[str, bytes]
+    record_shown: bytes
+    ehr: bytes
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """Good, amended, wrong and repeated records; an EHR that is up, then down; every command."""
+    folder = tmp_path_factory.mktemp("life")
+    home = folder / "home"
+    env = processes.environment(home=str(home))
+    record, tokens = record_with_canaries()
+    seen: dict[str, bytes] = {}
+
+    def run(*words: str) -> str:
+        done = processes.fhirbridge(*words, env=env)
+        seen[f"output of {words[0]} {len(seen)}"] = (done.stdout + done.stderr).encode()
+        return done.stdout
+
+    token = run("init").strip()
+    sandbox_file = folder / "ehr.db"
+    with processes.serving(folder, "sandbox", "--file", str(sandbox_file), env=env) as sandbox:
+        run("destination", "add", "ehr", f"{sandbox.url}/fhir")
+        with processes.serving(folder, "serve", "--no-deliver", env=env) as service:
+            wanted = {**JSON, "Authorization": f"Bearer {token}"}
+            sent = [send(service.url, wanted, body) for body in bodies(record)]
+            seen["answers"] = b"".join(answer.content for answer in sent)
+            seen["headers"] = b"".join(str(answer.headers).encode() for answer in sent)
+            seen["processes"] = about_process(service.pid)
+            record_id = codec.decode(sent[0].content)["id"]
+            shown = requests.get(
+                f"{service.url}/api/v1/sessions/{record_id}", headers=wanted, timeout=60
+            ).content
+        run("sync")
+        run("status")
+    (folder / "wrong.json").write_bytes(codec.encode({**record, "version": "wrong"}))
+    run("ingest", str(folder / "wrong.json"))
+    (folder / "next.json").write_bytes(codec.encode({**record, "version": 7}))
+    run("ingest", str(folder / "next.json"))
+    run("sync")  # the EHR is down now
+    run("status", "--json")
+    seen["names of files"] = " ".join(str(path) for path in folder.rglob("*")).encode()
+    for path in [*home.rglob("*"), folder / "serve.log"]:
+        seen[f"file {path.name}"] = path.read_bytes()
+    return Life(tokens, seen, shown, sandbox_file.read_bytes())
+
+
+def bodies(record: dict[str, Any]) -> list[bytes]:
+    amended = {**record, "version": 2}
+    impossible = {
+        **record,
+        "version": 3,
+        "vitals": [{**record["vitals"][0], "spo2": {"value": 137, "unit": "%"}}],
+    }
+    untyped = {
+        **record,
+        "version": 4,
+        "patient": {**record["patient"], "birth_date": record["session_id"]},
+    }
+    unknown = {**record, "version": 5, record["patient"]["name"]["family"] + " family": 1}
+    taken = {**record, "visit": {**record["visit"], "number": 99}}
+    stranger = {**record, "version": 6, "patient": {**record["patient"], "id": "another"}}
+    whole = codec.encode(record)
+    good = [whole, whole, codec.encode(amended), codec.encode(impossible)]
+    bad = [
+        codec.encode(untyped),
+        codec.encode(unknown),
+        codec.encode(taken),
+        codec.encode(stranger),
+    ]
+    return [*good, *bad, whole[:-40], whole.replace(b'"version":1', b'"version":NaN')]
+
+
+def send(url: str, headers: dict[str, str], body: bytes) -> requests.Response:
+    return requests.post(f"{url}/api/v1/sessions", data=body, headers=headers, timeout=60)
+
+
+def about_process(pid: int) -> bytes:
+    """What any process list shows: command lines and environments of the service and its workers."""
+    found = b""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (path / "stat").read_text().rsplit(")", 1)[1].split()[1]
+            if path.name == str(pid) or parent == str(pid):
+                found += (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+        except OSError:
+            continue
+    return found
+
+
+def test_the_tokens_stand_where_they_belong(life: Life) -> None:
+    """The positive control: the search finds them in the EHR and in what an allowed reader is shown."""
+    reaching = set(hits(life.ehr, life.tokens))
+
+    assert len(reaching) >= 20
+    assert len(hits(life.record_shown, life.tokens)) >= 20
+    assert life.seen["processes"]
+
+
+def test_every_outcome_was_among_what_was_sent(life: Life) -> None:
+    answers = life.seen["answers"]
+
+    for word in (
+        b'"current"',
+        b'"repeated"',
+        b'"held"',
+        b'"E201"',
+        b'"E202"',
+        b'"E101"',
+        b'"E102"',
+    ):
+        assert word in answers, word
+
+
+def test_no_token_is_in_any_log_answer_file_name_process_or_database_file(life: Life) -> None:
+    # The record's own session id and row ids come back only inside sealed payloads.
+    leaks = {where: len(hits(what, life.tokens)) for where, what in life.seen.items()}
+
+    assert {where: count for where, count in leaks.items() if count} == {}
