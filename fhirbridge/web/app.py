@@ -6,8 +6,16 @@ from fhirbridge import opening, settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
 from fhirbridge.rng import SystemRng
-from fhirbridge.web import access_log, api_page, api_records, api_status, headers, openapi, problems
-from fhirbridge.web.exchange import BRIDGE
+from fhirbridge.web import (
+    access_log,
+    api_page,
+    api_records,
+    api_status,
+    exchange,
+    headers,
+    openapi,
+    problems,
+)
 from fhirbridge.web.guard import Guard
 
 
@@ -29,7 +37,7 @@ def create_app(bridge: Bridge | None = None, *, most_bytes: int | None = None) -
         most_bytes = most_bytes or chosen.most_bytes
     bridge.warm_up()
     app = _bare(most_bytes)
-    app.extensions[BRIDGE] = bridge
+    app.extensions[exchange.BRIDGE] = bridge
     guard = Guard(bridge)
     # What runs before a request runs in this order, what runs after it in the other.
     access_log.keep(app, SystemRng())
@@ -44,7 +52,7 @@ def _bare(most_bytes: int) -> Flask:
     app = Flask(__name__, static_folder=None)
     if app.debug:
         raise DebugModeError("the debug mode is on", hint="unset FLASK_DEBUG, drop --debug")
-    app.config["MAX_CONTENT_LENGTH"] = most_bytes
+    exchange.limit_bodies(app, most_bytes)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A redirect would be built from the Host header, which is anybody's.
     app.url_map.strict_slashes = False

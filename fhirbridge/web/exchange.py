@@ -3,14 +3,15 @@
 from http import HTTPStatus
 from typing import Any, cast
 
-from flask import Response, current_app, request
-from werkzeug.exceptions import ClientDisconnected
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 
 BRIDGE = "fhirbridge"
+MOST_BYTES = "MOST_BYTES"
 JSON = "application/json"
 
 
@@ -21,6 +22,13 @@ class NotJsonMediaError(BridgeError):
     http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
+def limit_bodies(app: Flask, most_bytes: int) -> None:
+    """Take no body of more than `most_bytes`."""
+    app.config[MOST_BYTES] = most_bytes
+    # Werkzeug cuts a chunked body off at its limit without a word, so that one is further out.
+    app.config["MAX_CONTENT_LENGTH"] = most_bytes + 1
+
+
 def bridge() -> Bridge:
     """Return the bridge behind this application."""
     return cast(Bridge, current_app.extensions[BRIDGE])
@@ -29,17 +37,17 @@ def bridge() -> Bridge:
 def body() -> bytes:
     """Return the bytes that were sent; they are JSON by name only.
 
-    Raises NotJsonMediaError, or werkzeug's RequestEntityTooLarge past MAX_CONTENT_LENGTH, with or
-    without a length in the header.
+    Raises NotJsonMediaError, werkzeug's RequestEntityTooLarge (with or without a length in the
+    header), or its ClientDisconnected.
     """
     if request.mimetype != JSON or request.content_encoding:
         raise NotJsonMediaError(
             "the body must be JSON that is not compressed", hint=f"send Content-Type: {JSON}"
         )
-    try:
-        return request.get_data(cache=False)
-    except OSError:
-        raise ClientDisconnected from None
+    sent = request.get_data(cache=False)
+    if len(sent) > current_app.config[MOST_BYTES]:
+        raise RequestEntityTooLarge
+    return sent
 
 
 def answer(value: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:

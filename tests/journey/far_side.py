@@ -59,3 +59,16 @@ def as_object(raw: bytes) -> dict[str, Any]:
     value = codec.decode(raw)
     assert isinstance(value, dict)
     return value
+
+
+def delete(base_url: str, reference: str) -> None:
+    """Delete a resource as somebody at the EHR would."""
+    answer = requests.delete(f"{base_url}/{reference}", timeout=SECONDS)
+    assert answer.status_code in (200, 204), answer.status_code
+
+
+def search(base_url: str, kind: str, **query: str) -> list[dict[str, Any]]:
+    """Return the first page of a search."""
+    answer = requests.get(f"{base_url}/{kind}", params=query, headers=FRESH, timeout=SECONDS)
+    assert answer.status_code == 200, answer.status_code
+    return [entry["resource"] for entry in as_object(answer.content).get("entry", [])]

@@ -97,7 +97,7 @@ def send(url: str, headers: dict[str, str], body: bytes) -> requests.Response:
 
 
 def about_process(pid: int) -> bytes:
-    """What any process list shows: command lines and environments of the service and its workers."""
+    """What any process list shows: command lines and environments of the service."""
     found = b""
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -110,7 +110,7 @@ def about_process(pid: int) -> bytes:
 
 
 def test_the_tokens_stand_where_they_belong(life: Life) -> None:
-    """The positive control: the search finds them in the EHR and in what an allowed reader is shown."""
+    """The positive control: they are in the EHR and in what an allowed reader is shown."""
     reaching = set(hits(life.ehr, life.tokens))
 
     assert len(reaching) >= 20

@@ -51,6 +51,12 @@ class Service:
             SESSIONS, data=body, **{"content_type": JSON, **more}
         )
 
+    def send_stream(self, body: Any, environ: dict[str, Any]) -> TestResponse:
+        """Post what a server hands on as the body, under these WSGI variables, as an integrator."""
+        return self.client(Role.INTEGRATOR).post(
+            SESSIONS, content_type=JSON, environ_overrides={"wsgi.input": body, **environ}
+        )
+
     def events(self) -> list[dict[str, Any]]:
         return [codec.decode(line.encode()) for line in self.log.getvalue().splitlines()]
 

@@ -1,0 +1,110 @@
+"""Every status that the document promises is had here; the client checks its shape."""
+
+from collections.abc import Callable
+
+import pytest
+from werkzeug.test import TestResponse
+
+from fhirbridge.access.tokens import Role
+from tests.records.visits import a_visit, edited
+from tests.web.documented_client import document_of, operations_of
+from tests.web.service import JSON, MOST_BYTES, SESSIONS, STATUS, Service
+
+Provoke = Callable[[Service], TestResponse]
+POST, GET = f"POST {SESSIONS}", f"GET {SESSIONS}/{{record_id}}"
+STATE, HEALTH, READY = f"GET {STATUS}", "GET /healthz", "GET /readyz"
+NONE = f"{SESSIONS}/{'0' * 32}"
+
+
+def conflict(service: Service) -> TestResponse:
+    service.send(a_visit())
+    return service.send(edited(a_visit(), ("/patient/id", "another")))
+
+
+def accepted(service: Service) -> TestResponse:
+    sent = service.send(a_visit())
+    return service.client(Role.AUDITOR).get(sent.headers["Location"])
+
+
+def locked(service: Service) -> TestResponse:
+    service.token(Role.INTEGRATOR)
+    with service.locked():
+        return service.send(a_visit())
+
+
+def unreadable(role: Role | None, path: str) -> Provoke:
+    def provoke(service: Service) -> TestResponse:
+        client = service.client(role)
+        with service.unreadable():
+            return client.get(path)
+
+    return provoke
+
+
+def broken(method: str, role: Role | None, path: str) -> Provoke:
+    def provoke(service: Service) -> TestResponse:
+        client = service.client(role)
+
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("PHI")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(service.bridge, method, fail)
+            if path == SESSIONS:
+                return client.post(path, data=b"{}", content_type=JSON)
+            return client.get(path)
+
+    return provoke
+
+
+def getting(path: str, role: Role | None = None) -> Provoke:
+    return lambda service: service.client(role).get(path)
+
+
+PROVOCATIONS: dict[tuple[str, int], Provoke] = {
+    (POST, 202): lambda service: service.send(a_visit()),
+    (POST, 400): lambda service: service.send(b"{"),
+    (POST, 401): lambda service: service.client().post(SESSIONS),
+    (POST, 403): lambda service: service.client(Role.AUDITOR).post(SESSIONS),
+    (POST, 409): conflict,
+    (POST, 413): lambda service: service.send(b" " * (MOST_BYTES + 1)),
+    (POST, 415): lambda service: service.send(a_visit(), content_type="application/xml"),
+    (POST, 422): lambda service: service.send({}),
+    (POST, 500): broken("accept", Role.INTEGRATOR, SESSIONS),
+    (POST, 503): locked,
+    (GET, 200): accepted,
+    (GET, 401): getting(NONE),
+    (GET, 403): getting(NONE, Role.OPERATOR),
+    (GET, 404): getting(NONE, Role.INTEGRATOR),
+    (GET, 500): broken("record", Role.AUDITOR, NONE),
+    (GET, 503): unreadable(Role.AUDITOR, NONE),
+    (STATE, 200): getting(STATUS, Role.OPERATOR),
+    (STATE, 401): getting(STATUS),
+    (STATE, 403): getting(STATUS, Role.INTEGRATOR),
+    (STATE, 500): broken("status", Role.OPERATOR, STATUS),
+    (STATE, 503): unreadable(Role.OPERATOR, STATUS),
+    (HEALTH, 200): getting("/healthz"),
+    (READY, 200): getting("/readyz"),
+    (READY, 500): broken("next_due", None, "/readyz"),
+    (READY, 503): unreadable(None, "/readyz"),
+}
+
+
+def test_each_documented_status_is_provoked(service: Service) -> None:
+    documented = {
+        (name, int(status))
+        for name, operation in operations_of(document_of(service.app)).items()
+        for status in operation["responses"]
+    }
+
+    assert documented == PROVOCATIONS.keys()
+
+
+@pytest.mark.parametrize(("operation", "status"), PROVOCATIONS)
+def test_a_documented_status_comes_as_documented(
+    service: Service, operation: str, status: int
+) -> None:
+    answer = PROVOCATIONS[operation, status](service)
+
+    assert answer.status_code == status
+    assert (answer.mimetype == "application/problem+json") == (status >= 400)
