@@ -1,0 +1,51 @@
+"""The documentation says what is there: every command, every setting, every file it points to."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fhirbridge.cli import COMMANDS
+from fhirbridge.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+OPERATE = (ROOT / "docs" / "operate.md").read_text()
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_operating_page(command: str) -> None:
+    assert re.search(rf"^\| `{command}[ `]", OPERATE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("field", Settings.__dataclass_fields__)
+def test_every_setting_is_in_the_operating_page(field: str) -> None:
+    assert f"FHIRBRIDGE_{field.upper()}" in OPERATE
+
+
+def test_no_setting_is_documented_that_is_not_there() -> None:
+    known = {f"FHIRBRIDGE_{field.upper()}" for field in Settings.__dataclass_fields__}
+
+    assert set(re.findall(r"FHIRBRIDGE_[A-Z_]+", OPERATE)) == known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    blocks = "".join(README.split("```")[1::2])
+    named = set(re.findall(r"^fhirbridge (\w+)", blocks, re.MULTILINE))
+
+    assert named
+    assert named <= set(COMMANDS)
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"\bmake ([a-z][a-z-]+)", README)) - {"lists"} <= targets
