@@ -16,13 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from fhirbridge import settings
+from fhirbridge import opening, settings
 from fhirbridge.cli import printing
 from fhirbridge.clock import SystemClock
 from fhirbridge.egress.exchange import Request, Response
-from fhirbridge.egress.networks import NetworkPolicy
-from fhirbridge.egress.resolver import SystemResolver
-from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.fhir import codec
 
 HOME = Path(".demo")
@@ -72,11 +69,7 @@ class _Demo:
         self._stack = stack
         self._home = home
         self._environment = {**settings.foreign_environment(), "FHIRBRIDGE_HOME": str(home)}
-        self._http = HttpTransport(
-            allowed=NetworkPolicy(allow_loopback=True),
-            clock=SystemClock(),
-            resolver=SystemResolver(),
-        )
+        self._http = opening.local_transport()
         self._servers: list[subprocess.Popen[bytes]] = []
 
     def run(self, ehr: str | None, networks: tuple[str, ...], *, stay: bool) -> None:

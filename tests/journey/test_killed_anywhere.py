@@ -1,6 +1,7 @@
 """kill -9 between any two steps, start again and sync: nothing is lost, nothing is there twice."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_kill_anywhere_loses_nothing_and_doubles_nothing(
         reached = tmp_path / f"at-{place}.acknowledged"
         reached.touch()
 
-        assert killed(lambda at=place, h=home, r=reached: journey(h, at, r)), place
+        assert killed(partial(journey, home, place, reached)), place
 
         check_after(home, reached.read_text().split(), sandbox, f"{place}: {boundaries[place - 1]}")
 

@@ -9,6 +9,7 @@ import pytest
 from fhirbridge.bridge import Bridge
 from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Receipt
+from fhirbridge.records.findings import Level
 from tests.journey import far_side
 from tests.journey.installation import SERIES, connect, install
 
@@ -61,7 +62,7 @@ def test_1_a_crisis_reading_reaches_the_ehr(bridge: Bridge, hapi: str) -> None:
     assert 45 in values("vital-oxygen-saturation")
     assert 0 in values("vital-respiratory-rate")
     assert 20 in values("vital-heart-rate")
-    assert all(finding.level == "warning" for finding in receipt.findings)
+    assert all(finding.level is Level.WARNING for finding in receipt.findings)
     assert bridge.status().waiting == []
 
 
@@ -92,7 +93,7 @@ def test_8_a_held_element_leaves_the_earlier_good_value(bridge: Bridge, hapi: st
 
     amended = take(bridge, wrong)
 
-    assert [finding.level for finding in amended.findings].count("held") == 1
+    assert [finding.level for finding in amended.findings].count(Level.HELD) == 1
     assert far_side.read(hapi, dose)["dosage"]["dose"]["value"] == codec.decode(b"36.25")
     assert far_side.versions(hapi, dose) == ["1"]
 
