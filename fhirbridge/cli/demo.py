@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ def demo(
             f"a test server (make demo EHR={ehr} TEST_PATIENT=yes)"
         )
     stay = sys.stdin.isatty() and sys.stdout.isatty() if keep is None else keep
+    # Ended by a supervisor as by Ctrl-C: the servers end with it.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     with ExitStack() as stack:
         shown = _Demo(stack, _fresh_home(ehr))
         shown.run(ehr, networks, stay=stay)

@@ -210,3 +210,23 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Second sync: 0 deliveries, 0 writes" in done.stderr
     assert "MedicationAdministration" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_ended_ends_its_servers(tmp_path: Path) -> None:
+    command = [*processes.PROGRAM, "demo", "--keep"]
+    out = tmp_path / "out"
+    with (
+        out.open("wb") as log,
+        subprocess.Popen(
+            command, cwd=tmp_path, env=processes.environment(), stdout=log, stderr=log
+        ) as demo,
+    ):
+        while b"Press Ctrl-C" not in out.read_bytes():
+            assert demo.poll() is None
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        demo.terminate()
+        demo.wait(60)
+
+    assert len(children) == 2
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
