@@ -364,6 +364,7 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
     if found:
         raise FaultError(found[0].code, found[0].place, found[0].message, more=tuple(found[1:]))
     used = {word: in_reach[word] for word in sorted(known.by_name[name].names)}
+    names.used.update(used)
 
     def render(frame: Frame) -> str:
         start = len(frame.reads)

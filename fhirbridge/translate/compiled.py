@@ -58,6 +58,7 @@ class Names:
     parameters: Mapping[str, Argument] = field(default_factory=dict)
     item: Compiled | None = None  # $this
     facts: Facts = field(default_factory=dict)  # what the conditions around this place say
+    used: set[str] = field(default_factory=set)  # bound names that some expression took
 
     def with_bound(self, name: str, meaning: Compiled) -> "Names":
         return replace(self, bound={**self.bound, name: meaning})

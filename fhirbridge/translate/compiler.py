@@ -99,6 +99,7 @@ class Compiler:
         if item is not None and item.type.field and tree.name in item.type.field.fields:
             return field_of(item, tree.name)
         if tree.name in names.bound:
+            names.used.add(tree.name)
             return names.bound[tree.name]
         fields = names.record.field.fields if names.record.field else {}
         if tree.name not in fields:

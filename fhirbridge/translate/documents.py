@@ -12,6 +12,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fhirbridge.fhir import codec
+from fhirbridge.translate import markup
 from fhirbridge.translate.concept_maps import ConceptMap
 from fhirbridge.translate.faults import Faults, Place, suggest
 from fhirbridge.translate.frame import Frame, Read, RefusedError
@@ -100,6 +101,7 @@ def load(
             message = f"not a template: {error.message}"
             faults.add("E209", Place(file=file, line=error.lineno), message)
             continue
+        faults.found += markup.faults_in(text, file)
         found[name] = Document(
             template=template,
             tree=tree,

@@ -135,7 +135,7 @@ class _MappingCompiler:
         self._world = skeletons.world
 
     def compile(self, outer: Names) -> Mapping:
-        names = replace(outer, per_delivery=self._head.scope is Scope.DELIVERY)
+        names = replace(outer, per_delivery=self._head.scope is Scope.DELIVERY, used=set())
         names, each = self._each(names)
         names, lets = self._lets(names)
         when = self._question("when", names)
@@ -143,6 +143,25 @@ class _MappingCompiler:
             text, place = expression_text(self._tree.items["when"], sign=False)
             names = names.where(parse_at(text, place))
         body = fields_of(self._tree.items["resource"], "'resource'", self._tree.place)
+        made = self._made(names, each, lets, when, body)
+        self._refuse_idle(names)
+        return made
+
+    def _refuse_idle(self, names: Names) -> None:
+        """Note each `let` that nothing uses: often another is misspelt, or meant and forgotten."""
+        node = self._tree.items.get("let")
+        for name, place in node.places.items() if isinstance(node, Fields) else ():
+            if name not in names.used:
+                self._faults.add("E202", place, f"'{name}' is never used")
+
+    def _made(
+        self,
+        names: Names,
+        each: tuple[Each, ...],
+        lets: tuple[int, ...],
+        when: Question | None,
+        body: Fields,
+    ) -> Mapping:
         return Mapping(
             name=self._head.name,
             version=self._head.version,

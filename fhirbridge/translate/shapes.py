@@ -147,7 +147,7 @@ def _positive(value: int) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value; a decimal without an exponent, since some servers refuse `1E+2`."""
+    """Return the value; a blank text is nothing, a decimal has no exponent (servers refuse it)."""
     if isinstance(value, Decimal):
         return Decimal(format(value, "f"))
-    return None if value == "" else value
+    return None if isinstance(value, str) and not value.strip() else value

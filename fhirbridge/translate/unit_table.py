@@ -86,9 +86,23 @@ def _unit(name: str, node: Node, faults: Faults) -> Unit:
     listed = given.items if isinstance(given, Sequence) else (given,)
     what = f"'dimension' of '{name}'"
     dimensions = tuple(text_of(item, what, fields.place, code="E303") for item in listed)
+    _check_known(name, dimensions, node.place)
     shown = fields.items.get("display")
     display = text_of(shown, f"'display' of '{name}'", fields.place, code="E303") if shown else ""
     return Unit(code=code, display=display, dimensions=dimensions)
+
+
+def _check_known(name: str, dimensions: tuple[str, ...], place: Place) -> None:
+    """Refuse a unit that no record can have, or of a dimension that it does not measure."""
+    known = vocabulary.read("vocabulary.json")["units"]
+    for dimension in dimensions:
+        if dimension not in known:
+            message = f"the record has no dimension '{dimension}'{suggest(dimension, known)}"
+            raise FaultError("E301", place, message)
+        units = known[dimension]["units"]
+        if name not in units:
+            message = f"the record has no unit '{name}' of {dimension}{suggest(name, units)}"
+            raise FaultError("E301", place, message)
 
 
 def names_in(dimensions: tuple[str, ...]) -> Iterator[tuple[str, str]]:

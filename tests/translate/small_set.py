@@ -181,6 +181,7 @@ resource:
     $item:
       text: = s.text
       $if: s.text.exists()
+  device: {display: = shown}
 """,
 }
 

@@ -10,59 +10,12 @@ import pytest
 from fhirbridge.fhir import codec
 from fhirbridge.translate import engine
 from fhirbridge.translate.engine import NotTranslatedError
-from fhirbridge.translate.values import Scope, TranslatedResource, Translation
-from tests.translate.small_set import (
-    FILES,
-    RECORD,
-    SITE,
-    changed,
-    load,
-    translated,
-    with_files,
-)
+from fhirbridge.translate.values import Scope
+from tests.translate.made import HEAD, body_of, extra, only, record_with
+from tests.translate.small_set import FILES, RECORD, SITE, changed, load, translated, with_files
 
 WEIGHT = "resources/weight.yaml"
 PERSON = "resources/person.yaml"
-HEAD = """\
-mapping: extra
-version: 1.0.0
-target: Observation
-scope: visit
-key: [session_id]
-owner: nobody
-reviewed: not signed off
-"""
-
-
-def record_with(**changes: Any) -> dict[str, Any]:
-    """The record with a field of its first row changed; `None` takes it away."""
-    record = copy.deepcopy(RECORD)
-    record["rows"][0] |= changes
-    record["rows"][0] = {name: v for name, v in record["rows"][0].items() if v is not None}
-    return record
-
-
-def only(translation: Translation, mapping: str) -> TranslatedResource:
-    found = [made for made in translation.resources if made.mapping == mapping]
-    assert len(found) == 1, [made.mapping for made in translation.resources]
-    return found[0]
-
-
-def extra(body: str, head: str = HEAD) -> dict[str, str]:
-    """The small set with one more mapping."""
-    lines = "".join(f"  {line}\n" for line in body.strip().split("\n"))
-    return with_files(resources__extra=f"{head}resource:\n{lines}")
-
-
-def body_of(folder: Path, body: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What one more mapping makes, beside status and code."""
-    files = extra(f"status: final\ncode: loinc#29463-7\n{body.strip()}")
-    made = only(translated(folder, files, record), "extra").body
-    return {
-        name: value
-        for name, value in made.items()
-        if name not in ("resourceType", "id", "identifier", "status", "code")
-    }
 
 
 def test_a_row_becomes_a_resource_with_its_id_and_identifier(tmp_path: Path) -> None:
@@ -256,112 +209,6 @@ def test_no_problem_holds_a_value_of_the_record(tmp_path: Path) -> None:
     assert "31337" not in shown
 
 
-@pytest.mark.parametrize(
-    ("written", "made"),
-    [
-        (
-            "note:\n  $for: rows as r\n  $item:\n    text: = r.note\n    $if: r.note.exists()",
-            {"note": [{"text": "calm"}]},
-        ),
-        (
-            """\
-note:
-  - text: first
-  - $for: rows.where(note.exists()) as r
-    $item: {text: = r.note}
-  - text: last""",
-            {"note": [{"text": "first"}, {"text": "calm"}, {"text": "last"}]},
-        ),
-        (
-            """\
-valueString:
-  $switch:
-    - $when: visit.room.exists()
-      $then: = visit.room
-    - $else: nowhere""",
-            {"valueString": "nowhere"},
-        ),
-        (
-            """\
-interpretation:
-  $switch:
-    - $when: rows.count() = 2
-      $then: [loinc#8302-2]
-    - $else: []""",
-            {
-                "interpretation": [
-                    {
-                        "coding": [
-                            {
-                                "system": "http://loinc.org",
-                                "code": "8302-2",
-                                "display": "Body height",
-                            }
-                        ]
-                    }
-                ]
-            },
-        ),
-        ("valueQuantity:\n  $if: visit.room.exists()\n  unit: kg", {}),
-        ("valueString: 08", {"valueString": "08"}),
-        ("valueString: NO", {"valueString": "NO"}),
-        ("valueInteger: 12", {"valueInteger": 12}),
-        ("valueBoolean: false", {"valueBoolean": False}),
-        ("valueQuantity: {value: 12.50}", {"valueQuantity": {"value": Decimal("12.50")}}),
-        ("valueString: = '=x'", {"valueString": "=x"}),
-        ("note: [{text: = text_}]".replace("text_", "$run.site"), {"note": [{"text": SITE.host}]}),
-        (
-            "_effectiveDateTime:\n  extension:\n    - url: http://x\n      valueCode: unknown",
-            {"_effectiveDateTime": {"extension": [{"url": "http://x", "valueCode": "unknown"}]}},
-        ),
-        (
-            "contained:\n  - resourceType: Medication\n    id: m\n    code: {text: x}",
-            {"contained": [{"resourceType": "Medication", "id": "m", "code": {"text": "x"}}]},
-        ),
-        ("bodySite: = text(visit.room)", {}),
-        ("bodySite: = text('arm')", {"bodySite": {"text": "arm"}}),
-        (
-            "hasMember: = ref(Observation, 'weight', session_id, rows.where(weight.exists()).id)",
-            {
-                "hasMember": [
-                    {
-                        "reference": "Observation/"
-                        "kcrjh4jxel2w3htmvz4z6db7qgstmvfegzn5fjvtlepo2i7sp6ceq"
-                    }
-                ]
-            },
-        ),
-        (
-            "valueQuantity: = quantity(rows.first().weight, 'g')",
-            {
-                "valueQuantity": {
-                    "value": Decimal(72500),
-                    "unit": "g",
-                    "system": "http://unitsofmeasure.org",
-                    "code": "g",
-                }
-            },
-        ),
-    ],
-)
-def test_values_and_directives_make_what_they_say(
-    tmp_path: Path, written: str, made: dict[str, Any]
-) -> None:
-    assert body_of(tmp_path, written) == made
-
-
-def test_an_identifier_is_as_opaque_as_an_id(tmp_path: Path) -> None:
-    files = changed(
-        PERSON, "  gender:", "  identifier:\n    - = identifier('mrn', patient.id)\n  gender:"
-    )
-
-    own, given = only(translated(tmp_path, files), "person").body["identifier"]
-
-    assert own["system"] == "https://clinic.example.org/id/person"
-    assert given["system"] == "https://clinic.example.org/id/mrn"
-    assert "pt-1" not in given["value"]
-
-
 def test_nested_rows_belong_to_the_outermost_row(tmp_path: Path) -> None:
     head = HEAD.replace("key: [session_id]", "each: [rows as r, r.steps as s]\nkey: [r.id, s.id]")
 
@@ -370,61 +217,6 @@ def test_nested_rows_belong_to_the_outermost_row(tmp_path: Path) -> None:
     made = [one for one in translation.resources if one.mapping == "extra"]
     assert [one.row for one in made] == ["rows/r-1", "rows/r-1"]
     assert [one.body["code"]["text"] for one in made] == ["s-1", "s-2"]
-
-
-def test_why_names_the_field_the_line_and_the_rule_of_each_element(tmp_path: Path) -> None:
-    whys = {why.target: why for why in only(translated(tmp_path), "weight").why}
-
-    assert whys["Observation.valueQuantity"].sources == (
-        "rows[0].weight.value",
-        "rows[0].weight.unit",
-    )
-    assert whys["Observation.valueQuantity"].line == "resources/weight.yaml:20"
-    assert whys["Observation.method"].rule == "translate(way 1.0.0, equivalent)"
-    assert whys["Observation.note[0].text"].sources == ("rows[0].steps[0].text",)
-    assert whys["Observation.component[0].valueQuantity"].line == "fragments/piece.yaml:5"
-    assert whys["Observation.status"].rule == "constant"
-
-
-def test_every_element_of_a_resource_has_its_why(tmp_path: Path) -> None:
-    for made in translated(tmp_path).resources:
-        tops = {why.target.split(".")[1].partition("[")[0] for why in made.why}
-
-        assert tops == made.body.keys() - {"resourceType", "id", "identifier"}
-
-
-def test_why_shows_what_a_let_read(tmp_path: Path) -> None:
-    files = changed(WEIGHT, "text: = s.text", "text: = shown")
-
-    whys = only(translated(tmp_path, files), "weight").why
-
-    assert [why.sources for why in whys if why.target.endswith("note[0].text")] == [
-        ("rows[0].note",)
-    ]
-
-
-def test_an_empty_element_is_listed_with_the_field_that_is_absent(tmp_path: Path) -> None:
-    files = extra("status: final\ncode: loinc#29463-7\nvalueString: = visit.room")
-
-    empty = translated(tmp_path, files).empty
-
-    assert ("Observation.valueString", ("visit.room",)) in [
-        (why.target, why.sources) for why in empty
-    ]
-
-
-def test_data_that_no_mapping_read_is_listed(tmp_path: Path) -> None:
-    assert translated(tmp_path).unmapped == (
-        "rows[0].checked",
-        "rows[0].kind",
-        "rows[0].score",
-        "rows[0].steps[0].id",
-        "rows[0].steps[1]",
-        "rows[0].tags",
-        "rows[1].end",
-        "rows[1].kind",
-        "rows[1].score",
-    )
 
 
 DELIVERY = """\

@@ -70,6 +70,10 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
                 "r.weight is an object, and cannot be part of a key"),
         mistake(WEIGHT, "{check: r.weight.value > 0, message: the weight is not positive}",
                 "{check: r.weight.value > 0}", "E206 12:5", "a requirement is {check, message}"),
+        mistake(WEIGHT, "display: = shown", "display: = shwon", "E202 30:23",
+                "source has no field shwon; did you mean 'shown'?"),
+        mistake(WEIGHT, "  device: {display: = shown}\n", "", "E202 10:3",
+                "'shown' is never used"),
         # expressions
         mistake(WEIGHT, "= r.time", "= r..time", "E201 19:26", "a name must follow the dot"),
         mistake(WEIGHT, "= r.time", "= r.tiem", "E202 19:26",
@@ -195,7 +199,12 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
                 "'url' of 'snomed' must be a text"),
         mistake("units.yaml", "{code: kg, display", "{cod: kg, display", "E303 2:8",
                 "'cod' means nothing here; did you mean 'code'?"),
+        mistake("units.yaml", "  kg: {code", "  kq: {code", "E301 2:7",
+                "the record has no unit 'kq' of mass"),
+        mistake("units.yaml", "dimension: mass}", "dimension: mas}", "E301 2:7",
+                "the record has no dimension 'mas'; did you mean 'mass'?"),
         # documents
+        mistake(NOTE, "</p>", "</q>", "E209 3:1", "</q> closes nothing here; <p> is open"),
         mistake(NOTE, "row.note", "row.nte", "E209 3:1",
                 "an object has no field 'nte' here; did you mean 'note'?"),
         mistake(NOTE, "in rows", "in rwos", "E209 2:1",
