@@ -14,8 +14,9 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr import probe
 from fhirbridge.ehr.rest import Ehr
-from fhirbridge.intake import accept
-from fhirbridge.intake.accept import Intake, Quarantine, Receipt
+from fhirbridge.intake.accept import Intake, Receipt
+from fhirbridge.intake.rooms import Quarantine
+from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.outbox import stuck
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
@@ -69,7 +70,7 @@ class Bridge:
         """Made at first use: loading the mappings takes longer than looking at a status."""
         if self._known_intake is None:
             parts = self._parts
-            rooms = accept.Rooms(
+            rooms = IntakeRooms(
                 store=parts.store,
                 vault=parts.vault,
                 clock=parts.clock,
@@ -77,7 +78,9 @@ class Bridge:
                 site=parts.site,
                 audit=self._audit,
                 contents=self._contents,
-                outbox=Outbox(contents=self._contents, clock=parts.clock, rng=parts.rng),
+                outbox=Outbox(
+                    contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
+                ),
                 settlement=self._settlement,
                 quarantine=parts.quarantine,
             )
@@ -107,6 +110,7 @@ class Bridge:
     def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
         """Translate again what mended mappings can translate, then deliver all that is due."""
         self._intake.translate_held()
+        self._intake.expire_quarantine()
         return worker.until_idle(self._rooms(), on_step=on_step)
 
     def retry(self, delivery_id: str | None, *, actor: str) -> int:

@@ -2,12 +2,13 @@
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
-# Opaque ids, codes, counts and names that an administrator gave. A field that is not here is dropped.
+# Opaque ids, codes, counts and names that an administrator gave. Any other field is dropped.
 FIELDS = frozenset(
     {
         "action",
@@ -59,19 +60,55 @@ def configure(stream: TextIO | None = None) -> None:
             # ASCII only: control and bidirectional characters cannot forge or hide a line.
             structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=True),
         ],
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=_Sink(out),
         cache_logger_on_first_use=False,
     )
-    # Libraries log what they handle: URLs, statements. Only their warnings pass, without their text.
-    logging.basicConfig(handlers=[_Quiet(out)], level=logging.WARNING, force=True)
+    # Libraries log what they handle: URLs, statements. Their warnings pass, without the text.
+    logging.basicConfig(handlers=[_Quiet()], level=logging.WARNING, force=True)
+
+
+def quieten(name: str) -> None:
+    """Let a library that writes a log of its own speak as the others do."""
+    logger = logging.getLogger(name)
+    logger.handlers = [_Quiet()]
+    logger.propagate = False
+
+
+class _Sink:
+    """Writes lines to a stream. A stream that is full or gone stops nobody: the loss is counted."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._lost = 0
+
+    def __call__(self, *_: Any) -> "_Sink":
+        """Return the logger that structlog asks for: this one."""
+        return self
+
+    def msg(self, line: str) -> None:
+        with self._lock:
+            try:
+                if self._lost:
+                    told = f'{{"count": {self._lost}, "event": "log.lost", "level": "warning"}}'
+                    self._write(told)
+                    self._lost = 0
+                self._write(line)
+            except (OSError, ValueError):  # ValueError: the stream was closed
+                self._lost += 1
+
+    debug = info = warning = error = critical = exception = msg
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
 
 class _Quiet(logging.Handler):
     """Says that a library warned, and which one; its text may hold what it handled."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
         get().warning("library.warned", kind=record.name, code=record.levelname)

@@ -15,7 +15,7 @@ from fhirbridge.egress.resolver import SystemResolver
 from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr, is_loopback
 from fhirbridge.errors import BridgeError
-from fhirbridge.intake.accept import Quarantine
+from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings
@@ -61,26 +61,43 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
             "there are keys already; nothing was changed",
             hint="remove them only together with their database",
         )
+    if _is_made(settings.database_url):
+        raise AlreadyThereError(
+            "there is a database already, without its keys; nothing was changed",
+            hint="put back its key files: what it holds cannot be read with others",
+        )
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (settings.master_key_file, settings.site_key_file):
         _write_key(path, chance.token(KEY_BYTES))
     bridge, store, vault, site_key = _build(settings, clock or SystemClock(), chance)
     store.create()
     with store.begin() as tx:
-        vault.check_fingerprints(tx, site_key=site_key)
-    return bridge.make_token(name="first", role=Role.ADMIN, actor="init")
+        vault.note_fingerprints(tx, site_key=site_key)
+    secret = bridge.make_token(name="first", role=Role.ADMIN, actor="init")
+    bridge.close()
+    return secret
+
+
+def _is_made(database_url: str) -> bool:
+    store = Store(database_url)
+    try:
+        return store.is_made()
+    finally:
+        store.close()
 
 
 def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, Vault, bytes]:
     vault = Vault(_read_key(settings.master_key_file), rng)
     site_key = _read_key(settings.site_key_file)
     store = Store(settings.database_url)
-    transports: dict[str, Transport] = {}
+    transports: dict[tuple[object, ...], Transport] = {}
 
     def ehr_for(destination: Destination) -> Ehr:
-        if destination.name not in transports:
-            transports[destination.name] = _transport(destination, settings, clock)
-        return Ehr(base_url=destination.base_url, transport=transports[destination.name])
+        # Not by its name alone: the next one of that name may lie in another network.
+        way = (destination.name, destination.base_url, destination.networks)
+        if way not in transports:
+            transports[way] = _transport(destination, settings, clock)
+        return Ehr(base_url=destination.base_url, transport=transports[way])
 
     def mappings() -> MappingSet:
         return mapping_set.load(settings.mappings, source_schema())

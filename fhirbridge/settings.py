@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvError, validate
+from environs import Env, EnvError, ValidationError, validate
 
 from fhirbridge.errors import BridgeError
 
 PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
 SOURCE_MAPPINGS = Path(__file__).parents[1] / "mappings"
+LAST_PORT = 65_535
 
 
 class SettingsError(BridgeError):
@@ -49,13 +50,13 @@ def read() -> Settings:
         "mappings": env.path("MAPPINGS", packaged_mappings()),
         "site": env.str("SITE", "fhirbridge.invalid", validate=_matches(r"[a-z0-9.-]{1,253}")),
         "tenant": env.str("TENANT", "main", validate=_matches(r"[a-z0-9-]{1,40}")),
-        "bind": env.str("BIND", "127.0.0.1:8350", validate=_matches(r"[^\s/]+:[0-9]{1,5}")),
+        "bind": env.str("BIND", "127.0.0.1:8350", validate=_address),
         "ca_file": env.path("CA_FILE", None),
         "quarantine_days": env.int("QUARANTINE_DAYS", 30, validate=validate.Range(1, 3650)),
         "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
     }
-    wrong = {name: "there is no such setting" for name in _unknown()}
+    wrong = dict.fromkeys(_unknown(), "there is no such setting")
     try:
         env.seal()
     except EnvError as error:
@@ -75,16 +76,24 @@ def foreign_environment() -> dict[str, str]:
 
 
 def _matches(pattern: str) -> validate.Regexp:
-    return validate.Regexp(f"^(?:{pattern})$", error="has a form that cannot be used")
+    # \Z, since $ also stands before a line feed: a site name with one would change every id.
+    return validate.Regexp(rf"(?:{pattern})\Z", error="has a form that cannot be used")
+
+
+def _address(value: str) -> None:
+    """Refuse what is not HOST:PORT."""
+    _matches(r"[^\s/]+:[0-9]{1,5}")(value)
+    if int(value.rpartition(":")[2]) > LAST_PORT:
+        raise ValidationError(f"has a port above {LAST_PORT}")
 
 
 def packaged_mappings() -> Path:
-    """Return the mappings that come with the program: inside the package, or beside it in a checkout."""
+    """Return the mappings that come with the program: in the package, or beside it."""
     return PACKAGED_MAPPINGS if PACKAGED_MAPPINGS.is_dir() else SOURCE_MAPPINGS
 
 
 def _unknown() -> list[str]:
-    """Name what looks like a setting of ours and is none: a typo must not silently mean the default."""
+    """Name what looks like a setting of ours and is none: a typo must not mean the default."""
     known = {f"FHIRBRIDGE_{name.upper()}" for name in Settings.__dataclass_fields__}
     ours = (name for name in os.environ if name.startswith("FHIRBRIDGE_"))
     return sorted(

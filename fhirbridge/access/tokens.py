@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,7 @@ from fhirbridge.store.tables import api_token
 PREFIX = "fhirbridge_"
 SECRET_BYTES = 32
 LIFETIME = timedelta(days=365)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@()-]{0,79}")
 
 
 class Role(StrEnum):
@@ -26,6 +28,13 @@ class Role(StrEnum):
     OPERATOR = "operator"  # run and watch deliveries
     AUDITOR = "auditor"  # read everything, change nothing
     ADMIN = "admin"  # all of it
+
+
+class TokenNameError(BridgeError):
+    """A token cannot have this name: it stands in logs, tables and the evidence."""
+
+    code = "E902"
+    http_status = HTTPStatus.BAD_REQUEST
 
 
 class NoSuchTokenError(BridgeError):
@@ -50,7 +59,15 @@ class Principal:
 
 
 def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> str:
-    """Store a new token and return its secret, which nobody can read again."""
+    """Store a new token and return its secret, which nobody can read again.
+
+    Raises TokenNameError.
+    """
+    if not NAME.fullmatch(name):
+        raise TokenNameError(
+            "a token's name is at most 80 letters, digits, blanks and . _ @ ( ) -",
+            hint="begin with a letter or a digit; name the system that will use it",
+        )
     secret = PREFIX + base64.urlsafe_b64encode(rng.token(SECRET_BYTES)).decode().rstrip("=")
     values = {
         "id": new_id(rng),
@@ -94,4 +111,5 @@ def every(tx: Connection) -> list[dict[str, str]]:
 
 
 def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    # A header may hold anything; what cannot be a secret has a hash too, and no row.
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

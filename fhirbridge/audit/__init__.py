@@ -1,1 +1,1 @@
-"""Who did what, when, with which exact bytes: append-only rows in the transaction of the change itself."""
+"""Who did what, when, with which exact bytes: append-only, in the transaction of the change."""

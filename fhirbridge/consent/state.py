@@ -1,16 +1,19 @@
-"""Keep the newest consent of each kind, and decide from it. Checked when a request is about to go."""
+"""Keep the newest consent of each kind; decide from it when a request is about to go."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.store import moment
 from fhirbridge.store.tables import consent
 
 EVERY_DESTINATION = "*"
+RECIPIENT = re.compile(r"\*|[a-z][a-z0-9-]{0,39}")  # all, or a destination's name
+ACTIVE = "active"
 PART_2 = "part-2"
 SHARING = "sharing"
 
@@ -30,17 +33,22 @@ def remember(
     patient_key: str,
     record_id: str,
     rows: Iterable[Mapping[str, Any]],
-    as_of: str,
+    recorded_at: str,
 ) -> None:
-    """Take in a record's consents; an older statement never replaces a newer one."""
+    """Take in a record's consents.
+
+    An older statement never replaces a newer one; of two of the same time the refusal stays. A
+    recipient that cannot name a destination is left out: it may be a person's name.
+    """
     for row in rows:
-        said_at = row.get("withdrawn_at") or row.get("signed_at") or as_of
+        if not RECIPIENT.fullmatch(row.get("recipient", EVERY_DESTINATION)):
+            continue
         values = {
             "patient_key": patient_key,
             "kind": row["kind"],
             "recipient": row.get("recipient", EVERY_DESTINATION),
             "status": row["status"],
-            "as_of": moment.from_record(said_at),
+            "as_of": moment.from_record(_said_at(row, recorded_at)),
             "record_id": record_id,
         }
         newer = insert(consent).values(**values)
@@ -48,29 +56,42 @@ def remember(
             newer.on_conflict_do_update(
                 index_elements=["patient_key", "kind", "recipient"],
                 set_={name: newer.excluded[name] for name in ("status", "as_of", "record_id")},
-                where=consent.c.as_of <= newer.excluded.as_of,
+                where=or_(
+                    consent.c.as_of < newer.excluded.as_of,
+                    and_(
+                        consent.c.as_of == newer.excluded.as_of,
+                        newer.excluded.status != ACTIVE,
+                    ),
+                ),
             )
         )
+
+
+def _said_at(row: Mapping[str, Any], recorded_at: str) -> str:
+    """Return when a statement was made: a refusal is never as old as the signature it ends."""
+    if row["status"] == ACTIVE:
+        return str(row.get("signed_at") or recorded_at)
+    return str(row.get("withdrawn_at") or recorded_at)
 
 
 def refusal(tx: Connection, patient_key: str, need: Need) -> str:
     """Say why nothing may go to this destination now, or return "" where it may."""
     sharing = _status(tx, patient_key, SHARING, need.destination)
-    if sharing not in ("active", ""):
+    if sharing not in (ACTIVE, ""):
         return f"consent to sharing is {sharing}"
     if need.sharing_required and sharing == "":
         return "no consent to sharing is on file"
-    if need.part_2 and _status(tx, patient_key, PART_2, need.destination) != "active":
+    if need.part_2 and _status(tx, patient_key, PART_2, need.destination) != ACTIVE:
         return "labelled 42 CFR Part 2 without an active consent for it"
     return ""
 
 
 def _status(tx: Connection, patient_key: str, kind: str, destination: str) -> str:
-    """Return the newest status said of this recipient or of all; of two said at once, the stricter."""
+    """Return the newest status said of this recipient or of all; of two at once the stricter."""
     chosen = select(consent.c.status, consent.c.as_of).where(
         consent.c.patient_key == patient_key,
         consent.c.kind == kind,
         consent.c.recipient.in_([destination, EVERY_DESTINATION]),
     )
-    rows = sorted(tx.execute(chosen), key=lambda row: (row.as_of, row.status != "active"))
+    rows = sorted(tx.execute(chosen), key=lambda row: (row.as_of, row.status != ACTIVE))
     return rows[-1].status if rows else ""

@@ -1,1 +1,1 @@
-"""STEP 4. Take what is due to its EHR, exactly as pinned; an unknown outcome is read back, never sent blindly."""
+"""STEP 4. Take what is due to its EHR, exactly as pinned; read an unknown outcome back first."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 from fhirbridge.egress.exchange import NotSent, Response, Unknown
@@ -25,6 +26,7 @@ class Kind(StrEnum):
 
 
 RETRY_STATUS = frozenset({408, 423, 425, 429, 503})
+FIRST_REDIRECT, FIRST_SERVER_ERROR = 300, 500
 UNKNOWN_STATUS = frozenset({500, 502, 504})
 CONFLICT_STATUS = frozenset({409, 412})
 TRANSIENT_ISSUES = frozenset({"transient", "lock-error", "throttled", "timeout", "no-store"})
@@ -32,7 +34,7 @@ TRANSIENT_ISSUES = frozenset({"transient", "lock-error", "throttled", "timeout",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One classified exchange. `reason` is made of our words, a status and issue types: safe to log."""
+    """One classified exchange. `reason` is our words, a status and issue types: safe to log."""
 
     kind: Kind
     reason: str
@@ -53,7 +55,7 @@ def classify(outcome: Response | NotSent | Unknown, *, now: datetime) -> Answer:
 
 
 def _success(outcome: Response, body: dict[str, Any] | None) -> Answer:
-    """A 200 may be a login page or an OperationOutcome; only a Bundle is an answer to a Bundle."""
+    """Take only a Bundle as an answer to a Bundle: a 200 may be a login page."""
     if body is not None and body.get("resourceType") == "Bundle":
         return Answer(kind=Kind.OK, reason=f"answered {outcome.status}", body=body)
     issues = issue_codes(body)
@@ -79,11 +81,11 @@ def _kind(status: int, issues: tuple[str, ...]) -> Kind:
         status not in UNKNOWN_STATUS and TRANSIENT_ISSUES.intersection(issues)
     ):
         return Kind.RETRY
-    if status in UNKNOWN_STATUS or status >= 500 or status < 300:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status < HTTPStatus.MULTIPLE_CHOICES:
         return Kind.UNKNOWN
-    if status == 401:
+    if status == HTTPStatus.UNAUTHORIZED:
         return Kind.AUTH
-    if status == 410:
+    if status == HTTPStatus.GONE:
         return Kind.GONE
     return Kind.PERMANENT
 
@@ -95,7 +97,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
         return timedelta(seconds=min(int(value[:9]), 10**8))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         return None

@@ -1,5 +1,6 @@
 """Build the transaction that a delivery is, and read its answer entry by entry. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,22 @@ from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox.contents import Identity
 
 NOT_THERE = "0"  # If-Match W/"0": only where the EHR has no version of it, measured on HAPI 8.8
+VERSION = re.compile(r"[A-Za-z0-9.-]{1,64}")  # R4 id; anything else would break out of an If-Match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A version of ours that the EHR has or may have: which one, and what it says."""
+
+    resource: str
+    digest: str
+    sequence: int  # of the delivery that carried it
+    body: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """One resource on its way: `base` is the version the EHR must still have, NOT_THERE to create."""
+    """One resource on its way: `base` is the version the EHR must have, NOT_THERE to create."""
 
     position: int
     identity: Identity
@@ -21,7 +33,8 @@ class Send:
     digest: str
     body: dict[str, Any]
     base: str
-    base_body: dict[str, Any] | None = None  # what we sent as that version; None to create
+    retracts: bool = False
+    known: tuple[Known, ...] = ()  # what it may still have of ours, the ledger's version first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +63,7 @@ def transaction(sends: Sequence[Send]) -> bytes:
 
 
 def landed(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Landed, ...] | None:
-    """Read a transaction's answer by position and by id; None where it does not account for every entry."""
+    """Read a transaction's answer by position and id; None where it leaves an entry out."""
     entries = answer.get("entry")
     if not isinstance(entries, list) or len(entries) != len(sends):
         return None
@@ -75,13 +88,21 @@ def _version(send: Send, location: str, etag: str) -> str:
     path, separator, version = location.rpartition("/_history/")
     expected = f"{send.identity.type}/{send.identity.id}"
     if separator and (path == expected or path.endswith("/" + expected)):
-        return version
+        return version if is_version(version) else ""
     tag = etag.removeprefix("W/").strip('"')
-    return tag if not location and tag else ""
+    return tag if not location and is_version(tag) else ""
+
+
+def is_version(text: str) -> bool:
+    """Say whether a server's version id can stand in an If-Match."""
+    return VERSION.fullmatch(text) is not None
 
 
 def foreign_patients(sends: Sequence[Send], subject: str) -> bool:
-    """Say whether anything in these bodies is, or points to, another patient than `subject`."""
+    """Say whether anything in these bodies is, or points to, another patient than `subject`.
+
+    An empty subject is nobody: then any patient is another one.
+    """
     for send in sends:
         if send.identity.type == "Patient" and send.identity.id != subject:
             return True

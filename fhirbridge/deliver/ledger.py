@@ -1,12 +1,12 @@
-"""What each destination is known to hold of ours: its id, its version, and which version of ours that is."""
+"""What each destination is known to hold of ours, under which version of its own."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.sqlite import insert
 
-from fhirbridge.deliver.bundle import Send
+from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
 
@@ -33,21 +33,22 @@ def save(
     tx: Connection,
     *,
     destination: str,
-    send: Send,
+    identity: Identity,
+    held: Known | Send,
     version: str,
     sequence: int,
     at: str,
     read_back: bool,
 ) -> None:
-    """Note that the EHR holds `send` as its `version`, because it said so or because we read it there."""
+    """Note that the EHR has `held` as its `version`: it said so, or (`read_back`) we saw it."""
     values = {
         "destination": destination,
-        "type": send.identity.type,
-        "resource_id": send.identity.id,
-        "ehr_id": send.identity.id,
+        "type": identity.type,
+        "resource_id": identity.id,
+        "ehr_id": identity.id,
         "ehr_version": version,
-        "digest": send.digest,
-        "resource": send.resource,
+        "digest": held.digest,
+        "resource": held.resource,
         "sequence": sequence,
         "delivered_at": at,
         "read_back_at": at if read_back else "",
@@ -57,17 +58,4 @@ def save(
         line.on_conflict_do_update(
             index_elements=["destination", "type", "resource_id"], set_=values
         )
-    )
-
-
-def rebase(tx: Connection, line: Row[Any], *, version: str, at: str) -> None:
-    """Note that the EHR counts our unchanged content under another version than we knew."""
-    tx.execute(
-        update(ledger)
-        .where(
-            ledger.c.destination == line.destination,
-            ledger.c.type == line.type,
-            ledger.c.resource_id == line.resource_id,
-        )
-        .values(ehr_version=version, read_back_at=at)
     )

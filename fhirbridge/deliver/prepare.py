@@ -1,5 +1,9 @@
-"""What of a delivery really has to go now, and whether it may: consent, wrong-patient guard, blocked, unchanged."""
+"""What of a delivery really has to go now, and whether it may.
 
+Consent, the wrong-patient guard, what is blocked or unchanged: all against the ledger as it is.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,79 +11,194 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, ledger
-from fhirbridge.deliver.bundle import NOT_THERE, Send
+from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import claim
-from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Contents, Identity
-from fhirbridge.store.tables import record, resource
+from fhirbridge.outbox.claim import Item
+from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Contents, Identity
+from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
 PART_2_LABEL = "part-2"
+UNCHANGED = "unchanged"
+SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The sends that remain, the items settled without a request, and a refusal where nothing may go."""
+    """The sends that remain, the items settled without a request, and a refusal if nothing may go.
+
+    `read_first`: what is there now is read before anything is sent.
+    """
 
     sends: tuple[Send, ...] = ()
+    read_first: bool = False
     settled: dict[int, str] = field(default_factory=dict)  # position: unchanged | superseded
     refusal: str = ""
     blocked_by: str = ""
 
 
 def prepare(
-    tx: Connection, *, contents: Contents, row: Row[Any], destination: Destination
+    tx: Connection,
+    *,
+    contents: Contents,
+    row: Row[Any],
+    destination: Destination,
+    uncertain: bool,
 ) -> Prepared:
-    """Work out one delivery against the ledger as it is now."""
-    source = tx.execute(select(record).where(record.c.id == row.record_id)).one()
-    refusal = "" if row.lane == SHARED_LANE else _consent(tx, source, destination)
+    """Work out one delivery. An uncertain one is read back: nothing goes, nothing refuses it."""
+    work = _Work(tx, contents, row)
+    read_first = uncertain or work.has_doubtful_retraction()
+    sends = work.sends(read_first=read_first)
+    made = Prepared(sends=tuple(sends), settled=work.settled, read_first=read_first)
+    if read_first or not sends:
+        return made
+    refusal = _refusal(tx, row, sends, destination)
     if refusal:
-        return Prepared(refusal=f"consent: {refusal}")
-    sends, settled = _sends(tx, contents, row)
-    if row.lane != SHARED_LANE and bundle.foreign_patients(sends, source.subject):
-        return Prepared(refusal="wrong-patient: a resource names another patient than its record")
-    return Prepared(sends=tuple(sends), settled=settled, blocked_by=_blocked(tx, row, sends))
+        return Prepared(refusal=refusal)
+    blocked_by = _blocked(tx, row, sends)
+    return Prepared(blocked_by=blocked_by) if blocked_by else made
 
 
-def _consent(tx: Connection, source: Row[Any], destination: Destination) -> str:
+def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: Destination) -> str:
+    source = tx.execute(select(record).where(record.c.id == row.record_id)).one()
+    shared = row.lane == SHARED_LANE
+    if bundle.foreign_patients(sends, "" if shared else source.subject):
+        return "wrong-patient: a resource names another patient than its record"
+    if shared:
+        return ""
     need = consent.Need(
         destination=destination.name,
         sharing_required=destination.requires_consent,
-        part_2=PART_2_LABEL in source.labels.split(),
+        part_2=_is_part_2(tx, source, sends),
     )
-    return consent.refusal(tx, source.patient_key, need)
+    refusal = consent.refusal(tx, source.patient_key, need)
+    return f"consent: {refusal}" if refusal else ""
 
 
-def _sends(tx: Connection, contents: Contents, row: Row[Any]) -> tuple[list[Send], dict[int, str]]:
-    items = claim.items(tx, row.id)
-    lines = ledger.of_identities(tx, row.destination, [item.identity for item in items])
-    newer = claim.delivered_later(tx, row)
-    sends, settled = [], {}
-    for item in items:
-        line = lines.get(item.identity)
-        if item.identity in newer:
-            settled[item.position] = "superseded"
-        elif line is not None and line.digest == item.digest:
-            settled[item.position] = "unchanged"
-        elif line is None and _purpose(tx, item.resource) == RETRACTION:
-            settled[item.position] = "unchanged"  # the EHR never had it: nothing to retract
-        else:
-            sends.append(
-                Send(
-                    position=item.position,
-                    identity=item.identity,
-                    resource=item.resource,
-                    digest=item.digest,
-                    body=contents.body(tx, item.resource),
-                    base=NOT_THERE if line is None else line.ehr_version,
-                    base_body=None if line is None else contents.body(tx, line.resource),
-                )
+def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
+    """Say whether anything here comes from a record with that label, which may be another record.
+
+    What visits share may be the newest one's; a retraction repeats what its session said before.
+    """
+    ids = [send.resource for send in sends]
+    owners = (
+        select(record.c.labels, record.c.session_key, resource.c.purpose)
+        .join(resource, resource.c.record_id == record.c.id)
+        .where(resource.c.id.in_(ids))
+    )
+    rows = tx.execute(owners).all()
+    sessions = {one.session_key for one in rows if one.purpose == RETRACTION}
+    earlier = tx.scalars(select(record.c.labels).where(record.c.session_key.in_(sessions)))
+    labels = [source.labels, *(one.labels for one in rows), *earlier]
+    return any(PART_2_LABEL in text.split() for text in labels)
+
+
+class _Work:
+    """One delivery's items, sorted into those that go and those that are settled without going."""
+
+    def __init__(self, tx: Connection, contents: Contents, row: Row[Any]) -> None:
+        self._tx = tx
+        self._contents = contents
+        self._row = row
+        self._items = claim.items(tx, row.id)
+        self._lines = ledger.of_identities(
+            tx, row.destination, [item.identity for item in self._items]
+        )
+        self._purposes = _purposes(tx, self._items)
+        self._doubtful = claim.left_in_doubt(tx, row)
+        self._newer = claim.delivered_later(tx, row)
+        self.settled: dict[int, str] = {}
+
+    def has_doubtful_retraction(self) -> bool:
+        """Say whether something is to be retracted of which nobody knows whether it is there."""
+        return any(self._is_doubtful(item) for item in self._items)
+
+    def sends(self, *, read_first: bool) -> list[Send]:
+        """Return what has to go; `settled` then names the rest."""
+        outcomes = {item.position: self._outcome(item) for item in self._items}
+        self.settled = {position: outcome for position, outcome in outcomes.items() if outcome}
+        left = [item for item in self._items if item.position not in self.settled]
+        if not read_first and self._says_nothing(left):
+            self.settled |= {item.position: SUPERSEDED for item in left}
+            left = []
+        return [self._send(item, read_first=read_first) for item in left]
+
+    def _outcome(self, item: Item) -> str:
+        line = self._lines.get(item.identity)
+        if item.identity in self._newer:
+            return SUPERSEDED
+        if line is not None and line.digest == item.digest:
+            return UNCHANGED
+        never_there = line is None and not self._is_doubtful(item)
+        return UNCHANGED if never_there and self._retracts(item) else ""
+
+    def _retracts(self, item: Item) -> bool:
+        return self._purposes[item.resource] == RETRACTION
+
+    def _is_doubtful(self, item: Item) -> bool:
+        """Say whether it retracts what may be there unheard; once read and absent, it is not."""
+        return (
+            self._retracts(item)
+            and item.identity not in self._lines
+            and item.identity in self._doubtful
+            and item.outcome != UNCHANGED
+        )
+
+    def _says_nothing(self, left: Sequence[Item]) -> bool:
+        """Say whether only a Provenance is left, of a delivery of which nothing ever arrived."""
+        arrived = any(
+            item.identity in self._lines and self._lines[item.identity].resource == item.resource
+            for item in self._items
+        )
+        return not arrived and all(self._purposes[item.resource] == PROVENANCE for item in left)
+
+    def _send(self, item: Item, *, read_first: bool) -> Send:
+        line = self._lines.get(item.identity)
+        known = []
+        if line is not None:
+            known.append(self._known(line.resource, line.digest, line.sequence))
+        if read_first:
+            known += self._sent_since(item, 0 if line is None else line.sequence)
+        return Send(
+            position=item.position,
+            identity=item.identity,
+            resource=item.resource,
+            digest=item.digest,
+            body=self._contents.body(self._tx, item.resource),
+            base=NOT_THERE if line is None else line.ehr_version,
+            retracts=self._retracts(item),
+            known=tuple(known),
+        )
+
+    def _known(self, resource_row: str, digest: str, sequence: int) -> Known:
+        body = self._contents.body(self._tx, resource_row)
+        return Known(resource=resource_row, digest=digest, sequence=sequence, body=body)
+
+    def _sent_since(self, item: Item, since: int) -> list[Known]:
+        """Return versions between the ledger's and this one: one of them may have landed unheard.
+
+        What is older than the ledger's is none of them: somebody may have gone back to it.
+        """
+        chosen = (
+            select(delivery_item.c.resource, delivery_item.c.digest, delivery.c.sequence)
+            .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+            .where(
+                delivery.c.destination == self._row.destination,
+                delivery.c.lane == self._row.lane,
+                delivery.c.sequence > since,
+                delivery.c.sequence < self._row.sequence,
+                delivery_item.c.type == item.identity.type,
+                delivery_item.c.resource_id == item.identity.id,
             )
-    return sends, settled
+            .order_by(delivery.c.sequence.desc())
+        )
+        rows = self._tx.execute(chosen).all()
+        return [self._known(r.resource, r.digest, r.sequence) for r in rows]
 
 
-def _blocked(tx: Connection, row: Row[Any], sends: list[Send]) -> str:
-    """Name the stuck delivery that owes what one of these resources points to, or return ""."""
+def _blocked(tx: Connection, row: Row[Any], sends: Sequence[Send]) -> str:
+    """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = claim.undelivered_before(tx, row)
     own = {send.identity for send in sends}
     for send in sends:
@@ -90,6 +209,8 @@ def _blocked(tx: Connection, row: Row[Any], sends: list[Send]) -> str:
     return ""
 
 
-def _purpose(tx: Connection, resource_row: str) -> str:
-    purpose = select(resource.c.purpose).where(resource.c.id == resource_row)
-    return str(tx.execute(purpose).scalar_one())
+def _purposes(tx: Connection, items: Sequence[Item]) -> dict[str, str]:
+    chosen = select(resource.c.id, resource.c.purpose).where(
+        resource.c.id.in_([item.resource for item in items])
+    )
+    return {row.id: row.purpose for row in tx.execute(chosen)}

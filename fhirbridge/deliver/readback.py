@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fhirbridge.deliver.bundle import NOT_THERE, Send
+from fhirbridge.deliver.bundle import NOT_THERE, Known, Send, is_version
 from fhirbridge.fhir import projection
 
 
@@ -14,7 +14,7 @@ class Found(StrEnum):
 
     OURS = "ours"  # equal to what we sent: adopt its version
     ABSENT = "absent"  # not there, and never was: a guarded create may go
-    BASE = "base"  # still what we sent before: a guarded update may go
+    BASE = "base"  # something that we sent before: a guarded update may go
     EDITED = "edited"  # somebody else changed it: a person decides
     GONE = "gone"  # it was there and is not now: the deletion may be deliberate
     UNREADABLE = "unreadable"  # the EHR did not say
@@ -27,6 +27,7 @@ class Reading:
     send: Send
     found: Found
     version: str = ""
+    known: Known | None = None  # where it is BASE: which of our earlier versions
 
 
 def readings(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Reading, ...]:
@@ -56,11 +57,13 @@ def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     ours = (theirs.get("resourceType"), theirs.get("id")) == send.identity
-    if not ours or not version:
+    if not ours or not is_version(version):
         return Reading(send=send, found=Found.UNREADABLE)
     if projection.same(send.body, theirs):
         return Reading(send=send, found=Found.OURS, version=version)
-    # Content decides, not the version alone: an EHR restored from a backup uses its version ids again.
-    if send.base_body is not None and projection.same(send.base_body, theirs):
-        return Reading(send=send, found=Found.BASE, version=version)
+    # Content decides, not the version alone: an EHR restored from a backup uses its ids again, and
+    # a request of ours that nobody heard of may have landed since.
+    for known in send.known:
+        if projection.same(known.body, theirs):
+            return Reading(send=send, found=Found.BASE, version=version, known=known)
     return Reading(send=send, found=Found.EDITED, version=version)

@@ -1,4 +1,4 @@
-"""Drive the lanes: until nothing is due now, or for ever. The one loop that catches what it cannot name."""
+"""Drive the lanes, once or for ever. The one loop that catches what it cannot name."""
 
 import threading
 from collections.abc import Callable
@@ -17,8 +17,15 @@ PATIENCE = timedelta(seconds=5)
 OnStep = Callable[[LaneName, str], None]
 
 
+GoOn = Callable[[], bool]
+
+
 def _ignore(_lane: LaneName, _step: str) -> None:
     """Nobody watches the steps."""
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +36,19 @@ class Swept:
     broken: int
 
 
-def sweep(rooms: Rooms, *, on_step: OnStep = _ignore) -> Swept:
-    """Drain every lane that is due now; a lane that breaks off does not stop the others."""
+def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> Swept:
+    """Drain every lane that is due now; a lane that breaks off does not stop the others.
+
+    `go_on` is asked before each delivery: where it says no, nothing more is begun.
+    """
     with rooms.store.read() as tx:
         lanes = claim.due_lanes(tx, rooms.clock.now())
     settled = broken = 0
     for name in lanes:
+        if not go_on():
+            break
         try:
-            for step in drain(rooms, name):
+            for step in drain(rooms, name, go_on=go_on):
                 settled += step == "settled"
                 on_step(name, step)
         except FencedError:
@@ -69,7 +81,7 @@ def until_idle(rooms: Rooms, *, on_step: OnStep = _ignore, patience: timedelta =
 
 
 class Loop:
-    """Sweeps in a thread of its own until it is stopped; woken at each commit that owes something."""
+    """Sweeps in a thread of its own until it is stopped; may be woken when something is due."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -91,11 +103,16 @@ class Loop:
         self._wake.set()
         self._thread.join(timeout_seconds)
 
+    def _goes_on(self) -> bool:
+        return not self._stop.is_set()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                sweep(self._rooms)
+                sweep(self._rooms, go_on=self._goes_on)
             except BridgeError as error:
                 log.get().error("sweep.broke_off", code=error.code)
+            except Exception as error:  # noqa: BLE001  a thread that ends delivers nothing any more
+                log.get().error("sweep.broke_off", kind=type(error).__name__)
             self._wake.wait(SWEEP_SECONDS)
             self._wake.clear()

@@ -15,6 +15,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 UNPROVEN = "unproven"
 TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
@@ -43,16 +44,24 @@ class Destination:
 
 def checked_url(url: str) -> str:
     """Return the FHIR base address without a trailing slash. Raises DestinationError."""
-    parts = urlsplit(url)
-    clean = (
-        parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
-    )
-    if not clean or parts.username or parts.password:
+    if not _is_base(url):
         raise DestinationError(
-            "the address must be http(s)://HOST[:PORT]/PATH, without a query, a fragment or a password",
+            "the address must be http(s)://HOST[:PORT]/PATH, without query, fragment or password",
             hint="give the FHIR base address, the one under which /metadata answers",
         )
     return url.rstrip("/")
+
+
+def _is_base(url: str) -> bool:
+    if not VISIBLE.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    more = parts.query or parts.fragment or "@" in parts.netloc
+    return bool(parts.scheme in ("http", "https") and named and not more)
 
 
 def add(tx: Connection, new: Destination, *, at: str) -> None:

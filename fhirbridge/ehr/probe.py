@@ -1,6 +1,8 @@
 """Find out what a server really honours, on one resource of our own that is removed again."""
 
+import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fhirbridge.egress.exchange import Response
@@ -11,8 +13,10 @@ from fhirbridge.fhir import codec
 SANDBOX_SOFTWARE = "fhirbridge sandbox EHR"
 FHIR_VERSIONS = ("4.0.1", "4.0.0")
 GUARD_NEW = 'W/"0"'
-OK = (200, 201)
-REFUSED = (409, 412)
+NO_VERSION = 'W/"none"'
+ETAG = re.compile(r'(?:W/)?"[A-Za-z0-9.-]{1,64}"')  # R4 id inside
+OK = (HTTPStatus.OK, HTTPStatus.CREATED)
+REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
 class NotAnEhrError(BridgeError):
@@ -56,7 +60,7 @@ def look(ehr: Ehr) -> Traits:
             hint="check address and network",
         )
     statement = _json(outcome)
-    if outcome.status != 200 or statement.get("resourceType") != "CapabilityStatement":
+    if outcome.status != HTTPStatus.OK or statement.get("resourceType") != "CapabilityStatement":
         raise NotAnEhrError(
             f"{ehr.base_url}/metadata answered {outcome.status} without a CapabilityStatement",
             hint="give the FHIR base address, for example https://ehr.example.org/fhir",
@@ -101,7 +105,11 @@ def _transaction_is_atomic(ehr: Ehr, probe_id: str) -> bool:
     refused = ehr.bundle(_bundle((fresh, GUARD_NEW), (probe_id, GUARD_NEW)))
     absent = ehr.read(f"Patient/{fresh}")
     passed = ehr.bundle(_bundle((fresh, GUARD_NEW)))
-    return _status(refused) in REFUSED and _status(absent) in (404, 410) and _status(passed) == 200
+    return (
+        _status(refused) in REFUSED
+        and _status(absent) in (404, 410)
+        and _status(passed) == HTTPStatus.OK
+    )
 
 
 def _bundle(*entries: tuple[str, str]) -> bytes:
@@ -116,7 +124,7 @@ def _bundle(*entries: tuple[str, str]) -> bytes:
 
 
 def _patient(identity: str, word: str) -> bytes:
-    """Build the probe's own resource: nobody, and it says so. The decimal stands in an extension."""
+    """Build the probe's own resource: nobody, and it says so; an extension has the decimal."""
     name = {"family": "Synthetic-Probe", "given": [word]}
     extension = {"url": "https://fhirbridge.invalid/probe", "valueDecimal": PROBE_DECIMAL}
     body = {
@@ -147,8 +155,14 @@ def _status(outcome: Outcome) -> int:
 
 
 def _etag(outcome: Outcome) -> str:
-    """Return the version to guard by: the ETag, or meta.versionId where the server sends none."""
-    if isinstance(outcome, Response) and outcome.headers.get("etag"):
-        return outcome.headers["etag"]
-    version = _json(outcome).get("meta", {}).get("versionId", "none")
-    return f'W/"{version}"'
+    """Return the version to guard by: the ETag, or meta.versionId where the server sends none.
+
+    Where neither can stand in a header there is no version: the guard then guards nothing.
+    """
+    meta = _json(outcome).get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    tag = outcome.headers.get("etag", "") if isinstance(outcome, Response) else ""
+    if ETAG.fullmatch(tag):
+        return tag
+    tag = f'W/"{version}"'
+    return tag if ETAG.fullmatch(tag) else NO_VERSION

@@ -1,4 +1,4 @@
-"""JSON that loses nothing: decimals keep their digits, duplicate keys and non-numbers are refused."""
+"""JSON that loses nothing: decimals keep their digits, duplicate keys and NaN are refused."""
 
 import hashlib
 import json
@@ -12,7 +12,10 @@ from fhirbridge.errors import BridgeError
 FHIR_JSON = "application/fhir+json"
 MAX_DEPTH = 64
 MAX_NUMBER_DIGITS = 40
-MAX_EXPONENT = 40
+MAX_EXPONENT_TEXT = 4  # with its sign; a longer one is out of every range
+# Possessive, and a string may lack its end: each character is looked at once, whatever was sent.
+BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+BAD_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class NotJsonError(BridgeError):
@@ -23,7 +26,7 @@ class NotJsonError(BridgeError):
 
 
 def decode(raw: bytes) -> Any:
-    """Read strict JSON: UTF-8, no duplicate key, no NaN, numbers as Decimal or int of a sane length.
+    """Read strict JSON: UTF-8, no duplicate key, no NaN, numbers as Decimal or int, sanely long.
 
     Raises NotJsonError with the place of the fault; never with the text that was there.
     """
@@ -95,25 +98,28 @@ def _text(value: Any) -> str:
 
 
 def _number(digits: str) -> Decimal:
+    """Read a number with fraction or exponent; what comes out can be written and read again."""
+    exponent = re.split("[eE]", digits)[-1] if "e" in digits.lower() else "0"
+    # Judged as text: Decimal refuses an exponent of twenty digits, and writes out one of six.
+    if len(digits) > MAX_NUMBER_DIGITS or len(exponent) > MAX_EXPONENT_TEXT:
+        raise _too_long()
     number = Decimal(digits)
-    exponent = number.as_tuple().exponent
-    if (
-        len(digits) > MAX_NUMBER_DIGITS
-        or not isinstance(exponent, int)
-        or abs(exponent) > MAX_EXPONENT
-    ):
-        raise NotJsonError(
-            "a number is longer than 40 digits", hint="send the number as it was measured"
-        )
+    if len(plain(number)) > MAX_NUMBER_DIGITS:
+        raise _too_long()
     return number
 
 
 def _integer(digits: str) -> int:
     if len(digits) > MAX_NUMBER_DIGITS:
-        raise NotJsonError(
-            "a number is longer than 40 digits", hint="send the number as it was measured"
-        )
+        raise _too_long()
     return int(digits)
+
+
+def _too_long() -> NotJsonError:
+    return NotJsonError(
+        f"a number is longer than {MAX_NUMBER_DIGITS} digits",
+        hint="send the number as it was measured",
+    )
 
 
 def _refuse_constant(name: str) -> None:
@@ -126,8 +132,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                # Only a key that looks like a field name is repeated back: a sender's key may hold anything.
-                name = f"'{key}' " if re.fullmatch(r"[A-Za-z_]\w{0,40}", key) else ""
+                # Only what looks like a field name is repeated: a sender's key may hold anything.
+                name = f"'{key}' " if re.fullmatch(r"[a-z][A-Za-z0-9_]{0,40}", key) else ""
                 raise NotJsonError(f"an object has the key {name}twice")
             seen.add(key)
     return result
@@ -136,7 +142,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _refuse_depth(text: str) -> None:
     """Count brackets outside strings before the parser recurses into them."""
     depth = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+    for token in BRACKET_OR_STRING.finditer(text):
         if token.group() in "[{":
             depth += 1
             if depth > MAX_DEPTH:
@@ -150,7 +156,7 @@ def _refuse_depth(text: str) -> None:
 def _refuse_bad_text(value: Any) -> None:
     """Refuse U+0000 and lone surrogates: FHIR, SQLite and UTF-8 writers choke on them later."""
     if isinstance(value, str):
-        if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        if BAD_TEXT.search(value):
             raise NotJsonError("a text holds U+0000 or half a surrogate pair")
     elif isinstance(value, dict):
         for key, item in value.items():

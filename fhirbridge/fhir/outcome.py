@@ -4,10 +4,14 @@ from typing import Any
 
 # R4 issue-type: the closed set, so that a code from a server is safe to log.
 ISSUE_TYPES = frozenset(
-    "invalid structure required value invariant security login unknown expired forbidden suppressed processing "
-    "not-supported duplicate multiple-matches not-found deleted too-long code-invalid extension too-costly "
-    "business-rule conflict transient lock-error no-store exception timeout incomplete throttled informational".split()
-)
+    {
+        "invalid", "structure", "required", "value", "invariant", "security", "login", "unknown",
+        "expired", "forbidden", "suppressed", "processing", "not-supported", "duplicate",
+        "multiple-matches", "not-found", "deleted", "too-long", "code-invalid", "extension",
+        "too-costly", "business-rule", "conflict", "transient", "lock-error", "no-store",
+        "exception", "timeout", "incomplete", "throttled", "informational",
+    }
+)  # fmt: skip
 FAILING = frozenset({"fatal", "error"})
 
 
@@ -19,6 +23,7 @@ def issue_codes(resource: Any) -> tuple[str, ...]:
     found = [
         issue.get("code")
         for issue in (issues if isinstance(issues, list) else [])
-        if isinstance(issue, dict) and issue.get("severity") in FAILING
+        # Compared as text: a server may send anything, and a list has no hash.
+        if isinstance(issue, dict) and str(issue.get("severity")) in FAILING
     ]
-    return tuple(code if code in ISSUE_TYPES else "unknown" for code in found)
+    return tuple(code if code in ISSUE_TYPES else "unknown" for code in map(str, found))

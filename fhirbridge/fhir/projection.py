@@ -1,4 +1,4 @@
-"""Compare what we sent with what a server gives back: only the parts that are ours to compare. Pure."""
+"""Compare what we sent with what a server gives back, in the parts that are ours. Pure."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,14 @@ SERVER_OWNED = frozenset({"meta", "text"})
 
 
 def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Say whether a server's copy still says exactly what we sent: nothing changed, added or taken away."""
+    """Say whether a server's copy says what we sent: nothing changed, added or taken away."""
     return codec.canonical(_project(ours)) == codec.canonical(_project(theirs))
 
 
 def _project(resource: dict[str, Any]) -> dict[str, Any]:
-    return {name: _clean(value) for name, value in resource.items() if name not in SERVER_OWNED}
+    ours = {name: value for name, value in resource.items() if name not in SERVER_OWNED}
+    projected: dict[str, Any] = _clean(ours)
+    return projected
 
 
 def _clean(value: Any) -> Any:

@@ -1,37 +1,29 @@
 """From bytes to what is owed: checked, translated, stored with its deliveries in one commit."""
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
-from fhirbridge.audit.log import Action, Entry, EvidenceLog
-from fhirbridge.clock import Clock
+from fhirbridge.audit.log import Action, Entry
 from fhirbridge.consent import state as consent
-from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
-from fhirbridge.fhir import codec, validate
-from fhirbridge.outbox import contents, stuck
-from fhirbridge.outbox.contents import Contents, Identity, Owner
-from fhirbridge.outbox.enqueue import NOTHING_HELD, MakeProvenance, Outbox, Owed, Shield
-from fhirbridge.outbox.settle import Settlement
+from fhirbridge.fhir import codec
+from fhirbridge.intake import again
+from fhirbridge.intake.owing import IN_ERROR, Owing, held_in
+from fhirbridge.intake.rooms import Rooms
+from fhirbridge.outbox import stuck
+from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.records import history, schema
 from fhirbridge.records.findings import Finding, Level
 from fhirbridge.records.schema import CheckedRecord, InvalidRecordError
-from fhirbridge.rng import Rng, new_id
+from fhirbridge.rng import new_id
 from fhirbridge.store import moment
-from fhirbridge.store.engine import Store
-from fhirbridge.store.sealed import Vault
-from fhirbridge.translate import engine, identity
+from fhirbridge.translate import identity
 from fhirbridge.translate.mapping_set import MappingSet
-from fhirbridge.translate.values import Problem, Site, TranslatedResource, Translation
-
-IN_ERROR = "entered-in-error"
-NOT_R4 = "E420"
+from fhirbridge.translate.values import Translation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,46 +42,22 @@ class Receipt:
     owed: tuple[Owed, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantine:
-    """How long and how many refused records are kept."""
-
-    days: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
-    """What intake works with."""
-
-    store: Store
-    vault: Vault
-    clock: Clock
-    rng: Rng
-    site: Site
-    audit: EvidenceLog
-    contents: Contents
-    outbox: Outbox
-    settlement: Settlement
-    quarantine: Quarantine
-
-
 class Intake:
     """Takes records in with one mapping set."""
 
     def __init__(self, rooms: Rooms, mappings: MappingSet) -> None:
         self._rooms = rooms
-        self._mappings = mappings
+        self._owing = Owing(rooms, mappings)
 
     @property
     def set_digest(self) -> str:
         """Which mapping set translates."""
-        return self._mappings.digest
+        return self._owing.mappings.digest
 
     def preview(self, raw: bytes) -> tuple[CheckedRecord, Translation]:
         """Check and translate without storing anything."""
         checked = schema.load(raw)
-        return checked, self._translate(checked.document)
+        return checked, self._owing.translate(checked.document)
 
     def accept(self, raw: bytes, *, actor: str) -> Receipt:
         """Take in one session record; when this returns, delivery is owed.
@@ -99,7 +67,7 @@ class Intake:
         """
         try:
             checked = schema.load(raw)
-            translation = self._translate(checked.document)
+            translation = self._owing.translate(checked.document)
             with self._rooms.store.begin() as tx:
                 return self._keep(tx, checked, translation, actor)
         except (
@@ -111,13 +79,19 @@ class Intake:
             self._put_aside(raw, error, actor)
             raise
 
-    def _translate(self, document: dict[str, Any]) -> Translation:
-        if document.get("status") == IN_ERROR:
-            return Translation(
-                resources=(), problems=(), set_digest=self._mappings.digest, unmapped=(), empty=()
-            )
-        made = engine.translate(document, mapping_set=self._mappings, site=self._rooms.site)
-        return replace(made, problems=(*made.problems, *_unsound(made)))
+    def translate_held(self) -> int:
+        """Try what another mapping set could not translate; return how many went through."""
+        with self._rooms.store.begin() as tx:
+            return again.translate_held(tx, self._rooms, self._owing)
+
+    def owe_backlog(self, tx: Connection, name: str) -> None:
+        """Owe a new destination every current record, in the order in which they came."""
+        again.owe_backlog(tx, self._rooms, self._owing, name)
+
+    def expire_quarantine(self) -> int:
+        """Erase what lay in quarantine for its time; return how many went."""
+        with self._rooms.store.begin() as tx:
+            return self._expire(tx)
 
     def _keep(
         self, tx: Connection, checked: CheckedRecord, made: Translation, actor: str
@@ -143,12 +117,7 @@ class Intake:
     ) -> history.NewVersion:
         document = checked.document
         session_key = identity.opaque(self._rooms.site, "session", checked.session_id)
-        patient_id = document.get("patient", {}).get("id")
-        if patient_id is None:
-            patient_key, subject = history.patient_of(tx, session_key)
-        else:
-            patient_key = identity.opaque(self._rooms.site, "patient", patient_id)
-            subject = next((r.id for r in made.resources if r.type == "Patient"), "")
+        patient_key, subject = self._whose(tx, session_key, document, made)
         levels = [finding.level for finding in checked.findings]
         return history.NewVersion(
             id=new_id(self._rooms.rng),
@@ -160,7 +129,7 @@ class Intake:
             received_at=moment.to_text(self._rooms.clock.now()),
             recorded_at=moment.from_record(document["recorded_at"]),
             digest=self._rooms.vault.digest(checked.content_hash),
-            labels=" ".join(sorted(document.get("labels", []))),
+            labels=" ".join(sorted(set(_labels(document)))),
             translation="held" if made.problems else "done",
             set_digest=made.set_digest,
             warnings=levels.count(Level.WARNING),
@@ -172,6 +141,18 @@ class Intake:
             },
         )
 
+    def _whose(
+        self, tx: Connection, session_key: str, document: dict[str, Any], made: Translation
+    ) -> tuple[str, str]:
+        """Return (patient_key, subject); what a retraction leaves out, its session knows."""
+        known_key, known_subject = history.patient_of(tx, session_key)
+        patient_id = document.get("patient", {}).get("id")
+        key = known_key
+        if patient_id is not None:
+            key = identity.opaque(self._rooms.site, "patient", patient_id)
+        subject = next((r.id for r in made.resources if r.type == "Patient"), "")
+        return key, subject or (known_subject if key == known_key else "")
+
     def _owe_new(
         self,
         tx: Connection,
@@ -180,78 +161,21 @@ class Intake:
         made: Translation,
         replaces: str,
     ) -> tuple[Owed, ...]:
-        consent.remember(
-            tx,
-            patient_key=new.patient_key,
-            record_id=new.id,
-            rows=checked.document.get("consents", []),
-            as_of=checked.document["recorded_at"],
-        )
-        stuck.release_consent(tx, self._rooms.settlement, new.patient_key)
-        before = (
-            [Identity(r.type, r.resource_id) for r in contents.of_record(tx, replaces)]
-            if replaces
-            else []
-        )
-        if replaces:
-            self._rooms.outbox.supersede_held(tx, replaces, reason=stuck.TRANSLATION)
-        held = [(f.row, f.pointer) for f in checked.findings if f.level is Level.HELD]
-        shield = self._shield(made, held)
-        owner, document = self._owner(new), checked.document
-        return self._owe(tx, owner, document, made, before=before, shield=shield)
-
-    def _shield(self, made: Translation, held: Sequence[tuple[str, str]]) -> Shield:
-        """Name what a held element touches: its row, and what reads its whole part."""
-        parts = {pointer.split("/")[1] for _row, pointer in held}
-        wide = (one for one in made.resources if not one.row and parts & _parts_read(one))
-        return Shield(
-            rows=self._rooms.contents.row_names(row for row, _pointer in held),
-            identities=frozenset(Identity(one.type, one.id) for one in wide),
-        )
-
-    def _owner(self, row: Any) -> Owner:
-        return Owner(record_id=row.id, patient_key=row.patient_key, set_digest=row.set_digest)
-
-    def _owe(
-        self,
-        tx: Connection,
-        owner: Owner,
-        document: dict[str, Any],
-        made: Translation,
-        *,
-        before: Sequence[Identity],
-        shield: Shield,
-    ) -> tuple[Owed, ...]:
-        """Keep what was made and owe every destination what changed; of a held one nothing."""
-        names = [one.name for one in registry.every(tx)]
-        if made.problems:
-            put = partial(self._rooms.outbox.put_held, tx, owner=owner, reason=stuck.TRANSLATION)
-            return tuple(put(destination=name) for name in names)
-        for one in made.resources:
-            self._rooms.contents.keep(tx, owner, one)
-        touched = list(dict.fromkeys([*(Identity(r.type, r.id) for r in made.resources), *before]))
-        put = partial(
-            self._rooms.outbox.put,
-            tx,
-            owner=owner,
-            touched=touched,
-            shield=shield,
-            make_provenance=self._provenance_of(document),
-        )
-        return tuple(put(destination=name) for name in names)
-
-    def _provenance_of(self, document: dict[str, Any]) -> MakeProvenance:
-        def make(targets: Sequence[str], delivery: str, recorded: str) -> TranslatedResource:
-            return engine.provenance(
-                document,
-                mapping_set=self._mappings,
-                site=self._rooms.site,
-                targets=targets,
-                delivery=delivery,
-                recorded=recorded,
+        document = checked.document
+        if document.get("consents"):
+            consent.remember(
+                tx,
+                patient_key=new.patient_key,
+                record_id=new.id,
+                rows=document["consents"],
+                recorded_at=document["recorded_at"],
             )
-
-        return make
+            stuck.release_consent(tx, self._rooms.settlement, new.patient_key)
+        if replaces:
+            settlement, reason = self._rooms.settlement, stuck.TRANSLATION
+            stuck.supersede(tx, settlement, replaces, reason=reason, actor="intake")
+        held = held_in([asdict(finding) for finding in checked.findings])
+        return self._owing.owe(tx, new, document, made, held)
 
     def _note_accepted(
         self,
@@ -295,90 +219,26 @@ class Intake:
                 findings=findings,
                 raw=raw,
             )
-            history.expire_quarantine(
-                tx, self._rooms.vault, now=moment.to_text(now), keep=self._rooms.quarantine.most
-            )
+            self._expire(tx)
             detail = {"code": error.code, "findings": findings, "quarantine": row_id}
             self._rooms.audit.append(
                 tx,
                 Entry(actor=actor, action=Action.RECORD_REFUSED, outcome="refused", detail=detail),
             )
 
-    def translate_held(self) -> int:
-        """Try what another mapping set could not translate; return how many went through."""
-        with self._rooms.store.begin() as tx:
-            rows = history.held_for_translation(tx, self._mappings.digest)
-            return sum(self._translate_again(tx, row) for row in rows)
-
-    def _translate_again(self, tx: Connection, row: Any) -> bool:
-        kept = history.content(tx, self._rooms.vault, row.id)
-        made = self._translate(kept["document"])
-        kept["problems"] = [asdict(problem) for problem in made.problems]
-        history.replace_content(
-            tx,
-            self._rooms.vault,
-            row.id,
-            translation="held" if made.problems else "done",
-            set_digest=made.set_digest,
-            subject=next((r.id for r in made.resources if r.type == "Patient"), row.subject),
-            content=kept,
+    def _expire(self, tx: Connection) -> int:
+        now = moment.to_text(self._rooms.clock.now())
+        return history.expire_quarantine(
+            tx, self._rooms.vault, now=now, keep=self._rooms.quarantine.most
         )
-        self._rooms.outbox.supersede_held(tx, row.id, reason=stuck.TRANSLATION)
-        found = kept["findings"]
-        held = [(f["row"], f["pointer"]) for f in found if f["level"] == Level.HELD]
-        owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=made.set_digest)
-        before = [Identity(r.type, r.resource_id) for r in contents.of_session(tx, row.session_key)]
-        shield = self._shield(made, held)
-        owed = self._owe(tx, owner, kept["document"], made, before=before, shield=shield)
-        detail = {"set_digest": made.set_digest, "changes": sum(len(one.changes) for one in owed)}
-        outcome = "held" if made.problems else "done"
-        self._rooms.audit.append(
-            tx,
-            Entry(
-                actor="sync",
-                action=Action.RECORD_TRANSLATED,
-                outcome=outcome,
-                record_id=row.id,
-                detail=detail,
-            ),
-        )
-        return not made.problems
-
-    def owe_backlog(self, tx: Connection, name: str) -> None:
-        """Owe a new destination every current record, in the order in which they came."""
-        for row in history.current_versions(tx):
-            owner = self._owner(row)
-            if row.translation == "held":
-                self._rooms.outbox.put_held(
-                    tx, destination=name, owner=owner, reason=stuck.TRANSLATION
-                )
-                continue
-            kept = history.content(tx, self._rooms.vault, row.id)
-            touched = [Identity(r.type, r.resource_id) for r in contents.of_record(tx, row.id)]
-            make = self._provenance_of(kept["document"])
-            self._rooms.outbox.put(
-                tx,
-                destination=name,
-                owner=owner,
-                touched=touched,
-                shield=NOTHING_HELD,
-                make_provenance=make,
-            )
 
 
-def _unsound(made: Translation) -> Iterator[Problem]:
-    """Say what R4 does not allow in what was made: a mistake in a mapping that no check foresaw."""
-    for one in made.resources:
-        for message in validate.problems(one.body):
-            yield Problem(
-                code=NOT_R4,
-                mapping=one.mapping,
-                line="",
-                source=one.row,
-                message=f"{one.type}: {message}",
-            )
-
-
-def _parts_read(resource: TranslatedResource) -> set[str]:
-    """Return the record's parts that a resource was made from: `plan` of `plan.phases[0].start`."""
-    return {re.split(r"[.\[]", path)[0] for why in resource.why for path in why.sources}
+def _labels(value: Any) -> Iterator[str]:
+    """Yield the labels of the record and of every row: what one row needs, all of it needs."""
+    if isinstance(value, dict):
+        yield from value.get("labels", [])
+        for item in value.values():
+            yield from _labels(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _labels(item)

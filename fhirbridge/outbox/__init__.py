@@ -1,1 +1,1 @@
-"""STEP 3. What must arrive, in order for each patient, written in the same transaction as the record."""
+"""STEP 3. What must arrive, in order for each patient, written in the record's transaction."""

@@ -1,14 +1,14 @@
-"""Lease a lane, find the delivery whose turn it is. One worker per lane at a time; the fence proves who."""
+"""Lease a lane and find whose turn it is. One worker for a lane; the fence proves which."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.outbox.states import OPEN, STUCK, State
+from fhirbridge.outbox.states import BLOCKED, EDITED, OPEN, POISON, STUCK, UNCERTAIN, State
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, destination, lane, ledger
 
@@ -17,7 +17,7 @@ NO_LEASE = ""
 
 
 class FencedError(BridgeError):
-    """This worker's lease ended and another took the lane; what it learned is dropped."""
+    """The lease ended and another worker took the lane; what this one learned is dropped."""
 
     code = "E302"
 
@@ -37,11 +37,25 @@ class Item:
     identity: Identity
     resource: str
     digest: str
+    outcome: str
 
 
 def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
-    """Return lanes with something due and no live lease, shared lanes first, the longest waiting first."""
+    """Return lanes with something due and no live lease: shared ones first, then the oldest."""
     text = moment.to_text(now)
+    before = delivery.alias()
+    # A head that waits for its time keeps its lane: no need to lease it to find that out.
+    waits_first = (
+        select(before.c.id)
+        .where(
+            before.c.destination == delivery.c.destination,
+            before.c.lane == delivery.c.lane,
+            before.c.state.in_(OPEN),
+            before.c.due_at > text,
+            or_(before.c.sequence < delivery.c.sequence, before.c.state.in_(UNCERTAIN)),
+        )
+        .exists()
+    )
     chosen = (
         select(delivery.c.destination, delivery.c.lane)
         .join(
@@ -52,7 +66,9 @@ def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
         .where(
             delivery.c.state.in_(OPEN),
             delivery.c.due_at <= text,
-            lane.c.leased_until <= text,
+            ~_is_blocked(),
+            ~waits_first,
+            _is_free(now),
             destination.c.paused == "",
         )
         .order_by(delivery.c.lane != SHARED_LANE, delivery.c.created_at)
@@ -61,10 +77,10 @@ def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
 
 
 def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
-    """Take the lane by one compare-and-swap; return the fencing token, or None where another holds it."""
+    """Take the lane by one compare-and-swap; return the fence, or None where another has it."""
     taken = (
         update(lane)
-        .where(*_is(name), lane.c.leased_until <= moment.to_text(now))
+        .where(*_is(name), _is_free(now))
         .values(fence=lane.c.fence + 1, leased_until=moment.to_text(now + LEASE))
         .returning(lane.c.fence)
     )
@@ -87,17 +103,20 @@ def release(tx: Connection, name: LaneName, fence: int) -> None:
     tx.execute(update(lane).where(*_is(name), lane.c.fence == fence).values(leased_until=NO_LEASE))
 
 
-def next_in_lane(tx: Connection, name: LaneName, now: datetime, after: int = 0) -> Row[Any] | None:
-    """Return the first open delivery after sequence `after`, or None while the head must wait."""
+def next_in_lane(tx: Connection, name: LaneName, now: datetime) -> Row[Any] | None:
+    """Return the delivery whose turn it is, or None while the head must wait.
+
+    What may be under way comes first, whatever its place: nothing is sent beside it.
+    """
     chosen = (
         select(delivery)
         .where(
             delivery.c.destination == name.destination,
             delivery.c.lane == name.lane,
             delivery.c.state.in_(OPEN),
-            delivery.c.sequence > after,
+            ~_is_blocked(),
         )
-        .order_by(delivery.c.sequence)
+        .order_by(delivery.c.state.not_in(UNCERTAIN), delivery.c.sequence)
         .limit(1)
     )
     head = tx.execute(chosen).one_or_none()
@@ -119,13 +138,18 @@ def items(tx: Connection, delivery_id: str) -> list[Item]:
             identity=Identity(r.type, r.resource_id),
             resource=r.resource,
             digest=r.digest,
+            outcome=r.outcome,
         )
         for r in tx.execute(chosen)
     ]
 
 
 def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
-    """Return what stuck deliveries before this one owe and the EHR does not have: identity to delivery id."""
+    """Return what deliveries before this one owe and the EHR does not have: to the delivery's id.
+
+    An open one stands before this one only where it waits for a stuck one itself. What a superseded
+    one owed comes with the delivery that replaced it.
+    """
     same_lane = (delivery.c.lane == row.lane) & (delivery.c.sequence < row.sequence)
     shared = (delivery.c.lane == SHARED_LANE) & (delivery.c.sequence <= row.needs_shared)
     chosen = (
@@ -139,7 +163,7 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
         )
         .where(
             delivery.c.destination == row.destination,
-            delivery.c.state.in_(STUCK),
+            delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
             same_lane | shared,
             ledger.c.ehr_id.is_(None),
         )
@@ -147,8 +171,28 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     return {Identity(r.type, r.resource_id): r.id for r in tx.execute(chosen)}
 
 
+def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
+    """Return what an earlier delivery may have brought of which nobody learned the outcome.
+
+    One that stopped its worker again and again was set aside without having been read back; of one
+    that somebody edited, something is there that the ledger does not know.
+    """
+    chosen = (
+        select(delivery_item.c.type, delivery_item.c.resource_id)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .where(
+            delivery.c.destination == row.destination,
+            delivery.c.lane == row.lane,
+            delivery.c.sequence < row.sequence,
+            delivery.c.state.in_(STUCK),
+            or_(delivery.c.reason.startswith(POISON), delivery.c.reason.startswith(EDITED)),
+        )
+    )
+    return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
+
+
 def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
-    """Return what a later delivery of this lane already brought: older versions of it stay unsent."""
+    """Return what a later delivery of this lane brought: older versions of it stay unsent."""
     chosen = (
         select(delivery_item.c.type, delivery_item.c.resource_id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
@@ -163,7 +207,7 @@ def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
 
 
 def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
-    """Say whether Practitioner, Organization and the like, which this one may name, are still under way."""
+    """Say whether what this one may name, Practitioner and the like, is still under way."""
     if head.lane == SHARED_LANE:
         return False
     waiting = select(delivery.c.id).where(
@@ -171,8 +215,25 @@ def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
         delivery.c.lane == SHARED_LANE,
         delivery.c.sequence <= head.needs_shared,
         delivery.c.state.in_(OPEN),
+        ~_is_blocked(),
     )
     return tx.execute(waiting.limit(1)).first() is not None
+
+
+def count_run(tx: Connection, delivery_id: str) -> None:
+    """Count a run before it is tried, so that a delivery which kills its worker is found."""
+    counted = update(delivery).where(delivery.c.id == delivery_id)
+    tx.execute(counted.values(runs=delivery.c.runs + 1))
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    """Say whether a lane has no live lease; one that ends too late was given by a wrong clock."""
+    longest = moment.to_text(now + LEASE)
+    return or_(lane.c.leased_until <= moment.to_text(now), lane.c.leased_until > longest)
+
+
+def _is_blocked() -> ColumnElement[bool]:
+    return and_(delivery.c.state == State.PENDING, delivery.c.reason.startswith(BLOCKED))
 
 
 def _is(name: LaneName) -> tuple[Any, Any]:

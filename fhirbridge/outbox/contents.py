@@ -1,4 +1,4 @@
-"""Resource versions as they were translated: sealed, never changed; and which of them counts now."""
+"""Resource versions as translated: sealed, never changed; and which of them counts now."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,13 +10,15 @@ from fhirbridge.fhir import codec
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
-from fhirbridge.store.tables import delivery, delivery_item, record, resource
+from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
 from fhirbridge.translate.values import Scope, TranslatedResource
 
 SHARED_LANE = "shared"
 CONTENT = "content"
+INCOMPLETE = "incomplete"  # content, made while its record held an element of it back
 RETRACTION = "retraction"
 PROVENANCE = "provenance"
+CONTRIBUTIONS = (CONTENT, INCOMPLETE)
 
 
 class Identity(NamedTuple):
@@ -90,7 +92,7 @@ class Contents:
 def of_record(tx: Connection, record_id: str) -> list[Row[Any]]:
     """Return what one record version was translated to."""
     chosen = select(resource).where(
-        resource.c.record_id == record_id, resource.c.purpose == CONTENT
+        resource.c.record_id == record_id, resource.c.purpose.in_(CONTRIBUTIONS)
     )
     return list(tx.execute(chosen))
 
@@ -100,24 +102,57 @@ def of_session(tx: Connection, session_key: str) -> list[Row[Any]]:
     chosen = (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
-        .where(record.c.session_key == session_key, resource.c.purpose == CONTENT)
+        .where(record.c.session_key == session_key, resource.c.purpose.in_(CONTRIBUTIONS))
     )
     return list(tx.execute(chosen))
 
 
 def winner(tx: Connection, identity: Identity) -> Row[Any] | None:
-    """Return the newest contributing version: by as_of, then recorded_at, then version; None if none is left."""
+    """Return the newest contributing version, or None if none is left.
+
+    By as_of, then recorded_at, then version; an incomplete one counts where there is no other. A
+    version that could not be translated leaves the one before it counting.
+    """
+    newer, there = record.alias(), resource.alias()
+    keeps_earlier = (
+        select(there.c.id)
+        .where(
+            there.c.record_id == newer.c.id,
+            there.c.type == identity.type,
+            there.c.resource_id == identity.id,
+            there.c.purpose == INCOMPLETE,
+        )
+        .exists()
+    )
+    replaced = (
+        select(newer.c.id)
+        .where(
+            newer.c.session_key == record.c.session_key,
+            newer.c.version > record.c.version,
+            newer.c.translation == "done",
+            newer.c.state != "older",
+            ~keeps_earlier,
+        )
+        .exists()
+    )
     chosen = (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
         .where(
             resource.c.type == identity.type,
             resource.c.resource_id == identity.id,
-            resource.c.purpose == CONTENT,
-            record.c.state == "current",
+            resource.c.purpose.in_(CONTRIBUTIONS),
+            record.c.translation == "done",
             record.c.in_error.is_(False),
+            ~replaced,
         )
-        .order_by(resource.c.as_of.desc(), record.c.recorded_at.desc(), record.c.version.desc())
+        .order_by(
+            resource.c.purpose == INCOMPLETE,
+            resource.c.as_of.desc(),
+            record.c.recorded_at.desc(),
+            record.c.version.desc(),
+            resource.c.id,
+        )
         .limit(1)
     )
     return tx.execute(chosen).one_or_none()
@@ -139,3 +174,13 @@ def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any
         .limit(1)
     )
     return tx.execute(chosen).one_or_none()
+
+
+def is_held(tx: Connection, destination: str, identity: Identity) -> bool:
+    """Say whether this destination is known to hold any version of a resource."""
+    chosen = select(ledger.c.ehr_id).where(
+        ledger.c.destination == destination,
+        ledger.c.type == identity.type,
+        ledger.c.resource_id == identity.id,
+    )
+    return tx.execute(chosen).first() is not None

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.retract import can_retract, retracted
@@ -59,8 +61,9 @@ class Owed:
 class Outbox:
     """Writes deliveries. Everything happens in the transaction that it is given."""
 
-    def __init__(self, *, contents: Contents, clock: Clock, rng: Rng) -> None:
+    def __init__(self, *, contents: Contents, audit: EvidenceLog, clock: Clock, rng: Rng) -> None:
         self._contents = contents
+        self._audit = audit
         self._clock = clock
         self._rng = rng
 
@@ -73,21 +76,30 @@ class Outbox:
         touched: Sequence[Identity],
         shield: Shield,
         make_provenance: MakeProvenance,
+        renew: bool = False,
     ) -> Owed:
-        """Owe this destination whatever of `touched` it does not hold or is not owed yet."""
+        """Owe this destination whatever of `touched` it does not hold or is not owed yet.
+
+        `renew`: what was owed before was refused, so all that is not there yet comes once more and
+        the delivery needs no other one.
+        """
+        case = _Case(destination=destination, owner=owner, shield=shield, renew=renew)
         decided = _Decision()
         for identity in touched:
-            self._decide(tx, destination, owner, identity, shield, decided)
+            self._decide(tx, case, identity, decided)
         delivery_id = new_id(self._rng)
         shared = [change for change in decided.changes if change.lane == SHARED_LANE]
         own = [change for change in decided.changes if change.lane != SHARED_LANE]
         if shared:
             self._write(
-                tx, new_id(self._rng), destination, SHARED_LANE, owner, shared, State.PENDING
+                tx,
+                _Place(new_id(self._rng), destination, SHARED_LANE),
+                owner,
+                shared,
             )
         if decided.changes:
             own.append(self._provenance(tx, owner, decided.changes, delivery_id, make_provenance))
-        self._write(tx, delivery_id, destination, owner.patient_key, owner, own, State.PENDING)
+        self._write(tx, _Place(delivery_id, destination, owner.patient_key), owner, own)
         return Owed(
             delivery_id=delivery_id,
             destination=destination,
@@ -100,7 +112,8 @@ class Outbox:
     def put_held(self, tx: Connection, *, destination: str, owner: Owner, reason: str) -> Owed:
         """Note that a destination is owed a record that cannot be sent as it is."""
         delivery_id = new_id(self._rng)
-        self._write(tx, delivery_id, destination, owner.patient_key, owner, [], State.HELD, reason)
+        place = _Place(delivery_id, destination, owner.patient_key)
+        self._write(tx, place, owner, [], held_for=reason)
         return Owed(
             delivery_id=delivery_id,
             destination=destination,
@@ -110,35 +123,23 @@ class Outbox:
             cannot_retract=(),
         )
 
-    def supersede_held(self, tx: Connection, record_id: str, *, reason: str) -> None:
-        """Close deliveries of a version that was held and that something newer replaces."""
-        tx.execute(
-            update(delivery)
-            .where(
-                delivery.c.record_id == record_id,
-                delivery.c.state == State.HELD,
-                delivery.c.reason == reason,
-            )
-            .values(state=State.SUPERSEDED, changed_at=self._now())
-        )
-
     def _decide(
         self,
         tx: Connection,
-        destination: str,
-        owner: Owner,
+        case: "_Case",
         identity: Identity,
-        shield: Shield,
         decided: "_Decision",
     ) -> None:
-        pinned = contents.last_pinned(tx, destination, identity)
+        pinned = contents.last_pinned(tx, case.destination, identity)
         best = contents.winner(tx, identity)
         row = best.row if best is not None else pinned.row if pinned is not None else ""
+        shield = case.shield
         if pinned is not None and (row in shield.rows or identity in shield.identities):
             # A held element is no disappearance: what was sent stays until the record is mended.
             decided.kept.append(identity)
         elif best is not None:
-            if pinned is None or pinned.digest != best.digest:
+            missing = case.renew and not contents.is_held(tx, case.destination, identity)
+            if missing or pinned is None or pinned.digest != best.digest:
                 change = Change(
                     identity=identity, lane=best.lane, resource=best.id, digest=best.digest
                 )
@@ -146,10 +147,10 @@ class Outbox:
         elif (
             pinned is not None
             and pinned.scope == Scope.VISIT
-            and pinned.purpose == contents.CONTENT
+            and pinned.purpose in contents.CONTRIBUTIONS
         ):
             if can_retract(identity.type):
-                decided.changes.append(self._retract(tx, owner, identity, pinned.id))
+                decided.changes.append(self._retract(tx, case.owner, identity, pinned.id))
             else:
                 decided.cannot_retract.append(identity)
 
@@ -191,26 +192,25 @@ class Outbox:
     def _write(
         self,
         tx: Connection,
-        delivery_id: str,
-        destination: str,
-        lane_name: str,
+        place: "_Place",
         owner: Owner,
         changes: Sequence[Change],
-        state: State,
-        reason: str = "",
+        *,
+        held_for: str = "",
     ) -> None:
         now = self._now()
+        state = State.HELD if held_for else State.PENDING
         values = {
-            "id": delivery_id,
-            "destination": destination,
-            "lane": lane_name,
-            "sequence": _next_sequence(tx, destination, lane_name),
+            "id": place.delivery_id,
+            "destination": place.destination,
+            "lane": place.lane,
+            "sequence": _next_sequence(tx, place.destination, place.lane),
             "needs_shared": 0
-            if lane_name == SHARED_LANE
-            else _last_sequence(tx, destination, SHARED_LANE),
+            if place.lane == SHARED_LANE
+            else _last_sequence(tx, place.destination, SHARED_LANE),
             "record_id": owner.record_id,
             "state": state,
-            "reason": reason,
+            "reason": held_for,
             "runs": 0,
             "attempts": 0,
             "server_errors": 0,
@@ -222,14 +222,42 @@ class Outbox:
         for position, change in enumerate(changes):
             item = {"type": change.identity.type, "resource_id": change.identity.id, "outcome": ""}
             item |= {
-                "delivery_id": delivery_id,
+                "delivery_id": place.delivery_id,
                 "resource": change.resource,
                 "digest": change.digest,
             }
             tx.execute(insert(delivery_item).values(position=position, **item))
+        entry = Entry(
+            actor="intake",
+            action=Action.DELIVERY_QUEUED,
+            outcome=state.value,
+            record_id=owner.record_id,
+            delivery_id=place.delivery_id,
+            destination=place.destination,
+            detail={"entries": len(changes), "reason": held_for},
+        )
+        self._audit.append(tx, entry)
 
     def _now(self) -> str:
         return moment.to_text(self._clock.now())
+
+
+class _Place(NamedTuple):
+    """Which delivery, and the lane it goes in."""
+
+    delivery_id: str
+    destination: str
+    lane: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """What is the same for all resources of one decision."""
+
+    destination: str
+    owner: Owner
+    shield: Shield
+    renew: bool
 
 
 class _Decision:

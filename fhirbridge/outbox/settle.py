@@ -9,14 +9,15 @@ from sqlalchemy import Connection, Row, select, update
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.outbox.states import State, check_move
+from fhirbridge.outbox.contents import SHARED_LANE
+from fhirbridge.outbox.states import BLOCKED, State, check_move
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Where a delivery goes and why. `reason` is a stable code with words, never a patient's value."""
+    """Where a delivery goes and why. `reason` is a stable code with words, no patient's value."""
 
     to: State
     reason: str = ""
@@ -47,9 +48,11 @@ class Settlement:
         values |= step.counts
         tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(**values))
         self._note(tx, row, step, actor)
+        if step.to is State.DELIVERED:
+            _look_again(tx, row)
 
     def note_item(self, tx: Connection, delivery_id: str, position: int, outcome: str) -> None:
-        """Note what became of one resource of a delivery: created, updated, unchanged, superseded."""
+        """Note what became of one resource: created, updated, unchanged, superseded."""
         tx.execute(
             update(delivery_item)
             .where(delivery_item.c.delivery_id == delivery_id, delivery_item.c.position == position)
@@ -67,3 +70,15 @@ class Settlement:
             detail={"from": row.state, "to": step.to.value, "reason": step.reason},
         )
         self._audit.append(tx, entry)
+
+
+def _look_again(tx: Connection, row: Row[Any]) -> None:
+    """Let what is blocked look again: what it waits for may have come with this delivery."""
+    blocked = update(delivery).where(
+        delivery.c.destination == row.destination,
+        delivery.c.state == State.PENDING,
+        delivery.c.reason.startswith(BLOCKED),
+    )
+    if row.lane != SHARED_LANE:
+        blocked = blocked.where(delivery.c.lane == row.lane)
+    tx.execute(blocked.values(reason=""))

@@ -18,10 +18,21 @@ class State(StrEnum):
 
 
 OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
+UNCERTAIN = (State.SENDING, State.UNKNOWN)
 STUCK = (State.HELD, State.PARKED)
+# The reason of a pending delivery that waits for a stuck one begins so; the stuck one's id follows.
+BLOCKED = "blocked-by: "
+# How the reason of a parked delivery begins that was started again and again and never settled.
+POISON = "poison: "
+# How the reason of a parked delivery begins that the EHR would not take.
+REFUSED = "refused: "
+# How the reason of a held delivery begins of which the EHR has something, changed by somebody else.
+EDITED = "edited: "
 
 ALLOWED: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.SENDING, State.DELIVERED, State.HELD, State.PARKED}),
+    State.PENDING: frozenset(
+        {State.PENDING, State.SENDING, State.DELIVERED, State.HELD, State.PARKED}
+    ),
     State.SENDING: frozenset(
         {State.SENDING, State.PENDING, State.UNKNOWN, State.DELIVERED, State.HELD, State.PARKED}
     ),

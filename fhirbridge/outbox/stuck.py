@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, select
 
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import STUCK, State
+from fhirbridge.outbox.states import REFUSED, STUCK, State
 from fhirbridge.store.tables import delivery, record
 
 CONSENT = "consent"
@@ -22,6 +22,45 @@ def release_consent(tx: Connection, settlement: Settlement, patient_key: str) ->
         )
     )
     return _release(tx, settlement, list(tx.scalars(chosen)), actor="intake")
+
+
+def supersede(
+    tx: Connection, settlement: Settlement, record_id: str, *, reason: str, actor: str
+) -> None:
+    """Close deliveries of a version that was held for this reason and that something replaces."""
+    chosen = select(delivery.c.id).where(
+        delivery.c.record_id == record_id,
+        delivery.c.state == State.HELD,
+        delivery.c.reason == reason,
+    )
+    for delivery_id in tx.scalars(chosen).all():
+        settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor=actor)
+
+
+def replace_refused(
+    tx: Connection, settlement: Settlement, *, destination: str, session_key: str
+) -> bool:
+    """Close what the EHR refused of a session's earlier versions; say whether there was any.
+
+    A corrected version brings all of it that is not there yet. Without this it would wait for ever
+    behind the version that it corrects.
+    """
+    chosen = (
+        select(delivery.c.id)
+        .join(record, record.c.id == delivery.c.record_id)
+        .where(
+            delivery.c.destination == destination,
+            record.c.session_key == session_key,
+            delivery.c.state == State.PARKED,
+            delivery.c.reason.startswith(REFUSED),
+        )
+        .order_by(delivery.c.sequence)
+    )
+    refused = list(tx.scalars(chosen))
+    for delivery_id in refused:
+        reason = "replaced by a newer version of its record"
+        settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor="intake")
+    return bool(refused)
 
 
 def retry(tx: Connection, settlement: Settlement, *, delivery_id: str | None, actor: str) -> int:

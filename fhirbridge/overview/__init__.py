@@ -1,1 +1,1 @@
-"""What people look at: a record with all that became of it, and how the deliveries stand. Reads only."""
+"""What people look at: a record and what became of it, how deliveries stand. Reads only."""

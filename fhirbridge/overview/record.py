@@ -14,7 +14,7 @@ Body = Callable[[Connection, str], dict[str, Any]]
 
 
 def view(tx: Connection, *, vault: Vault, body: Body, record_id: str) -> dict[str, Any] | None:
-    """Return one record version with its deliveries and resources, or None. Holds PHI: the bodies."""
+    """Return a record version with deliveries and resources, or None. The bodies are PHI."""
     row = history.find(tx, record_id)
     if row is None:
         return None

@@ -1,4 +1,4 @@
-"""Append-only versions of session records: the newest source version is current, older ones are kept."""
+"""Append-only versions of session records: the newest is current, older ones are kept."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from fhirbridge.store.tables import quarantine, record
 
 
 class VersionTakenError(BridgeError):
-    """This session already has this version, with other content."""
+    """The session already has the version, with other content."""
 
     code = "E201"
     http_status = HTTPStatus.CONFLICT
@@ -59,8 +59,8 @@ class Appended:
 def append(tx: Connection, vault: Vault, new: NewVersion) -> Appended:
     """Store one version in the caller's transaction.
 
-    The same version with the same content is a repeat and stores nothing. Raises VersionTakenError for
-    other content under the same version, PatientChangedError where the patient differs.
+    The same version with the same content is a repeat and stores nothing. Raises VersionTakenError
+    for other content under the same version, PatientChangedError where the patient differs.
     """
     versions = tx.execute(select(record).where(record.c.session_key == new.session_key)).all()
     same = [row for row in versions if row.version == new.version]
@@ -108,13 +108,26 @@ def replace_content(
 def patient_of(tx: Connection, session_key: str) -> tuple[str, str]:
     """Return (patient_key, subject) of a session's versions, or ("", "") where there are none.
 
-    A retraction may name the session alone.
+    A retraction may name the session alone, and a version that could not be translated has no
+    subject: the newest version that knows them says it.
     """
-    chosen = select(record.c.patient_key, record.c.subject).where(
-        record.c.session_key == session_key
+    chosen = (
+        select(record.c.patient_key, record.c.subject)
+        .where(record.c.session_key == session_key)
+        .order_by(record.c.subject == "", record.c.patient_key == "", record.c.version.desc())
     )
-    row = tx.execute(chosen.order_by(record.c.version.desc()).limit(1)).one_or_none()
+    row = tx.execute(chosen.limit(1)).one_or_none()
     return ("", "") if row is None else (row.patient_key, row.subject)
+
+
+def last_whole(tx: Connection, session_key: str) -> str:
+    """Return the id of the newest version that tells of the visit, not only of an error."""
+    chosen = (
+        select(record.c.id)
+        .where(record.c.session_key == session_key, record.c.in_error.is_(False))
+        .order_by(record.c.version.desc())
+    )
+    return tx.scalar(chosen.limit(1)) or ""
 
 
 def find(tx: Connection, record_id: str) -> Row[Any] | None:
@@ -141,7 +154,7 @@ def held_for_translation(tx: Connection, set_digest: str) -> list[Row[Any]]:
             record.c.translation == "held",
             record.c.set_digest != set_digest,
         )
-        .order_by(record.c.received_at)
+        .order_by(record.c.received_at, record.c.id)
     )
     return list(tx.execute(chosen))
 
@@ -178,7 +191,7 @@ def quarantined(tx: Connection) -> int:
 def expire_quarantine(tx: Connection, vault: Vault, *, now: str, keep: int) -> int:
     """Erase what is past its expiry, and the oldest beyond `keep`; return how many went."""
     ranked = select(quarantine.c.id, quarantine.c.expires_at).order_by(
-        quarantine.c.received_at.desc()
+        quarantine.c.received_at.desc(), quarantine.c.id
     )
     rows = tx.execute(ranked).all()
     gone = [row.id for place, row in enumerate(rows) if row.expires_at <= now or place >= keep]
@@ -198,7 +211,9 @@ def _repeat(row: Row[Any], new: NewVersion) -> Appended:
 
 
 def _refuse_other_patient(versions: list[Row[Any]] | Any, new: NewVersion) -> None:
-    if any(row.patient_key != new.patient_key for row in versions):
+    # A retraction that came before anything else names nobody.
+    named = {row.patient_key for row in versions if row.patient_key}
+    if named and named != {new.patient_key}:
         raise PatientChangedError(
             "/patient/id: earlier versions of this session belong to another patient",
             hint="retract the session (status entered-in-error), then send it as a new session",

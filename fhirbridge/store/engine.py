@@ -1,9 +1,11 @@
-"""Open the database with the settings that our promises need; one unit of work is one transaction."""
+"""Open the database with the settings that our promises need; a unit of work is a transaction."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, inspect, select, text
@@ -13,6 +15,8 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.store import tables
 
 BUSY_TIMEOUT_MS = 15_000
+PRIVATE = 0o600
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 # WAL with two connections can corrupt before these releases: https://sqlite.org/wal.html#walresetbug
 WAL_SAFE_SINCE = (3, 51, 3)
 WAL_SAFE_BACKPORTS: dict[tuple[int, ...], int] = {(3, 50): 7, (3, 44): 6}
@@ -35,7 +39,7 @@ class Store:
     """One database. `begin()` writes, `read()` reads; both give a SQLAlchemy Connection."""
 
     def __init__(self, url: str) -> None:
-        if make_url(url).get_backend_name() != "sqlite":
+        if not _is_sqlite(url):
             raise StoreError(
                 "only SQLite is supported", hint="set FHIRBRIDGE_DATABASE_URL to sqlite:///PATH"
             )
@@ -43,6 +47,7 @@ class Store:
 
     def create(self) -> None:
         """Make the tables that are missing and note the schema's version."""
+        _make_private(self.engine.url.database)
         with self.begin() as tx:
             tables.metadata.create_all(tx)
             for statement in tables.APPEND_ONLY:
@@ -52,6 +57,14 @@ class Store:
                 tx.execute(
                     insert(tables.meta).values(name="schema", value=str(tables.SCHEMA_VERSION))
                 )
+
+    def is_made(self) -> bool:
+        """Say whether there is a database with our tables already."""
+        path = self.engine.url.database
+        if not path or not Path(path).exists():  # looking must not make it
+            return False
+        with self.read() as tx:
+            return inspect(tx).has_table("meta")
 
     def check(self) -> None:
         """Refuse a database that is missing, newer than this program, or damaged."""
@@ -65,7 +78,7 @@ class Store:
                     hint="run the version of fhirbridge that wrote it, or restore a backup",
                 )
             if tx.scalar(text("PRAGMA quick_check(1)")) != "ok":
-                raise StoreError("the database file is damaged", hint="restore it from a backup")
+                raise _damaged()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -89,12 +102,48 @@ class Store:
 def _friendly() -> Iterator[None]:
     try:
         yield
-    except exc.OperationalError as error:
-        # The driver's own text names files and statements, not rows: parameters are hidden.
-        raise StoreBusyError(
-            f"the database did not answer: {type(error.orig).__name__}",
-            hint="nothing was written; check disk space and other writers, then try again",
-        ) from error
+    except exc.DatabaseError as error:
+        told = _told(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(error: exc.DatabaseError) -> BridgeError | None:
+    """Turn what the driver says into our words; None for a mistake in a statement or a row."""
+    # The driver's own text may name files, so only SQLite's name of the error is told.
+    name = str(getattr(error.orig, "sqlite_errorname", "no reason given"))
+    if name.startswith(DAMAGED):
+        return _damaged()
+    if name == "SQLITE_ERROR":
+        return StoreError(
+            "the database lacks what this program needs", hint="restore it from a backup"
+        )
+    if not isinstance(error, exc.OperationalError):
+        return None
+    return StoreBusyError(
+        f"the database did not answer: {name}",
+        hint="nothing was written; check disk space and other writers, then try again",
+    )
+
+
+def _damaged() -> StoreError:
+    return StoreError("the database file is damaged", hint="restore it from a backup")
+
+
+def _is_sqlite(url: str) -> bool:
+    try:
+        return make_url(url).get_backend_name() == "sqlite"
+    except exc.ArgumentError:
+        return False
+
+
+def _make_private(path: str | None) -> None:
+    """Make the file with its mode before SQLite does; its journals take the mode from it."""
+    if path and path != ":memory:":
+        # Where it is already, it is not opened: closing it would drop this process's locks.
+        with suppress(FileExistsError, FileNotFoundError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -104,7 +153,7 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def settle(connection: sqlite3.Connection, _record: Any) -> None:
-        # SQLAlchemy says BEGIN, not the driver: the driver would begin too late to hold a write lock.
+        # SQLAlchemy says BEGIN, not the driver, which would begin too late to hold a write lock.
         connection.isolation_level = None
         for pragma in _pragmas(sqlite3.sqlite_version_info):
             connection.execute(pragma)

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 def to_text(moment: datetime) -> str:
     """Write an aware time as `2026-03-02T14:00:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it writes the year 999 in three digits.
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='microseconds')}Z"
 
 
 def from_text(text: str) -> datetime:
@@ -14,6 +16,6 @@ def from_text(text: str) -> datetime:
 
 
 def from_record(text: str) -> str:
-    """Bring a record's date or dateTime to the stored form; a bare date counts from its first instant."""
+    """Bring a record's date or dateTime to the stored form; a date counts from its start."""
     moment = datetime.fromisoformat(text)
     return to_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -39,7 +39,7 @@ class TamperedError(BridgeError):
 
 
 class Vault:
-    """Seals and opens payloads. `owner` is the id of the record (or quarantine row) that owns the key."""
+    """Seals and opens payloads. `owner` is the id of the record or quarantine row with the key."""
 
     def __init__(self, master_key: bytes, rng: Rng) -> None:
         if len(master_key) != KEY_BYTES:
@@ -83,17 +83,20 @@ class Vault:
         """Keyed hash, so that a stored hash of a small payload cannot be guessed back."""
         return hmac.new(self._subkey("digest"), text.encode(), hashlib.sha256).hexdigest()
 
+    def note_fingerprints(self, tx: Connection, *, site_key: bytes) -> None:
+        """Note in a new database which keys it was made with."""
+        for name, key in (("master", self._master), ("site", site_key)):
+            tx.execute(insert(meta).values(name=f"{name}-key", value=fingerprint(key)))
+
     def check_fingerprints(self, tx: Connection, *, site_key: bytes) -> None:
         """Refuse to start with another master or site key than the database was made with."""
         for name, key in (("master", self._master), ("site", site_key)):
             expected = tx.scalar(select(meta.c.value).where(meta.c.name == f"{name}-key"))
-            found = fingerprint(key)
-            if expected is None:
-                tx.execute(insert(meta).values(name=f"{name}-key", value=found))
-            elif expected != found:
+            if expected != fingerprint(key):
                 raise KeyMismatchError(
                     f"the {name} key is not the one this database was made with",
-                    hint=f"put back the original {name} key file; another key would make a second copy of every chart",
+                    hint=f"put back the original {name} key file; "
+                    "another site key would make a second copy of every chart",
                 )
 
     def _subkey(self, purpose: str) -> bytes:
@@ -106,7 +109,7 @@ class Vault:
     def _decrypt(self, key: bytes, sealed: bytes, row: str) -> bytes:
         try:
             return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], row.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: cut so short that no nonce is left
             raise TamperedError(
                 "a sealed payload does not belong to its row",
                 hint="restore the database from a backup",

@@ -1,6 +1,6 @@
 """Every table, each with the one package that may write it. No column holds PHI in the clear.
 
-Ids, lanes and session keys are opaque (keyed hashes or random); payloads are sealed; hashes are keyed.
+Ids, lanes and session keys are opaque (keyed hashes or random); payloads sealed; hashes keyed.
 """
 
 from sqlalchemy import (
@@ -215,9 +215,13 @@ api_token = Table(
     Column("revoked_at", Text, nullable=False),
 )
 
+# REPLACE deletes without asking the trigger on DELETE, so a known id is refused on its own.
 APPEND_ONLY = (
-    "CREATE TRIGGER IF NOT EXISTS evidence_is_kept BEFORE DELETE ON evidence "
-    "BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END",
-    "CREATE TRIGGER IF NOT EXISTS evidence_is_fixed BEFORE UPDATE ON evidence "
-    "BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END",
+    """CREATE TRIGGER IF NOT EXISTS evidence_is_new BEFORE INSERT ON evidence
+    WHEN EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
+    """CREATE TRIGGER IF NOT EXISTS evidence_is_kept BEFORE DELETE ON evidence
+    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
+    """CREATE TRIGGER IF NOT EXISTS evidence_is_fixed BEFORE UPDATE ON evidence
+    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
 )

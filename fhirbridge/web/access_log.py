@@ -8,14 +8,17 @@ from fhirbridge.rng import Rng, new_id
 # A method is the sender's text; only what we know is repeated.
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 UNKNOWN = "unknown"
+# It repeats a request that it cannot read. What stops a start was said before this.
+SERVER = "gunicorn.error"
 
 
 def keep(app: Flask, rng: Rng) -> None:
-    """Name every request of this application and log its end."""
+    """Name every request of this application and log its end; let the server log no request."""
 
     def begin() -> None:
         g.request_id = new_id(rng)
 
+    log.quieten(SERVER)
     app.before_request(begin)
     app.after_request(_end)
 

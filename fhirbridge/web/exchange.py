@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from fhirbridge.bridge import Bridge
@@ -44,7 +44,9 @@ def body() -> bytes:
         raise NotJsonMediaError(
             "the body must be JSON that is not compressed", hint=f"send Content-Type: {JSON}"
         )
+    g.reading = True
     sent = request.get_data(cache=False)
+    g.reading = False
     if len(sent) > current_app.config[MOST_BYTES]:
         raise RequestEntityTooLarge
     return sent

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from fhirbridge import log
 from fhirbridge.errors import BridgeError
@@ -84,6 +84,9 @@ def _refused(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
+    if g.get("reading"):
+        # A body that is broken on the way: each server has errors of its own for that.
+        return _refused(BadRequest())
     _note(error)
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     more = {"hint": HINTS[status]}

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from fhirbridge.access.tokens import Role
+from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
+from fhirbridge.store.engine import StoreBusyError, StoreError
 from tests.records.visits import ABSENT, a_visit, edited
 from tests.web.service import SESSIONS, STATUS, Service
 
@@ -155,6 +157,24 @@ def test_a_fault_inside_tells_the_caller_nothing_but_where_to_ask(
     assert failure["request"] == request["request"]
     assert failure["kind"] == "RuntimeError"
     assert failure["reason"].startswith("fhirbridge.web.api_records:")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(StoreError("schema 7 in /srv"), 500), (StoreBusyError("/srv"), 503)]
+)
+def test_s31_an_expected_failure_inside_says_no_more_than_others(
+    service: Service, monkeypatch: pytest.MonkeyPatch, error: BridgeError, status: int
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    monkeypatch.setattr(service.bridge, "next_due", fail)
+
+    answer = service.client().get("/readyz")
+
+    assert answer.status_code == status
+    assert "/srv" not in answer.text
+    assert service.events()[0]["code"] == codec.decode(answer.data)["code"] == error.code
 
 
 def test_an_empty_token_is_told_apart_from_a_role_that_may_not(service: Service) -> None:

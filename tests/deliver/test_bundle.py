@@ -1,0 +1,121 @@
+"""The transaction that a delivery is: what goes out, and what its answer accounts for."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from fhirbridge.deliver import bundle
+from fhirbridge.fhir import codec
+from tests.deliver.sends import a_send, an_entry
+
+HERE = "Observation/o-1/_history/3"
+
+
+def test_each_entry_is_a_put_under_our_id_and_guarded() -> None:
+    sends = [
+        a_send(valueQuantity={"value": Decimal("72.50")}),
+        a_send("7", identity=("Patient", "p")),
+    ]
+
+    written = codec.decode(bundle.transaction(sends))
+
+    assert written["type"] == "transaction"
+    assert [entry["request"] for entry in written["entry"]] == [
+        {"method": "PUT", "url": "Observation/o-1", "ifMatch": 'W/"0"'},
+        {"method": "PUT", "url": "Patient/p", "ifMatch": 'W/"7"'},
+    ]
+    assert b"72.50" in bundle.transaction(sends)
+
+
+@pytest.mark.parametrize(
+    ("entry", "version", "created"),
+    [
+        (an_entry("201 Created", location=HERE, etag='W/"3"'), "3", True),
+        (an_entry("200 OK", location=HERE), "3", False),
+        (an_entry("200", location=f"http://ehr.invalid/fhir/{HERE}"), "3", False),
+        (an_entry("201", location="/fhir/" + HERE), "3", True),
+        (an_entry("200 OK", etag='W/"4"'), "4", False),
+        (an_entry("200 OK", etag="4"), "4", False),  # HAPI's bare one
+        (an_entry("200 OK", etag='"4"'), "4", False),
+    ],
+)
+def test_success_is_a_2xx_of_this_type_and_id_with_a_version(
+    entry: dict[str, Any], version: str, *, created: bool
+) -> None:
+    landed = bundle.landed([a_send()], {"entry": [entry]})
+
+    assert landed is not None
+    assert [(one.version, one.created) for one in landed] == [(version, created)]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "entry",
+        {},
+        {"response": None},
+        an_entry("200 OK"),
+        an_entry("200 OK", etag='W/""'),
+        an_entry("202 Accepted", location=HERE),
+        an_entry("204", location=HERE),
+        an_entry("404 Not Found", location=HERE),
+        an_entry("500", location=HERE),
+        an_entry("", location=HERE),
+        an_entry("200 OK", location="Observation/o-2/_history/3"),
+        an_entry("200 OK", location="Patient/o-1/_history/3"),
+        an_entry("200 OK", location="XObservation/o-1/_history/3"),
+        an_entry("200 OK", location="Observation/o-1", etag='W/"3"'),
+        an_entry("200 OK", location="Observation/o-1/_history/"),
+        an_entry("200 OK", location='Observation/o-1/_history/3" or "4'),
+        an_entry("200 OK", location="Observation/o-2/_history/3", etag='W/"3"'),
+    ],
+)
+def test_anything_else_accounts_for_nothing(entry: Any) -> None:
+    good = an_entry("200 OK", location="Patient/p/_history/1")
+
+    assert bundle.landed([a_send()], {"entry": [entry]}) is None
+    assert (
+        bundle.landed([a_send(), a_send(identity=("Patient", "p"))], {"entry": [entry, good]})
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"entry": {}}, {"entry": []}, {"entry": [an_entry(etag="1")] * 2}]
+)
+def test_an_answer_with_fewer_or_more_entries_accounts_for_none(answer: dict[str, Any]) -> None:
+    assert bundle.landed([a_send()], answer) is None
+
+
+def test_entries_in_another_order_account_for_none() -> None:
+    first, second = a_send(), a_send(identity=("Observation", "o-2"))
+    swapped = [
+        an_entry(location="Observation/o-2/_history/1"),
+        an_entry(location="Observation/o-1/_history/1"),
+    ]
+
+    assert bundle.landed([first, second], {"entry": swapped}) is None
+
+
+@pytest.mark.parametrize(
+    ("send", "foreign"),
+    [
+        (a_send(subject={"reference": "Patient/p"}), False),
+        (a_send(subject={"reference": "Patient/other"}), True),
+        (a_send(subject={"reference": "http://ehr.invalid/fhir/Patient/other"}), True),
+        (a_send(subject={"reference": "Patient/other/_history/2"}), True),
+        (a_send(contained=[{"subject": {"reference": "Patient/other"}}]), True),
+        (a_send(identity=("Patient", "p")), False),
+        (a_send(identity=("Patient", "other")), True),
+        (a_send(identity=("Practitioner", "other")), False),
+        (a_send(subject={"display": "Patient/other"}), False),
+    ],
+)
+def test_another_patient_is_found_wherever_it_stands(send: bundle.Send, *, foreign: bool) -> None:
+    assert bundle.foreign_patients([a_send(), send], "p") is foreign
+
+
+def test_for_nobody_every_patient_is_another_one() -> None:
+    assert bundle.foreign_patients([a_send(subject={"reference": "Patient/p"})], "")

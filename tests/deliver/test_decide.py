@@ -1,0 +1,136 @@
+"""Where a delivery goes: rows and answers in, a move out."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fhirbridge.deliver import decide
+from fhirbridge.deliver.answer import Answer, Kind
+from fhirbridge.deliver.decide import Wait
+from fhirbridge.deliver.readback import Found, Reading
+from fhirbridge.outbox.states import State
+from tests.deliver.sends import a_send
+
+NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
+WAIT = Wait(now=NOW, jitter=0.5)
+
+
+@dataclass(frozen=True)
+class Row:
+    runs: int = 1
+    attempts: int = 2
+    server_errors: int = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "seconds"),
+    [
+        (Kind.RETRY, State.PENDING, 2),
+        (Kind.AUTH, State.PENDING, 2),
+        (Kind.UNKNOWN, State.UNKNOWN, None),
+        (Kind.CONFLICT, State.UNKNOWN, None),
+        (Kind.PERMANENT, State.PARKED, None),
+        (Kind.GONE, State.HELD, None),
+    ],
+)
+def test_a_refusal_waits_is_read_back_is_parked_or_held(
+    kind: Kind, state: State, seconds: int | None
+) -> None:
+    move = decide.after_refusal(
+        Row(), Answer(kind=kind, reason="answered 499"), now=NOW, jitter=0.5
+    )
+
+    assert move.to is state
+    assert move.due_at == (None if seconds is None else NOW + timedelta(seconds=seconds))
+    assert move.counts["runs"] == 0
+
+
+def test_a_refused_delivery_waits_as_long_as_the_server_asked_within_a_day() -> None:
+    answer = Answer(kind=Kind.RETRY, reason="answered 429", retry_after=timedelta(days=3650))
+
+    move = decide.after_refusal(Row(), answer, now=NOW, jitter=0.0)
+
+    assert move.due_at == NOW + timedelta(days=1)
+
+
+O_, A, B, E, G, U = Found.OURS, Found.ABSENT, Found.BASE, Found.EDITED, Found.GONE, Found.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        ([O_], State.DELIVERED),
+        ([O_, O_], State.DELIVERED),
+        ([A], State.PENDING),
+        ([B], State.PENDING),
+        ([O_, A], State.PENDING),
+        ([O_, B], State.PENDING),
+        ([E], State.HELD),
+        ([O_, E], State.HELD),
+        ([A, E], State.HELD),
+        ([G], State.HELD),
+        ([O_, G], State.HELD),
+        ([E, G], State.HELD),
+        ([U], State.UNKNOWN),
+        ([O_, U], State.UNKNOWN),
+        ([E, U], State.UNKNOWN),
+    ],
+)
+def test_what_was_read_decides(found: list[Found], state: State) -> None:
+    readings = [Reading(send=a_send(position=n), found=one) for n, one in enumerate(found)]
+
+    move = decide.after_reading(Row(), readings, "answered 500", WAIT)
+
+    assert move.to is state
+    assert ("Observation/o-1" in move.reason) is (state is State.HELD)
+
+
+@pytest.mark.parametrize(
+    ("reason", "errors", "state"),
+    [
+        ("answered 500", 0, State.PENDING),
+        ("answered 500", 3, State.PENDING),
+        ("answered 500", 4, State.PARKED),
+        ("answered 409 (conflict)", 4, State.PARKED),
+        (decide.NOT_ACCOUNTED, 4, State.PARKED),
+        ("no certain answer: read: timeout", 4, State.PENDING),
+        ("no certain answer: read: timeout", 40, State.PARKED),
+        ("", 4, State.PENDING),
+        ("answered 500; read-back: no certain answer: read: reset", 4, State.PARKED),
+    ],
+)
+def test_what_is_answered_and_never_taken_is_parked_after_five(
+    reason: str, errors: int, state: State
+) -> None:
+    row = replace(Row(), server_errors=errors)
+
+    move = decide.after_reading(row, [Reading(send=a_send(), found=A)], reason, WAIT)
+
+    assert move.to is state
+
+
+def test_a_read_back_without_an_answer_keeps_why_it_was_needed() -> None:
+    answer = Answer(kind=Kind.RETRY, reason="not sent: connect: refused")
+
+    first = decide.still_unknown(Row(), answer, "answered 500", WAIT)
+    second = decide.still_unknown(Row(), answer, first.reason, WAIT)
+
+    assert first.to is second.to is State.UNKNOWN
+    assert second.reason == "answered 500; read-back: not sent: connect: refused"
+
+
+def test_a_poisoned_delivery_is_parked_and_points_to_the_log() -> None:
+    move = decide.poison(replace(Row(), runs=5))
+
+    assert (move.to, move.counts) == (State.PARKED, {"runs": 0})
+    assert "5 times" in move.reason
+
+
+def test_only_three_of_many_are_named() -> None:
+    readings = [Reading(send=a_send(identity=("Observation", f"o-{n}")), found=E) for n in range(5)]
+
+    move = decide.after_reading(Row(), readings, "", WAIT)
+
+    assert move.reason.count("Observation/") == 3
+    assert "and 2 more" in move.reason

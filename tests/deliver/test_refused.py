@@ -1,0 +1,205 @@
+"""An EHR that says no: what is set aside, what waits for it, and how it comes right."""
+
+import pytest
+
+from fhirbridge.fhir import codec
+from tests.factories import World, a_pulse, a_short_visit, amended, rate
+from tests.fakes import Says
+
+INVALID = codec.encode(
+    {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "invalid"}]}
+)
+NO = Says(status=422, body=INVALID)
+
+
+def heal(world: World) -> None:
+    world.ehr.transport.choose = lambda _request: None
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 415, 422, 302])
+def test_a_refused_delivery_is_parked_and_sent_again_by_one_command(
+    world: World, status: int
+) -> None:
+    world.accept(a_short_visit())
+    world.ehr.transport.script = [None, Says(status=status)]
+    world.settle()
+    (parked,) = world.rows("parked")
+    assert parked.reason == f"refused: the EHR answered {status}"
+
+    world.retry()
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+    assert world.differing() == []
+
+
+def test_what_needs_a_refused_resource_waits_and_names_what_it_waits_for(world: World) -> None:
+    world.accept(a_short_visit(1))
+    world.ehr.transport.script = [None, NO]
+    world.settle()
+    world.take(a_short_visit(2))
+    world.settle()
+
+    first, second = world.patient_rows()
+    assert (first.state, second.state) == ("parked", "pending")
+    assert second.reason == f"blocked-by: {first.id}"
+
+    world.retry()
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+
+
+def test_another_patient_goes_on(world: World) -> None:
+    world.accept(a_short_visit(1, patient="pt-1"))
+    world.ehr.transport.script = [None, NO]
+    world.settle()
+
+    world.take(a_short_visit(1, patient="pt-2"))
+    world.settle()
+
+    assert sorted(world.states()) == ["delivered", "delivered", "parked"]
+    assert len(world.ehr.all_of("Patient")) == 1
+
+
+def test_a_corrected_version_comes_through_and_replaces_what_was_refused(world: World) -> None:
+    bad = a_short_visit()
+    world.accept(bad)
+    world.ehr.transport.script = [None, NO]
+    world.settle()
+
+    world.take(amended(bad, rate(90)))
+    world.settle()
+
+    assert [row.state for row in world.patient_rows()] == ["superseded", "delivered"]
+    assert world.differing() == []
+    assert {len(world.ehr.history(one)) for one in world.ehr.references()} == {1}
+
+
+def test_a_row_that_was_never_there_is_not_retracted_by_the_correction(world: World) -> None:
+    bad = a_short_visit(vitals=[a_pulse("v-1", 72), a_pulse("v-2", 500, hour=10)])
+    world.accept(bad)
+    world.ehr.transport.script = [None, NO]
+    world.settle()
+
+    world.take(amended(bad, lambda r: r["vitals"].pop()))
+    world.settle()
+
+    assert [one["status"] for one in world.ehr.all_of("Observation")] == ["final"]
+    assert world.rows("parked", "held", "pending") == []
+
+
+def test_a_correction_lets_the_visits_through_that_waited_for_it(world: World) -> None:
+    first, second = a_short_visit(1), a_short_visit(2)
+    second["patient"]["language"] = "es"  # each owes something the other one names
+    world.accept(first)
+    world.ehr.transport.script = [None, NO]
+    world.settle()
+    world.accept(second)
+
+    world.accept(amended(first, rate(90)))
+    world.settle()
+
+    assert [row.state for row in world.patient_rows()] == ["superseded", "delivered", "delivered"]
+    assert world.differing() == []
+
+
+def test_a_refused_practitioner_stops_only_those_who_name_it(world: World) -> None:
+    first = a_short_visit(1, patient="pt-1")
+    world.ehr.transport.script = [NO]
+    world.take(first)
+    stranger = a_short_visit(1, patient="pt-2")
+    stranger["clinic"] = {**stranger["clinic"], "id": "clinic-west"}
+    stranger["staff"] = [{**one, "id": f"west-{one['id']}"} for one in stranger["staff"]]
+    stranger["signed"] = {**stranger["signed"], "by": "west-st-ordering"}
+
+    world.take(stranger)
+    world.settle()
+
+    states = {(row.lane == "shared", row.state) for row in world.rows()}
+    assert states == {
+        (True, "parked"),
+        (True, "delivered"),
+        (False, "pending"),
+        (False, "delivered"),
+    }
+
+    world.take(amended(first, lambda r: r["staff"][0]["name"].update(given=["Ada", "B."])))
+    world.settle()
+
+    assert world.rows("parked", "held", "pending") == []
+    assert world.differing() == []
+
+
+def test_five_server_errors_with_nothing_stored_park_the_delivery(world: World) -> None:
+    world.accept(a_short_visit())
+    sent: list[bytes] = []
+
+    def trouble(request: object) -> Says | None:
+        body = getattr(request, "body", b"") or b""
+        if b'"transaction"' in body and b'"Patient"' in body:
+            sent.append(body)
+            return Says(status=500)
+        return None
+
+    world.ehr.transport.choose = trouble
+    world.settle()
+
+    (parked,) = world.rows("parked")
+    assert parked.reason == "refused: the EHR answered 500 each time"
+    assert len(sent) == 5
+
+
+def test_an_ehr_that_is_down_parks_nothing(world: World) -> None:
+    world.accept(a_short_visit())
+    world.ehr.transport.choose = lambda _request: Says(status=502)
+
+    world.settle(days=1)
+
+    assert world.rows("parked", "held") == []
+
+    heal(world)
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+    assert world.differing() == []
+
+
+def test_a_refused_sign_in_stops_the_destination_and_not_the_record(world: World) -> None:
+    world.accept(a_short_visit())
+    world.ehr.transport.script = [None, Says(status=401)]
+    world.settle()
+
+    assert "sign-in" in world.paused()
+    assert [row.state for row in world.patient_rows()] == ["pending"]
+    assert len(world.evidence("destination.paused")) == 1
+    world.ehr.transport.sent.clear()
+    world.settle()
+    assert world.ehr.transport.sent == []
+
+    world.resume()
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+
+
+def test_a_retried_older_version_does_not_turn_back_a_newer_one(world: World) -> None:
+    record = a_short_visit()
+    pulse = world.of_mapping(world.take(record), "vital-heart-rate")[0]
+    other = a_short_visit(2)
+    world.take(other)
+    first = amended(other, lambda r: r["patient"].update(language="es"))
+    world.ehr.transport.script = [NO]
+    world.take(first)
+    newest = a_short_visit(3)
+    newest["patient"]["language"] = "fr"
+    world.take(newest)
+    assert len(world.rows("parked")) == 1
+
+    world.retry()
+    world.settle()
+
+    (patient,) = world.ehr.all_of("Patient")
+    assert patient["communication"][0]["language"]["coding"][0]["code"] == "fr"
+    assert len(world.ehr.history(pulse)) == 1
+    assert set(world.states()) == {"delivered"}

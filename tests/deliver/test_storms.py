@@ -1,0 +1,36 @@
+"""Three patients, amendments, two workers that die, a bad network: in the end all is as it should be."""
+
+import pytest
+
+from tests.deliver.storm import Storm
+
+
+def after_a_storm(seed: int) -> list[str]:
+    storm = Storm(seed)
+    storm.blow()
+    storm.heal()
+    return list(storm.faults())
+
+
+@pytest.mark.parametrize("first", range(0, 50, 10))
+def test_after_healing_the_ehr_shows_what_counts_and_nothing_was_done_twice(first: int) -> None:
+    found = {seed: faults for seed in range(first, first + 10) if (faults := after_a_storm(seed))}
+
+    assert found == {}
+
+
+@pytest.mark.slow
+def test_the_same_over_many_more_seeds() -> None:
+    found = {seed: faults for seed in range(50, 400) if (faults := after_a_storm(seed))}
+
+    assert found == {}
+
+
+def test_the_same_seed_is_the_same_storm() -> None:
+    first, second = Storm(7), Storm(7)
+    for storm in (first, second):
+        storm.blow()
+        storm.heal()
+
+    assert first.world.ehr.model.snapshot() == second.world.ehr.model.snapshot()
+    assert [row.id for row in first.world.rows()] == [row.id for row in second.world.rows()]

@@ -1,0 +1,183 @@
+"""Destinations are added with care, proven before use, and say why they rest."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Connection
+
+from fhirbridge.destinations import registry
+from fhirbridge.destinations.registry import Destination, DestinationError
+from fhirbridge.fhir import codec
+from fhirbridge.store.engine import Store
+
+AT = "2026-05-04T09:00:00.000000Z"
+NEW = Destination(
+    name="ehr",
+    base_url="https://ehr.example.org/fhir",
+    mode=registry.UNPROVEN,
+    traits={},
+    requires_consent=True,
+    test_server=False,
+    networks=("10.20.0.0/16", "fd00::/8"),
+    paused=registry.NOT_PROVEN,
+)
+
+
+@pytest.fixture
+def tx() -> Iterator[Connection]:
+    store = Store("sqlite://")
+    store.create()
+    with store.begin() as made:
+        yield made
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://ehr.example.org/fhir", "https://ehr.example.org/fhir"),
+        ("https://ehr.example.org/fhir/", "https://ehr.example.org/fhir"),
+        ("https://ehr.example.org/fhir///", "https://ehr.example.org/fhir"),
+        ("http://127.0.0.1:8080/fhir", "http://127.0.0.1:8080/fhir"),
+        ("https://[fd00::1]:8443/r4", "https://[fd00::1]:8443/r4"),
+        ("https://ehr.example.org", "https://ehr.example.org"),
+    ],
+)
+def test_a_base_address_is_kept_without_its_last_slash(given: str, kept: str) -> None:
+    assert registry.checked_url(given) == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ehr.example.org/fhir",
+        "ftp://ehr.example.org/fhir",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "https:///fhir",
+        "https://ehr.example.org/fhir?tenant=a",
+        "https://ehr.example.org/fhir#top",
+        "https://user@ehr.example.org/fhir",
+        "https://user:secret@ehr.example.org/fhir",
+        "https://:secret@ehr.example.org/fhir",
+        "https://[::1/fhir",
+        "https://[nonsense]/fhir",
+        "https://ehr.example.org:99999/fhir",
+        "https://ehr.example.org:port/fhir",
+        "https://ehr.example.org/fh ir",
+        "https://ehr.example.org/fhir\n",
+        "https://ehr.example.org\\@evil.example/fhir",
+    ],
+)
+def test_an_address_that_is_no_base_address_is_refused(url: str) -> None:
+    with pytest.raises(DestinationError) as caught:
+        registry.checked_url(url)
+
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [([], ()), (["10.0.0.0/8", "FD00::/8"], ("10.0.0.0/8", "fd00::/8")), (["::1"], ("::1/128",))],
+)
+def test_networks_are_kept_in_their_usual_form(given: list[str], kept: tuple[str, ...]) -> None:
+    assert registry.checked_networks(given) == kept
+
+
+@pytest.mark.parametrize("network", ["", "10.0.0.1/8", "10.0.0.0/33", "private", "10.0.0.0 /8"])
+def test_a_network_that_is_none_is_refused(network: str) -> None:
+    with pytest.raises(DestinationError):
+        registry.checked_networks(["10.0.0.0/8", network])
+
+
+@pytest.mark.parametrize("name", ["a", "ehr-2", "a" * 40])
+def test_a_destination_is_given_back_as_it_was_added(tx: Connection, name: str) -> None:
+    new = replace(NEW, name=name, traits={"decimals": True})
+
+    registry.add(tx, new, at=AT)
+
+    assert registry.get(tx, name) == new
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "2ehr", "-ehr", "ehr_2", "ehr 2", "a" * 41, "ehr\n", "ëhr", "*"]
+)
+def test_a_name_that_is_no_name_is_refused(tx: Connection, name: str) -> None:
+    with pytest.raises(DestinationError):
+        registry.add(tx, replace(NEW, name=name), at=AT)
+
+    assert registry.every(tx) == []
+
+
+def test_a_name_is_given_once(tx: Connection) -> None:
+    registry.add(tx, NEW, at=AT)
+
+    with pytest.raises(DestinationError, match="already there"):
+        registry.add(tx, replace(NEW, base_url="https://other.example.org"), at=AT)
+
+    assert registry.every(tx) == [NEW]
+
+
+def test_an_unknown_destination_is_none_or_an_error_that_says_so(tx: Connection) -> None:
+    assert registry.find(tx, "ehr") is None
+    with pytest.raises(DestinationError, match="no destination named ehr"):
+        registry.get(tx, "ehr")
+
+
+def test_destinations_are_listed_by_name(tx: Connection) -> None:
+    for name in ("b", "a", "c"):
+        registry.add(tx, replace(NEW, name=name), at=AT)
+
+    assert [one.name for one in registry.every(tx)] == ["a", "b", "c"]
+
+
+def test_a_probe_that_proves_all_lets_deliveries_go(tx: Connection) -> None:
+    registry.add(tx, NEW, at=AT)
+
+    registry.note_probe(tx, "ehr", traits={"own_ids": True}, proven=True, missing=())
+
+    found = registry.get(tx, "ehr")
+    assert (found.mode, found.paused) == (registry.TRANSACTION, "")
+    assert found.traits == {"own_ids": True}
+
+
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ((), registry.NOT_PROVEN),
+        (
+            ("version_guard", "decimals"),
+            "the server does not honour: version_guard, decimals; deliveries need them to be safe",
+        ),
+    ],
+)
+def test_a_probe_that_proves_less_keeps_it_paused_and_says_why(
+    tx: Connection, missing: tuple[str, ...], why: str
+) -> None:
+    registry.add(tx, replace(NEW, mode=registry.TRANSACTION, paused=""), at=AT)
+
+    registry.note_probe(tx, "ehr", traits={}, proven=False, missing=missing)
+
+    found = registry.get(tx, "ehr")
+    assert (found.mode, found.paused) == (registry.UNPROVEN, why)
+
+
+def test_a_pause_is_of_one_destination_and_an_empty_reason_ends_it(tx: Connection) -> None:
+    for name in ("a", "b"):
+        registry.add(tx, replace(NEW, name=name, paused=""), at=AT)
+
+    registry.pause(tx, "a", "an upgrade")
+
+    assert [one.paused for one in registry.every(tx)] == ["an upgrade", ""]
+    registry.pause(tx, "a", "")
+    assert [one.paused for one in registry.every(tx)] == ["", ""]
+
+
+def test_traits_keep_their_digits(tx: Connection) -> None:
+    traits = codec.decode(b'{"seconds":0.50}')
+
+    registry.add(tx, replace(NEW, traits=traits), at=AT)
+
+    assert codec.encode(registry.get(tx, "ehr").traits) == b'{"seconds":0.50}'
