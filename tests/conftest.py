@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.hapi import hapi_server
 from tests.hapi import hl7_validator as validators
 from tests.hapi.hl7_validator import Hl7Validator
+
+# How long an example takes says more about the machine than about the program.
+hypothesis.settings.register_profile("fhirbridge", deadline=None)
+hypothesis.settings.load_profile("fhirbridge")
 
 NOT_RUN = pytest.StashKey[int]()
 

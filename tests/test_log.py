@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge import log
@@ -107,6 +107,7 @@ def test_no_value_can_forge_or_hide_a_line(out: io.StringIO, value: str) -> None
         assert events(out)[1]["event"] == value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["route", "reason", "name"]), st.text()), st.text())
 def test_one_event_is_one_line_of_printable_ascii_whatever_it_says(
     fields: dict[str, str], name: str

@@ -38,15 +38,19 @@ def remember(
     """Take in a record's consents.
 
     An older statement never replaces a newer one; of two of the same time the refusal stays. A
-    recipient that cannot name a destination is left out: it may be a person's name.
+    recipient that cannot name a destination is not kept, it may be a person's name: a consent for
+    it allows nothing, a refusal counts for every destination.
     """
     for row in rows:
-        if not RECIPIENT.fullmatch(row.get("recipient", EVERY_DESTINATION)):
-            continue
+        recipient = row.get("recipient", EVERY_DESTINATION)
+        if not RECIPIENT.fullmatch(recipient):
+            if row["status"] == ACTIVE:
+                continue
+            recipient = EVERY_DESTINATION
         values = {
             "patient_key": patient_key,
             "kind": row["kind"],
-            "recipient": row.get("recipient", EVERY_DESTINATION),
+            "recipient": recipient,
             "status": row["status"],
             "as_of": moment.from_record(_said_at(row, recorded_at)),
             "record_id": record_id,

@@ -208,6 +208,14 @@ def test_a_recipient_that_cannot_name_a_destination_is_not_kept_in_the_clear(
     assert tx.execute(select(consent)).all() == []
 
 
+def test_a_refusal_for_whoever_that_may_be_counts_for_every_destination(tx: Connection) -> None:
+    hear(tx, says("active", signed=EARLY))
+    hear(tx, says("withdrawn", withdrawn=LATER, recipient="Synthetic Aunt, +1-555-0199"))
+
+    assert asked(tx, "ehr") == "consent to sharing is withdrawn"
+    assert {row.recipient for row in tx.execute(select(consent))} == {"*"}
+
+
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [

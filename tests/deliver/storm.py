@@ -1,4 +1,4 @@
-"""A storm and its end: clinics, workers, the network and the clock in an order that a seed decides."""
+"""A storm and its end: clinics, workers, network and clock in an order that a seed decides."""
 
 import random
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from tests.factories import (
 from tests.fakes import Fault, Says, Trouble
 
 PATIENTS = ("pt-1", "pt-2", "pt-3")
-STEPS = 60
-MOST_RECORDS = 7
+STEPS = 140
+MOST_RECORDS = 12
 TROUBLES: list[Trouble] = [
     *Fault,
     Says(status=500),
@@ -52,7 +52,7 @@ class Storm:
         self.dead: list[Iterator[str]] = []  # kept: a killed worker tidies nothing up
         # A few kinds of trouble at a time, so that rare mixes occur.
         self.troubles = self.chance.sample(TROUBLES, self.chance.randint(1, 4))
-        self.often = self.chance.choice((0.1, 0.4, 0.7))
+        self.often = self.chance.choice((0.2, 0.5, 0.8))
         self.world.ehr.transport.choose = self._trouble
 
     def _trouble(self, _request: Request) -> Trouble:
@@ -61,23 +61,30 @@ class Storm:
     def blow(self) -> None:
         actors = [self._clinic, self._work, self._kill, self._tick, self._late, self._retry]
         for _ in range(STEPS):
-            self.chance.choices(actors, weights=(4, 20, 2, 4, 2, 1))[0]()
+            self.chance.choices(actors, weights=(10, 60, 1, 8, 2, 1))[0]()
 
     def heal(self) -> None:
         """The network is well, workers are fresh, what was late arrives."""
-        self.world.ehr.transport.choose = lambda _request: None
-        self.world.ehr.transport.land_late()
+        far_side = self.world.ehr.transport
+        far_side.choose = lambda _request: None
+        # Some of what was late comes only when all else is over.
+        self.chance.shuffle(far_side.late)
+        half = len(far_side.late) // 2
+        last, far_side.late = far_side.late[:half], far_side.late[half:]
+        far_side.land_late()
         for _ in range(3):
             self.world.clock.advance(AFTER_A_LEASE)
             self.world.settle()
             if not self.world.retry():
                 break
+        far_side.late = last
+        far_side.land_late()
 
     def _clinic(self) -> None:
         if self.came >= MOST_RECORDS:
             return
         self.came += 1
-        key = (self.chance.choice(PATIENTS), self.chance.randint(1, 2))
+        key = (self.chance.choice(PATIENTS), self.chance.choice((1, 1, 1, 2)))
         known = self.records.get(key)
         new = a_short_visit(key[1], key[0]) if known is None else amended(known, self._change)
         self.records[key] = new
@@ -122,10 +129,16 @@ class Storm:
         self.workers[number] = None
 
     def _tick(self) -> None:
-        self.world.clock.advance(timedelta(seconds=self.chance.choice((1, 5, 70, 900))))
+        self.world.clock.advance(timedelta(seconds=self.chance.choice((1, 5, 20, 70))))
 
     def _late(self) -> None:
-        self.world.ehr.transport.land_late()
+        """Let one delayed copy arrive, whichever."""
+        far_side = self.world.ehr.transport
+        if far_side.late:
+            chosen = far_side.late.pop(self.chance.randrange(len(far_side.late)))
+            others, far_side.late = far_side.late, [chosen]
+            far_side.land_late()
+            far_side.late = others
 
     def _retry(self) -> None:
         self.world.retry()

@@ -1,4 +1,4 @@
-"""Three patients, amendments, two workers that die, a bad network: in the end all is as it should be."""
+"""Amendments, workers that die, a bad network: in the end all is as it should be."""
 
 import pytest
 

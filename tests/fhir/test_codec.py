@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.fhir import codec
@@ -182,17 +182,20 @@ def test_the_hash_tells_content_from_order(one: Any, other: Any, *, equal: bool)
     assert (codec.content_hash(one) == codec.content_hash(other)) is equal
 
 
+@settings(deadline=None)
 @given(values)
 def test_what_was_written_is_read_back_equal(value: Any) -> None:
     assert codec.decode(codec.encode(value)) == value
     assert codec.decode(codec.canonical(value)) == value
 
 
+@settings(deadline=None)
 @given(values)
 def test_what_was_written_is_json_to_others_too(value: Any) -> None:
     assert json.loads(codec.encode(value), parse_float=Decimal) == value  # noqa: TID251
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=60)
     | st.text('[]{}",:\\ 0123456789.eE+-truefalsn', max_size=60).map(str.encode)
@@ -206,6 +209,7 @@ def test_any_bytes_are_read_or_refused_and_what_is_read_can_be_sent_on(raw: byte
     assert codec.encode(codec.decode(codec.encode(value))) == codec.encode(value)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(texts, values, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_of_keys_never_changes_the_hash(value: dict[str, Any], chance: Any) -> None:
     names = list(value)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.fhir.outcome import ISSUE_TYPES, issue_codes
@@ -57,6 +57,7 @@ def test_diagnostics_details_and_places_are_never_repeated() -> None:
     assert issue_codes(said) == ("invalid",)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.text(max_size=5) | st.just("error"),

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.fhir import codec, projection
@@ -106,6 +106,7 @@ trees = st.recursive(
 bodies = st.dictionaries(st.sampled_from(["a", "b", "meta", "text"]), trees)
 
 
+@settings(deadline=None)
 @given(bodies)
 def test_a_copy_read_from_its_bytes_is_the_same_and_comparing_changes_nothing(
     body: dict[str, Any],
@@ -116,6 +117,7 @@ def test_a_copy_read_from_its_bytes_is_the_same_and_comparing_changes_nothing(
     assert body == before
 
 
+@settings(deadline=None)
 @given(bodies, bodies)
 def test_being_the_same_is_mutual(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert projection.same(one, other) is projection.same(other, one)

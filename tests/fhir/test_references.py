@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.fhir.references import literal_references
@@ -58,6 +58,7 @@ def test_references_are_found_at_any_depth_and_each_time() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.text(max_size=3) | st.integers(),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.store import moment
@@ -14,6 +14,7 @@ first, last = datetime.min + A_WEEK, datetime.max - A_WEEK  # noqa: DTZ901  a zo
 times = st.datetimes(min_value=first, max_value=last, timezones=zones)
 
 
+@settings(deadline=None)
 @given(times, times)
 def test_the_order_of_texts_is_the_order_of_times(one: datetime, other: datetime) -> None:
     first, second = moment.to_text(one), moment.to_text(other)
@@ -23,6 +24,7 @@ def test_the_order_of_texts_is_the_order_of_times(one: datetime, other: datetime
     assert len(first) == len(second) == len("2026-03-02T14:00:00.000000Z")
 
 
+@settings(deadline=None)
 @given(times)
 def test_a_stored_time_is_read_back_as_the_same_instant(one: datetime) -> None:
     back = moment.from_text(moment.to_text(one))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
@@ -39,6 +39,7 @@ def vault() -> Vault:
 # --- one payload --------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=40))
 def test_what_was_sealed_for_a_row_opens_for_that_row(plain: bytes, row: str) -> None:
     vault = Vault(MASTER, SeededRng())

@@ -57,6 +57,7 @@ def heard(service: Service, *answers: TestResponse) -> list[str]:
     return [form for form in FORMS if form in everything]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [CANARY, NUMBER, [CANARY], {CANARY: CANARY}], ids=repr)
 def test_s13_no_field_of_a_record_comes_back(service: Service, value: Any) -> None:
     # The receipt says which version came: a number that counts, and nobody's.
