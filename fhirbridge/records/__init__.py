@@ -1,1 +1,1 @@
-"""STEP 1. What happened in the clinic, in the clinic's words: read strictly, checked, kept by version."""
+"""STEP 1. What happened in the clinic, in its words: read strictly, checked, kept by version."""

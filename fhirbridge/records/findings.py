@@ -20,4 +20,4 @@ class Finding:
     code: str  # "R201", stable
     pointer: str  # RFC 6901 into the record as sent: "/vitals/3/spo2"
     message: str
-    row: str = ""  # "vitals/v-03": the row the element stands in, so that a held row is not a vanished one
+    row: str = ""  # "vitals/v-03": where the element stands, so that what is held has not vanished

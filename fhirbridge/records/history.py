@@ -1,4 +1,4 @@
-"""Append-only versions of session records: the newest source version is current, older ones are kept."""
+"""Append-only versions of session records: the newest is current, older ones are kept."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from fhirbridge.store.tables import quarantine, record
 
 
 class VersionTakenError(BridgeError):
-    """This session already has this version, with other content."""
+    """The session already has this version, with other content."""
 
     code = "E201"
     http_status = HTTPStatus.CONFLICT
@@ -59,8 +59,9 @@ class Appended:
 def append(tx: Connection, vault: Vault, new: NewVersion) -> Appended:
     """Store one version in the caller's transaction.
 
-    The same version with the same content is a repeat and stores nothing. Raises VersionTakenError for
-    other content under the same version, PatientChangedError where the patient differs.
+    The same version with the same content is a repeat and stores nothing. Raises
+    VersionTakenError for other content under the same version, PatientChangedError where the
+    patient differs.
     """
     versions = tx.execute(select(record).where(record.c.session_key == new.session_key)).all()
     same = [row for row in versions if row.version == new.version]

@@ -2,18 +2,23 @@
 
 from fhirbridge.records.draft import Draft
 from fhirbridge.records.rules import (
+    discharge,
     doses,
     emptied,
     esketamine,
+    events,
     identity,
     infusions,
     measures,
     needed,
+    pressure,
     references,
     scores,
+    screening,
     spans,
     timing,
     vitals,
+    waste,
 )
 from fhirbridge.records.source import SourceField
 
@@ -33,6 +38,8 @@ def check(draft: Draft, source: SourceField) -> None:
     scores.check(draft)
     spans.check(draft, source)
     identity.check(draft)
+    waste.hold_own_witness(draft)
+    screening.hold_contradictions(draft)
     emptied.check(draft)
     references.drop_held(draft, source)
     vitals.warn(draft)
@@ -40,3 +47,8 @@ def check(draft: Draft, source: SourceField) -> None:
     infusions.check(draft)
     esketamine.check(draft)
     timing.check(draft)
+    pressure.check(draft)
+    waste.warn(draft)
+    screening.warn(draft)
+    events.check(draft)
+    discharge.check(draft)
