@@ -11,13 +11,13 @@ READINGS = (
     "temperature", "weight", "height", "readings",
 )  # fmt: skip
 # List in a list, and what its rows must say; then list, and what its rows must say.
-INNER = (
+INNER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("administrations", "rates", ("rate",)),
     ("administrations", "boluses", ("dose",)),
     ("assessments", "items", ("value", "text", "absent_reason")),
     ("labs", "parts", ("value", "result", "text")),
 )
-OUTER = (
+OUTER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vitals", READINGS),
     ("assessments", ("total", "items")),
     ("labs", ("result", "value", "text", "parts")),
@@ -28,10 +28,7 @@ OUTER = (
 
 def check(draft: Draft) -> None:
     """Hold holders that say nothing any more, innermost first."""
-    for path, row in list(draft.rows("vitals")):
-        pressure = row.get("blood_pressure")
-        if isinstance(pressure, dict):
-            _hold_empty(draft, (*path, "blood_pressure"), pressure, SIDES)
+    _check_pressures(draft)
     for part, name, contents in INNER:
         for path, row in list(draft.rows(part)):
             for at, inner in list(rows_in(row, name, path)):
@@ -40,6 +37,13 @@ def check(draft: Draft) -> None:
         for path, row in list(draft.rows(part)):
             if row.get("status") != "not-done":
                 _hold_empty(draft, path, row, contents)
+
+
+def _check_pressures(draft: Draft) -> None:
+    for path, row in list(draft.rows("vitals")):
+        pressure = row.get("blood_pressure")
+        if isinstance(pressure, dict):
+            _hold_empty(draft, (*path, "blood_pressure"), pressure, SIDES)
 
 
 def _hold_empty(

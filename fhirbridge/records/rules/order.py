@@ -17,6 +17,7 @@ from fhirbridge.records.rules import (
     screening,
     spans,
     timing,
+    versions,
     vitals,
     waste,
 )
@@ -32,6 +33,7 @@ def check(draft: Draft, source: SourceField) -> None:
     taken_back = references.take_back(draft)
     references.check(draft, source, taken_back)
     needed.check(draft)
+    versions.check(draft)
     # What cannot be true goes out before anything is worked out from it.
     measures.check(draft, source)
     vitals.hold_impossible(draft)

@@ -15,13 +15,13 @@ RETRACTABLE = (
 )  # fmt: skip
 
 
-def take_back(draft: Draft) -> set[tuple[str, str]]:
+def take_back(draft: Draft, parts: tuple[str, ...] = RETRACTABLE) -> set[tuple[str, str]]:
     """Take rows out whose status is entered-in-error; return their (part, id).
 
     To what was sent of them before, that is as if they were no longer there: it is retracted.
     """
     gone: set[tuple[str, str]] = set()
-    for part in RETRACTABLE:
+    for part in parts:
         for path, row in list(draft.rows(part)):
             if row.get("status") == ENTERED_IN_ERROR:
                 gone.add((part, str(row.get("id"))))

@@ -19,7 +19,7 @@ def check(draft: Draft) -> None:
         if isinstance(instrument, dict):
             limits = _limits(instrument)
             _hold_answers(draft, path, row, limits)
-            _hold_total(draft, (*path, score), row, limits)
+            _hold_total(draft, path, score, row=row, limits=limits)
     for path, row in draft.rows("dissociation"):
         _warn_of_subscales(draft, path, row)
 
@@ -78,15 +78,17 @@ def _fits(value: int | Decimal, limits: Mapping[str, Any]) -> bool:
     return value % 1 == 0 and bool(limits["item_min"] <= value <= limits["item_max"])
 
 
-def _hold_total(draft: Draft, path: Path, row: dict[str, Any], limits: Mapping[str, Any]) -> None:
-    total = row.get(path[-1])
+def _hold_total(
+    draft: Draft, path: Path, score: str, *, row: dict[str, Any], limits: Mapping[str, Any]
+) -> None:
+    total = row.get(score)
     if total is None:
         return
     if total < limits.get("min", total) or total > limits.get("max", total):
-        draft.hold(path, "R209", f"{path[-1]} is outside the range of the instrument")
+        draft.hold((*path, score), "R209", f"{score} is outside the range of the instrument")
     elif limits.get("total") == SUM and row.get("items") and not _allowed(total, row, limits):
         text = "total is not the sum of the answers; check both"
-        draft.hold(path, "R211", text)
+        draft.hold((*path, score), "R211", text)
 
 
 def _allowed(total: int | Decimal, row: dict[str, Any], limits: Mapping[str, Any]) -> bool:

@@ -16,14 +16,12 @@ MAY_HAVE_IT = ("suitable", "with-precautions")
 
 
 def hold_contradictions(draft: Draft) -> None:
-    """Hold answers to one question that differ: then it was not checked."""
+    """Hold answers to one question that differ, but never a yes: without one, nothing is known."""
     asked = _asked(draft)
     answers = Counter(key for key, _ in {(_key(row), row.get("answer")) for _, row in asked})
     for path, row in asked:
-        key = _key(row)
-        if key and answers[key] > 1:
-            text = "this is asked twice with different answers; it counts as not checked"
-            draft.hold(path, "R218", text)
+        if _key(row) and answers[_key(row)] > 1 and row.get("answer") != "yes":
+            draft.hold(path, "R218", "this is asked twice, with different answers")
 
 
 def warn(draft: Draft) -> None:
