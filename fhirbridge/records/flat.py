@@ -5,10 +5,11 @@ the visit, or by time within the visit. A cell that cannot be read is an error t
 and column; what the record check finds later is traced back to them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from fhirbridge.records import tables
@@ -21,6 +22,8 @@ from fhirbridge.records.source import Json, SourceField
 from fhirbridge.records.tables import TableRow
 
 TRUE, FALSE = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 class _UnreadableError(Exception):
@@ -92,7 +95,7 @@ def _join(
         record = _session_of(sheet, row, time, found)
         if record is None:
             text = "belongs to no visit, or to more than one"
-            _note(strays, "", _where(file, row, sheet.session or sheet.time), text)
+            _note(strays, "", _where(file, row, sheet.session or _time_column(sheet)), text)
             continue
         given = row.cells.get(sheet.id, "") if sheet.id else ""
         name = given or f"{sheet.part[-1][0]}-{''.join(sign for sign in time if sign.isalnum())}"
@@ -107,6 +110,10 @@ def _time_of(sheet: Sheet, row: TableRow) -> str:
             except _UnreadableError:
                 return ""
     return ""
+
+
+def _time_column(sheet: Sheet) -> str:
+    return next((one.column for one in sheet.cells if one.path == ((sheet.time, ""),)), sheet.time)
 
 
 def _session_of(
@@ -191,13 +198,10 @@ def _plain(kind: SourceField, text: str, cell: Cell, sheet: Sheet) -> Json:
 
 def _number(text: str, mark: str) -> Decimal:
     plain = text.replace(mark, ".") if mark != "." else text
-    try:
-        number = Decimal(plain)
-    except InvalidOperation:
-        raise _UnreadableError("is not a number") from None
-    if not number.is_finite() or "_" in plain:
+    # No exponents: a short one can stand for a number that fills the memory.
+    if not _NUMBER.fullmatch(plain):
         raise _UnreadableError("is not a number")
-    return number
+    return Decimal(plain)
 
 
 def _flag(text: str) -> bool:
@@ -216,8 +220,8 @@ def _moment(kind: str, text: str, form: str) -> str:
 
 def _constant(kind: SourceField, text: str) -> Json:
     """Read a constant: a number or a flag where the field is one, a key where it has a table."""
-    if kind.kind == "integer":
-        return int(text) if text.isdecimal() else text
+    if kind.kind in ("integer", "decimal") and _NUMBER.fullmatch(text):
+        return int(text) if text.isdigit() else Decimal(text)
     if kind.kind == "boolean":
         return text.lower() in TRUE
     if kind.kind == "object":

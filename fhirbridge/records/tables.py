@@ -80,7 +80,10 @@ def _text(raw: bytes, encoding: str) -> str:
 
 
 def _hits(text: str, delimiter: str, wanted: list[str]) -> int:
-    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    try:
+        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:  # one cell of more than the reader takes
+        return 0
     return len({name.strip() for name in header}.intersection(wanted))
 
 
