@@ -178,6 +178,17 @@ def test_a_procedure_labelled_as_a_psychotherapy_note_is_not_sent() -> None:
     assert SECRET not in note
 
 
+def test_a_contact_between_visits_makes_no_encounter_and_names_none() -> None:
+    def between(sent: Json) -> None:
+        sent["visit"]["kind"] = "between-visit"
+
+    found = translating.changed(between, translating.WHOLE)
+
+    assert "Encounter" not in {made.type for made in found.resources}
+    for made in found.resources:
+        assert "Encounter/" not in translating.pretty(made.body)
+
+
 def test_every_free_text_of_the_record_stands_in_the_note(whole: Translation) -> None:
     sent = translating.sample(translating.WHOLE)
     page = html.unescape(translating.note_of(translating.only(whole, "session-note")))
