@@ -38,6 +38,7 @@ class FlatRecord:
     document: dict[str, Any]
     origins: dict[str, str] = field(default_factory=dict)  # pointer -> row and column
     findings: list[Finding] = field(default_factory=list)
+    rows: dict[tuple[Path, str], int] = field(default_factory=dict)  # (list, id) -> place in it
 
     def place(self, pointer: str) -> str:
         """Name the row and column that a pointer's value came from, or the nearest to it."""
@@ -90,9 +91,10 @@ def _rows(sheet: Sheet, raw: bytes) -> list[TableRow]:
 def _join(
     sheet: Sheet, file: str, raw: bytes, found: Mapping[str, FlatRecord], strays: FlatRecord
 ) -> None:
+    spans = _spans(found)
     for row in _rows(sheet, raw):
         time = _time_of(sheet, row)
-        record = _session_of(sheet, row, time, found)
+        record = _session_of(sheet, row, time, found=found, spans=spans)
         if record is None:
             text = "belongs to no visit, or to more than one"
             _note(strays, "", _where(file, row, sheet.session or _time_column(sheet)), text)
@@ -116,24 +118,54 @@ def _time_column(sheet: Sheet) -> str:
     return next((one.column for one in sheet.cells if one.path == ((sheet.time, ""),)), sheet.time)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """When one visit took place, and whose it was."""
+
+    patient: str
+    start: datetime
+    end: datetime
+    record: FlatRecord
+
+
+def _spans(found: Mapping[str, FlatRecord]) -> list[_Span]:
+    spans: list[_Span] = []
+    for record in found.values():
+        visit, person = (record.document.get(name, {}) for name in ("visit", "patient"))
+        start, end = _moment_of(visit.get("start")), _moment_of(visit.get("end"))
+        if start and end:
+            patient = str(person.get("id", ""))
+            spans.append(_Span(patient=patient, start=start, end=end, record=record))
+    return spans
+
+
+def _moment_of(text: object) -> datetime | None:
+    try:
+        return at(text)
+    except ValueError:
+        return None
+
+
 def _session_of(
-    sheet: Sheet, row: TableRow, time: str, found: Mapping[str, FlatRecord]
+    sheet: Sheet, row: TableRow, time: str, *, found: Mapping[str, FlatRecord], spans: list[_Span]
 ) -> FlatRecord | None:
     if sheet.session:
         return found.get(row.cells.get(sheet.session, ""))
-    patient = row.cells.get(sheet.patient, "") if sheet.patient else ""
-    fitting = [record for record in found.values() if _lies_in(record.document, time, patient)]
+    moment = _moment_of(time)
+    # An empty cell where the map names the patient's column fits nobody: no guess by time alone.
+    patient = row.cells.get(sheet.patient, "")
+    fitting = [
+        span.record
+        for span in spans
+        if moment and (not sheet.patient or patient == span.patient) and _lies_in(moment, span)
+    ]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _lies_in(document: dict[str, Any], time: str, patient: str) -> bool:
-    if patient and document.get("patient", {}).get("id") != patient:
-        return False
-    visit = document.get("visit", {})
+def _lies_in(moment: datetime, span: _Span) -> bool:
     try:
-        start, end, moment = at(visit.get("start")), at(visit.get("end")), at(time)
-        return bool(start and end and moment and start <= moment <= end)
-    except (ValueError, TypeError):  # not a time, or one with and one without an offset
+        return span.start <= moment <= span.end
+    except TypeError:  # one with and one without an offset: nobody can say
         return False
 
 
@@ -240,7 +272,7 @@ def _put(
         if is_last and not row_id:
             break
         known = row.cells.get(row_id[1:], "") if row_id.startswith("$") else row_id
-        holder, way = _enter(holder, name, known, way)
+        holder, way = _enter(record, holder, name, known, way)
     name = steps[-1][0]
     at_place = pointer((*way, name))
     if name in holder and holder[name] != value and at_place in record.origins:
@@ -251,12 +283,13 @@ def _put(
     record.origins.setdefault(at_place, place)
 
 
-def _enter(holder: Any, name: str, row_id: str, way: Path) -> tuple[Any, Path]:
+def _enter(record: FlatRecord, holder: Any, name: str, row_id: str, way: Path) -> tuple[Any, Path]:
     if not row_id:
         return holder.setdefault(name, {}), (*way, name)
     rows = holder.setdefault(name, [])
-    for index, row in enumerate(rows):
-        if row.get("id") == row_id:
-            return row, (*way, name, index)
-    rows.append({"id": row_id})
-    return rows[-1], (*way, name, len(rows) - 1)
+    known = ((*way, name), row_id)
+    if known not in record.rows:
+        record.rows[known] = len(rows)
+        rows.append({"id": row_id})
+    index = record.rows[known]
+    return rows[index], (*way, name, index)

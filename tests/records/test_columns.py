@@ -80,6 +80,14 @@ def test_rows_of_a_pump_join_the_visit_of_their_id_and_are_checked_with_its_dose
     assert "R306" in [one.code for one in loaded(wrong).findings]
 
 
+def test_a_row_whose_patient_is_not_named_in_it_joins_no_visit() -> None:
+    records = read(VISITS, ("monitor", "Chart,At,HR,SpO2\n,2026-03-02 09:10:00,72,98\n"))
+
+    assert messages(records) == [
+        "monitor.csv row 2, column At: belongs to no visit, or to more than one"
+    ]
+
+
 def test_a_row_of_a_device_keeps_its_id_when_the_export_is_made_again() -> None:
     again = [read(VISITS, ("monitor", MONITOR))[0].document["vitals"][1]["id"] for _ in range(2)]
 
