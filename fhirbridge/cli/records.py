@@ -1,4 +1,4 @@
-"""`fhirbridge translate`, `ingest` and `record`: session records from files."""
+"""`fhirbridge translate`, `ingest` and `record`: session records from files and as stored."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import click
 
 from fhirbridge.bridge import Bridge
-from fhirbridge.cli import printing
+from fhirbridge.cli import printing, record_files
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.errors import BridgeError
@@ -63,9 +63,20 @@ def ingest(files: tuple[Path, ...], *, json_wanted: bool) -> None:
         raise click.ClickException(f"{refused} of {len(results)} refused")
 
 
-@click.command()
+@click.group()
+def record() -> None:
+    """Check, import, invent and show session records."""
+
+
+for _command in (
+    record_files.check, record_files.import_, record_files.sample, record_files.schema,
+):  # fmt: skip
+    record.add_command(_command)
+
+
+@record.command()
 @click.argument("record_id")
-def record(record_id: str) -> None:
+def show(record_id: str) -> None:
     """Print a stored record version with its findings, deliveries and resources, as JSON.
 
     RECORD_ID is the id that ingest or the API gave. The output holds patient data.

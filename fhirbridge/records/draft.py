@@ -63,7 +63,8 @@ class Draft:
 
     def knows_rows_of(self, parts: tuple[str, ...]) -> bool:
         """Say whether the ids of these parts ("*" is all) are known, so that one can be missed."""
-        return not (self._doubtful if "*" in parts else self._doubtful.intersection(parts))
+        holders = {part.partition(".")[0] for part in parts}
+        return not (self._doubtful if "*" in parts else self._doubtful.intersection(holders))
 
     def blank(self, path: Path) -> None:
         """Take an element out of the document, if it is there."""

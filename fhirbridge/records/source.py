@@ -22,8 +22,8 @@ class SourceField:
 
     `fields` is filled for an object and `item` for a list. `values` is a closed set of words.
     `table` names the vocabulary table whose keys `key` takes (on a coded object), or whose words
-    the text takes (on a string). `refers` lists the parts ("staff", "patient"; "*" is any) whose
-    row ids the text takes, `dimensions` the kinds of unit that a measure takes.
+    the text takes (on a string). `refers` lists the parts ("staff", "plan.phases"; "*" is any)
+    whose row ids the text takes, `dimensions` the kinds of unit that a measure takes.
     """
 
     kind: Kind

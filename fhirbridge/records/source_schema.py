@@ -19,7 +19,12 @@ __all__ = ["SourceField", "source_schema"]
 @cache
 def source_schema() -> SourceField:
     """Return the whole record, as an object."""
-    return _object(SessionRecord(), required=True)
+    return tree_of(SessionRecord())
+
+
+def tree_of(form: Schema) -> SourceField:
+    """Return the tree of another form of the same make."""
+    return _object(form, required=True)
 
 
 def _object(shape: Schema, *, required: bool) -> SourceField:

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError
 
 from fhirbridge.records import vocabulary
 from fhirbridge.records.draft import Draft, Path, value_at
-from fhirbridge.records.parts.session import SessionRecord
 from fhirbridge.records.source import Json, SourceField
 
 SUGGESTIONS = 50  # comparing words is slow; past this many nobody reads them
@@ -21,9 +19,9 @@ UNKNOWN_FIELD, UNKNOWN_WORD, UNKNOWN_KEY = "R105", "R106", "R107"
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,40}", re.ASCII)
 
 
-def check(draft: Draft, source: SourceField) -> None:
+def check(draft: Draft, form: Schema, source: SourceField) -> None:
     """Refuse whatever the schema refuses, and blank it."""
-    refusals = list(_refusals(_complaints(draft.sent), ()))
+    refusals = list(_refusals(_complaints(draft.sent, form), ()))
     for number, (path, refusal) in enumerate(refusals[:ERROR_LIMIT]):
         code, _, text = refusal.partition(" ")
         hint = _way_out(code, path, draft.sent, source) if number < SUGGESTIONS else ""
@@ -38,18 +36,13 @@ def check(draft: Draft, source: SourceField) -> None:
         draft.blank(path)
 
 
-def _complaints(sent: Json) -> Json:
+def _complaints(sent: Json, form: Schema) -> Json:
     """Return marshmallow's messages, nested as the record is."""
     try:
-        _schema().load(sent)
+        form.load(sent)
     except ValidationError as error:
         return error.messages
     return {}
-
-
-@cache
-def _schema() -> SessionRecord:
-    return SessionRecord()
 
 
 def _refusals(found: Json, path: Path) -> Iterator[tuple[Path, str]]:

@@ -21,6 +21,7 @@ SHOWN = (
     "08-nasal-visit-1.v1",
     "09-intramuscular-visit-1.v1",
     "10-oral-visit-1.v1",
+    translating.WHOLE,
 )
 NOTE = "session-note.html"
 

@@ -16,6 +16,9 @@ from fhirbridge.translate.values import Site, TranslatedResource, Translation
 ROOT = Path(__file__).parents[2]
 MAPPINGS = ROOT / "mappings"
 SAMPLES = {path.stem: path for path in sorted((ROOT / "fhirbridge" / "samples").glob("*.json"))}
+# Every field that a record may have, in one visit: for the mappings only, no demo plays it.
+WHOLE = "full-record"
+SAMPLES[WHOLE] = Path(__file__).with_name(f"{WHOLE}.json")
 FIRST_VISIT = next(iter(SAMPLES))
 SITE = Site(host="clinic.example.org", tenant="east", key=b"golden tests only, never a clinic")
 RECORDED = "2026-04-01T08:00:00Z"

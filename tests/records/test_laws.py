@@ -11,7 +11,9 @@ from fhirbridge.records import schema
 from fhirbridge.records.findings import Finding, Level
 from fhirbridge.records.source import SourceField
 from fhirbridge.records.source_schema import source_schema
+from tests.records.strategies import records
 from tests.records.visits import a_visit, findings
+from tests.records.whole import COURSE
 
 # A busy machine is no failure.
 UNHURRIED = settings(deadline=None)
@@ -40,6 +42,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PLACES = [place for place in places(a_visit()) if place]
+COURSE_PLACES = [place for place in places(COURSE) if place]
 
 
 def put(record: Any, place: tuple[Any, ...], value: Any) -> Any:
@@ -105,7 +108,11 @@ def of_kind(field: SourceField) -> st.SearchStrategy[Any]:
     return plain[field.kind]
 
 
-PARTS = ("administrations", "vitals", "assessments", "orders", "conditions", "consents", "plan")
+PARTS = (
+    "administrations", "vitals", "assessments", "orders", "conditions", "consents", "plan",
+    "consultation", "medications_current", "allergies", "labs", "procedures", "waste", "sedation",
+    "dissociation", "adverse_events", "observation_period", "contacts",
+)  # fmt: skip
 
 
 def a_part(name: str) -> st.SearchStrategy[tuple[str, Any]]:
@@ -187,3 +194,45 @@ def test_every_pointer_leads_to_a_place_or_to_where_one_is_missing(
         for step in steps:
             holder = holder[int(step)] if isinstance(holder, list) else holder[step]
         assert isinstance(holder, dict | list)
+
+
+@UNHURRIED
+@given(st.sampled_from(COURSE_PLACES), JSON)
+def test_any_value_anywhere_in_a_whole_course_gives_a_record_that_passes_again(
+    place: tuple[Any, ...], value: Any
+) -> None:
+    result = answer(put(COURSE, place, value))
+    if not isinstance(result, schema.CheckedRecord):
+        assert result[0].level is Level.ERROR
+        return
+
+    again = answer(result.document)
+
+    assert isinstance(again, schema.CheckedRecord)
+    assert again.document == result.document
+    assert all(finding.level is Level.WARNING for finding in again.findings)
+
+
+@UNHURRIED
+@given(st.sampled_from(COURSE_PLACES), st.sampled_from([CANARY, [CANARY], {"text": CANARY}]))
+def test_no_finding_of_a_whole_course_repeats_a_text(place: tuple[Any, ...], value: Any) -> None:
+    said = " ".join(finding.message for finding in findings(put(COURSE, place, value)))
+
+    assert CANARY not in said
+
+
+@UNHURRIED
+@given(records(), st.data())
+def test_a_generated_record_without_one_of_its_parts_gives_a_record_or_findings(
+    record: dict[str, Any], data: st.DataObject
+) -> None:
+    place = data.draw(st.sampled_from([one for one in places(record) if one]))
+    copy = deepcopy(record)
+    holder: Any = copy
+    for step in place[:-1]:
+        holder = holder[step]
+    del holder[place[-1]]
+
+    result = answer(copy)
+
+    assert isinstance(result, schema.CheckedRecord) or result[0].level is Level.ERROR

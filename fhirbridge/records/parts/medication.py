@@ -4,6 +4,7 @@ from fhirbridge.records.fields import Choice, Flag, Moment, PartialDate, RowRef,
 from fhirbridge.records.parts.shapes import ENTERED_IN_ERROR, Row, Rows, coded, measure, rows
 
 DOSE = ("mass", "mass-per-weight", "volume", "count")
+DAILY_DOSE = (*DOSE, "mass-rate")
 RATE = ("mass-rate", "mass-rate-per-weight", "volume-rate")
 
 
@@ -75,6 +76,8 @@ class Supply(Row):
     vial = Word()
     amount = measure("mass", "volume", "count")
     concentration = measure("concentration")
+    start = Moment()
+    end = Moment()
 
 
 class Administration(Row):
@@ -114,4 +117,25 @@ class Administration(Row):
     supplies = rows(Supply)
     order = RowRef("orders")
     reasons = Rows(RowRef("conditions"))
+    note = Text()
+
+
+class Waste(Row):
+    """Drug that was drawn or opened and not given. The witness is another person than the giver.
+
+    It may stand without a dose: a vial dropped, a device opened and not used.
+    """
+
+    retractable = True
+
+    status = Choice("final", ENTERED_IN_ERROR)
+    time = Moment(required=True)
+    administration = RowRef("administrations")
+    drug = coded("drug", required=True)
+    amount = measure("mass", "volume", "count")
+    lot = Word()
+    vial = Word()
+    why = Text()
+    giver = RowRef("staff")
+    witness = RowRef("staff")
     note = Text()

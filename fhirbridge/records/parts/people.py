@@ -9,6 +9,7 @@ from fhirbridge.records.parts.shapes import (
     Rows,
     Strict,
     coded,
+    measure,
     rows,
 )
 
@@ -19,6 +20,13 @@ class Signed(Strict):
     state = Choice("preliminary", "final", "amended", required=True)
     by = RowRef("staff")
     at = Moment()
+
+
+class PressureLimits(Strict):
+    """The pressure above which the clinic wants a word before a dose."""
+
+    systolic = measure("pressure")
+    diastolic = measure("pressure")
 
 
 class Clinic(Strict):
@@ -32,6 +40,7 @@ class Clinic(Strict):
     address = Part(Address)
     phone = Word()
     zone = Zone()
+    limits = Part(PressureLimits)
 
 
 class PatientIdentifier(Row):

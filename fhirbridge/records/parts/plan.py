@@ -25,6 +25,7 @@ from fhirbridge.records.parts.shapes import (
     measure,
     rows,
 )
+from fhirbridge.records.parts.visit import VISIT_KINDS
 
 UNITS_OF_TIME = ("s", "min", "h", "d", "wk", "mo", "a")
 
@@ -70,8 +71,11 @@ class Phase(Row):
     dates = Rows(Day())
     consecutive_days = Whole(least=1)
     as_needed = Flag()
+    as_needed_for = Text()
+    as_needed_interval = measure("time")
     start = Day()
     end = Day()
+    open_ended = Flag()
     route = coded("route")
     dose = Part(DoseRange)
     dose_per_weight = Part(DosePerWeight)
@@ -103,6 +107,23 @@ class Goal(Row):
     addresses = Rows(RowRef("conditions"))
 
 
+class PlannedVisit(Row):
+    """A visit that the plan foresees; `session_id` is the record of what became of it."""
+
+    phase = RowRef("plan.phases")
+    number = Whole(least=1)
+    kind = Choice(*VISIT_KINDS)
+    status = Choice(
+        "proposed", "booked", "arrived", "done", "cancelled", "no-show", ENTERED_IN_ERROR,
+        required=True,
+    )  # fmt: skip
+    start = Moment()
+    end = Moment()
+    session_id = Word()
+    ehr_appointment = Word()
+    why = Text()
+
+
 class Plan(Row):
     """The plan of a series as of a moment; the newest wins, whatever visit brings it."""
 
@@ -126,4 +147,5 @@ class Plan(Row):
     conditions = Rows(RowRef("conditions"))
     phases = rows(Phase)
     goals = rows(Goal)
+    visits = rows(PlannedVisit)
     authors = Rows(RowRef("staff"))

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 
 from fhirbridge.records.fields import Choice, Moment, TableWord, Whole, Word
-from fhirbridge.records.parts.medication import Administration, Order
+from fhirbridge.records.parts.aftermath import (
+    AdverseEvent,
+    Contact,
+    Dissociation,
+    ObservationPeriod,
+    Sedation,
+)
+from fhirbridge.records.parts.background import Allergy, CurrentMedication, Lab, VisitProcedure
+from fhirbridge.records.parts.consultation import Consultation
+from fhirbridge.records.parts.medication import Administration, Order, Waste
 from fhirbridge.records.parts.observations import Assessment, VitalSigns
 from fhirbridge.records.parts.people import Clinic, Patient, Signed, StaffMember
 from fhirbridge.records.parts.plan import Plan
@@ -39,11 +48,22 @@ class SessionRecord(Strict):
     staff = rows(StaffMember)
     visit = Part(Visit, required=True)
     conditions = rows(Condition)
+    consultation = Part(Consultation)
+    medications_current = rows(CurrentMedication)
+    allergies = rows(Allergy)
+    labs = rows(Lab)
+    procedures = rows(VisitProcedure)
     consents = rows(Consent)
     orders = rows(Order)
     administrations = rows(Administration)
+    waste = rows(Waste)
     vitals = rows(VitalSigns)
     assessments = rows(Assessment)
+    sedation = rows(Sedation)
+    dissociation = rows(Dissociation)
+    adverse_events = rows(AdverseEvent)
+    observation_period = Part(ObservationPeriod)
+    contacts = rows(Contact)
     plan = Part(Plan)
     notes = rows(Note)
 

@@ -13,11 +13,13 @@ from fhirbridge.records.fields import (
 )
 from fhirbridge.records.parts.shapes import ENTERED_IN_ERROR, Row, Strict, coded
 
+VISIT_KINDS = ("initial-consultation", "treatment", "follow-up", "between-visit")
+
 
 class Visit(Strict):
     """One visit, or one contact between visits."""
 
-    kind = Choice("initial-consultation", "treatment", "follow-up", "between-visit", required=True)
+    kind = Choice(*VISIT_KINDS, required=True)
     class_ = Choice("ambulatory", "emergency", "inpatient", "home", data_key="class")
     number = Whole(least=1)
     series = Word()
@@ -46,6 +48,7 @@ class Condition(Row):
     code = coded("condition", required=True)
     role = Choice("indication", "comorbidity", "history", required=True)
     body_site = coded()
+    laterality = Choice("left", "right", "bilateral")
     onset = PartialDate()
     abatement = PartialDate()
     severity = coded("severity")

@@ -8,7 +8,6 @@ from fhirbridge.records import units, vocabulary
 from fhirbridge.records.draft import Draft, Path, rows_in
 from fhirbridge.records.rules import given
 
-GIVEN = ("in-progress", "completed", "stopped")
 WORDS = {
     "R303": "dose is outside the usual range for this route; it is sent as it is",
     "R304": "rate is outside the usual range for this route; it is sent as it is",
@@ -19,7 +18,7 @@ WORDS = {
 def check(draft: Draft) -> None:
     """Warn of what is outside the usual range or above its cap, or does not fit the weight."""
     for path, row in draft.rows("administrations"):
-        if row.get("status") in GIVEN:
+        if row.get("status") in given.GIVEN:
             _warn_of_range(draft, path, row)
             _warn_of_weight(draft, path, row)
             _warn_of_cap(draft, path, row)

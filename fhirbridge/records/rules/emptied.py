@@ -10,37 +10,40 @@ READINGS = (
     "blood_pressure", "heart_rate", "respiratory_rate", "spo2", "o2_flow", "fio2", "etco2",
     "temperature", "weight", "height", "readings",
 )  # fmt: skip
-ANSWER = ("value", "text", "absent_reason")
+# List in a list, and what its rows must say; then list, and what its rows must say.
+INNER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("administrations", "rates", ("rate",)),
+    ("administrations", "boluses", ("dose",)),
+    ("assessments", "items", ("value", "text", "absent_reason")),
+    ("labs", "parts", ("value", "result", "text")),
+)
+OUTER: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("vitals", READINGS),
+    ("assessments", ("total", "items")),
+    ("labs", ("result", "value", "text", "parts")),
+    ("sedation", ("value", "text")),
+    ("dissociation", ("total", "judgement", "subscales")),
+)
 
 
 def check(draft: Draft) -> None:
     """Hold holders that say nothing any more, innermost first."""
-    _check_vitals(draft)
-    _check_administrations(draft)
-    _check_assessments(draft)
+    _check_pressures(draft)
+    for part, name, contents in INNER:
+        for path, row in list(draft.rows(part)):
+            for at, inner in list(rows_in(row, name, path)):
+                _hold_empty(draft, at, inner, contents)
+    for part, contents in OUTER:
+        for path, row in list(draft.rows(part)):
+            if row.get("status") != "not-done":
+                _hold_empty(draft, path, row, contents)
 
 
-def _check_vitals(draft: Draft) -> None:
+def _check_pressures(draft: Draft) -> None:
     for path, row in list(draft.rows("vitals")):
         pressure = row.get("blood_pressure")
         if isinstance(pressure, dict):
             _hold_empty(draft, (*path, "blood_pressure"), pressure, SIDES)
-        _hold_empty(draft, path, row, READINGS)
-
-
-def _check_administrations(draft: Draft) -> None:
-    for path, row in list(draft.rows("administrations")):
-        for name, content in (("rates", "rate"), ("boluses", "dose")):
-            for at, segment in list(rows_in(row, name, path)):
-                _hold_empty(draft, at, segment, (content,))
-
-
-def _check_assessments(draft: Draft) -> None:
-    for path, row in list(draft.rows("assessments")):
-        for at, item in list(rows_in(row, "items", path)):
-            _hold_empty(draft, at, item, ANSWER)
-        if row.get("status") != "not-done":
-            _hold_empty(draft, path, row, ("total", "items"))
 
 
 def _hold_empty(
@@ -48,7 +51,7 @@ def _hold_empty(
 ) -> None:
     if any(_says_something(holder.get(name)) for name in contents) or draft.is_wrong(*path):
         return
-    names = " or ".join(contents) if len(contents) <= len(SIDES) else "reading"
+    names = " or ".join(contents) if contents is not READINGS else "reading"
     draft.hold(path, "R214", f"this holds no {names} that can be used")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from fhirbridge.records import units, vocabulary
 from fhirbridge.records.draft import Draft, Path, rows_in
 from fhirbridge.records.moments import at
-from fhirbridge.records.rules import given
+from fhirbridge.records.rules import discharge, given
 from fhirbridge.records.source import Json
 
 GIVEN = ("completed", "stopped")
@@ -53,11 +53,9 @@ def _warn_of_watch(draft: Draft, path: Path, row: dict[str, Any], rules: Json) -
     ]
     if not any(time and since <= time <= until for time in taken):
         draft.warn(path, "R309", "no blood pressure about 40 minutes after this dose")
-    left = at(draft.part("visit").get("end"))
+    place, left = discharge.left_at(draft)
     if left and left < start + timedelta(minutes=int(rules["observed_minutes"])):
-        draft.warn(
-            ("visit", "end"), "R310", "less than two hours of observation after nasal esketamine"
-        )
+        draft.warn(place, "R310", "less than two hours of observation after nasal esketamine")
 
 
 def _first_spray(row: dict[str, Any]) -> datetime | None:

@@ -9,6 +9,7 @@ from fhirbridge.records import units, vocabulary
 from fhirbridge.records.draft import rows_in
 from fhirbridge.records.moments import at
 
+GIVEN = ("in-progress", "completed", "stopped")
 MINUTES_AN_HOUR = 60
 MINUTE = timedelta(minutes=1)
 _TICK = timedelta.resolution

@@ -16,9 +16,6 @@ def check(draft: Draft) -> None:
         draft.refuse(
             ("visit", "class"), "R101", "class is required for every visit but one between visits"
         )
-    amends, version = draft.document.get("amends"), draft.document.get("version")
-    if isinstance(amends, int) and isinstance(version, int) and amends >= version:
-        draft.refuse(("amends",), "R118", "amends must be an earlier version than this one")
     for path, row in draft.rows("administrations"):
         if row.get("status") == "not-done" and "status_reason" not in row:
             draft.warn(path, "R320", "this dose was not given and no status_reason says why")

@@ -2,18 +2,24 @@
 
 from fhirbridge.records.draft import Draft
 from fhirbridge.records.rules import (
+    discharge,
     doses,
     emptied,
     esketamine,
+    events,
     identity,
     infusions,
     measures,
     needed,
+    pressure,
     references,
     scores,
+    screening,
     spans,
     timing,
+    versions,
     vitals,
+    waste,
 )
 from fhirbridge.records.source import SourceField
 
@@ -27,12 +33,15 @@ def check(draft: Draft, source: SourceField) -> None:
     taken_back = references.take_back(draft)
     references.check(draft, source, taken_back)
     needed.check(draft)
+    versions.check(draft)
     # What cannot be true goes out before anything is worked out from it.
     measures.check(draft, source)
     vitals.hold_impossible(draft)
     scores.check(draft)
     spans.check(draft, source)
     identity.check(draft)
+    waste.hold_own_witness(draft)
+    screening.hold_contradictions(draft)
     emptied.check(draft)
     references.drop_held(draft, source)
     vitals.warn(draft)
@@ -40,3 +49,8 @@ def check(draft: Draft, source: SourceField) -> None:
     infusions.check(draft)
     esketamine.check(draft)
     timing.check(draft)
+    pressure.check(draft)
+    waste.warn(draft)
+    screening.warn(draft)
+    events.check(draft)
+    discharge.check(draft)

@@ -9,16 +9,19 @@ from fhirbridge.records.source import Json, SourceField
 ANY_ROW = "*"
 ENTERED_IN_ERROR = "entered-in-error"
 # A consent or a condition keeps its row: what was taken back must stay known.
-RETRACTABLE = ("orders", "administrations", "vitals", "assessments")
+RETRACTABLE = (
+    "medications_current", "labs", "procedures", "orders", "administrations", "waste", "vitals",
+    "assessments", "sedation", "dissociation", "adverse_events", "contacts",
+)  # fmt: skip
 
 
-def take_back(draft: Draft) -> set[tuple[str, str]]:
+def take_back(draft: Draft, parts: tuple[str, ...] = RETRACTABLE) -> set[tuple[str, str]]:
     """Take rows out whose status is entered-in-error; return their (part, id).
 
     To what was sent of them before, that is as if they were no longer there: it is retracted.
     """
     gone: set[tuple[str, str]] = set()
-    for part in RETRACTABLE:
+    for part in parts:
         for path, row in list(draft.rows(part)):
             if row.get("status") == ENTERED_IN_ERROR:
                 gone.add((part, str(row.get("id"))))
@@ -70,9 +73,13 @@ def _ids_by_part(places: Iterable[Place]) -> Mapping[str, Counter[str]]:
             and isinstance(row.get("id"), str)
         ):
             found[ANY_ROW][row["id"]] += 1
-            if len(place.path) in (1, 2):
-                found.setdefault(str(place.path[0]), Counter())[row["id"]] += 1
+            found.setdefault(_part(place.path), Counter())[row["id"]] += 1
     return found
+
+
+def _part(path: Path) -> str:
+    """Name the part whose row a path leads to: "staff", "patient", "administrations.rates"."""
+    return ".".join(step for step in path if isinstance(step, str))
 
 
 def _refuse_dangling(

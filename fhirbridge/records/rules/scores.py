@@ -1,7 +1,7 @@
 """Scores: answers and totals that the instrument cannot give. Ranges are data: instruments.json."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,16 +9,51 @@ from fhirbridge.records import vocabulary
 from fhirbridge.records.draft import Draft, Path, rows_in
 
 SUM = "sum"
+RANGE = ("min", "max")
 
 
 def check(draft: Draft) -> None:
     """Hold answers outside their range, then totals out of range or against the answers."""
-    for path, row in draft.rows("assessments"):
+    for path, row, score in list(_scored(draft)):
         instrument = row.get("instrument")
         if isinstance(instrument, dict):
-            limits = vocabulary.read("instruments.json").get(str(instrument.get("key")), {})
+            limits = _limits(instrument)
             _hold_answers(draft, path, row, limits)
-            _hold_total(draft, path, row, _with_own_range(limits, instrument))
+            _hold_total(draft, path, score, row=row, limits=limits)
+    for path, row in draft.rows("dissociation"):
+        _warn_of_subscales(draft, path, row)
+
+
+def _scored(draft: Draft) -> Iterator[tuple[Path, dict[str, Any], str]]:
+    """Walk what has an instrument: its place, itself, and the name of its score."""
+    for part, score in (("assessments", "total"), ("dissociation", "total"), ("sedation", "value")):
+        for path, row in draft.rows(part):
+            yield path, row, score
+    recovery = draft.part("observation_period").get("score")
+    if isinstance(recovery, dict):
+        yield ("observation_period", "score"), recovery, "total"
+
+
+def _limits(instrument: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the table says of this instrument, version, unit and subscale.
+
+    The record's own min and max stand in where the table says nothing.
+    """
+    known = vocabulary.read("instruments.json").get(str(instrument.get("key")), {})
+    limits = {
+        **known,
+        **known.get("by_version", {}).get(instrument.get("version"), {}),
+        **known.get("by_unit", {}).get(instrument.get("unit"), {}),
+    }
+    if "subscale" in instrument:
+        part = known.get("subscales", {}).get(instrument["subscale"])
+        # The range of the whole says nothing of a part.
+        whole = {name: limit for name, limit in limits.items() if name not in (*RANGE, "total")}
+        limits = {**limits, **part} if part else whole
+    own = {name: instrument[name] for name in RANGE if name in instrument and name not in limits}
+    if own.get("min", 0) > own.get("max", own.get("min", 0)):
+        return limits
+    return {**own, **limits}
 
 
 def _hold_answers(draft: Draft, path: Path, row: dict[str, Any], limits: Mapping[str, Any]) -> None:
@@ -43,39 +78,35 @@ def _fits(value: int | Decimal, limits: Mapping[str, Any]) -> bool:
     return value % 1 == 0 and bool(limits["item_min"] <= value <= limits["item_max"])
 
 
-def _hold_total(draft: Draft, path: Path, row: dict[str, Any], limits: Mapping[str, Any]) -> None:
-    total = row.get("total")
+def _hold_total(
+    draft: Draft, path: Path, score: str, *, row: dict[str, Any], limits: Mapping[str, Any]
+) -> None:
+    total = row.get(score)
     if total is None:
         return
     if total < limits.get("min", total) or total > limits.get("max", total):
-        draft.hold((*path, "total"), "R209", "total is outside the range of the instrument")
-    elif limits.get("total") == SUM and row.get("items") and not _allowed(total, row, path, limits):
+        draft.hold((*path, score), "R209", f"{score} is outside the range of the instrument")
+    elif limits.get("total") == SUM and row.get("items") and not _allowed(total, row, limits):
         text = "total is not the sum of the answers; check both"
-        draft.hold((*path, "total"), "R211", text)
+        draft.hold((*path, score), "R211", text)
 
 
-def _allowed(
-    total: int | Decimal, row: dict[str, Any], path: Path, limits: Mapping[str, Any]
-) -> bool:
+def _allowed(total: int | Decimal, row: dict[str, Any], limits: Mapping[str, Any]) -> bool:
     """Say whether some answer to each missing item gives this total.
 
     With every item answered that is the sum alone. A prorated total lies between the same ends.
     """
-    answers = [item["value"] for _, item in rows_in(row, "items", path) if "value" in item]
-    missing = limits["items"] - len(answers)
+    answers = [item["value"] for _, item in rows_in(row, "items", ()) if "value" in item]
+    missing = max(0, limits.get("count", limits["items"]) - len(answers))
     known = sum(answers)
     return bool(
         known + missing * limits["item_min"] <= total <= known + missing * limits["item_max"]
     )
 
 
-def _with_own_range(limits: Mapping[str, Any], instrument: Mapping[str, Any]) -> dict[str, Any]:
-    """Let the record's own min and max stand in for an instrument that is not in the table."""
-    own = {
-        name: instrument[name]
-        for name in ("min", "max")
-        if name in instrument and name not in limits
-    }
-    if own.get("min", 0) > own.get("max", own.get("min", 0)):
-        return dict(limits)
-    return {**own, **limits}
+def _warn_of_subscales(draft: Draft, path: Path, row: dict[str, Any]) -> None:
+    total = row.get("total")
+    parts = [part["value"] for _, part in rows_in(row, "subscales", path) if "value" in part]
+    if total is not None and sum(parts) > total:
+        text = "the subscales add up to more than the total; check both"
+        draft.warn((*path, "subscales"), "R333", text)

@@ -5,7 +5,15 @@ from datetime import datetime
 from fhirbridge.records.draft import Draft
 from fhirbridge.records.source import SourceField
 
-ENDS = (("start", "end"), ("onset", "abatement"), ("start", "due"))
+ENDS = (
+    ("start", "end"),
+    ("onset", "abatement"),
+    ("onset", "resolved"),
+    ("start", "due"),
+    ("start", "discharged_at"),
+    ("time", "resolved_at"),
+    ("signed_at", "withdrawn_at"),
+)
 
 
 def check(draft: Draft, source: SourceField) -> None:

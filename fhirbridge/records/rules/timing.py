@@ -6,6 +6,7 @@ from fhirbridge.records import vocabulary
 from fhirbridge.records.draft import Draft, Path
 from fhirbridge.records.moments import at
 
+TIMED = ("vitals", "assessments", "labs", "waste", "sedation", "dissociation", "contacts")
 NOT_YET = ("planned", "not-done")
 
 
@@ -19,7 +20,7 @@ def check(draft: Draft) -> None:
             draft.warn(path, "R307", "this dose was given in the clinic and lies outside the visit")
         if row.get("status") != "planned":
             _warn_of_future(draft, path, "start", row.get("start"))
-    for part in ("vitals", "assessments"):
+    for part in TIMED:
         for path, row in draft.rows(part):
             _warn_of_future(draft, path, "time", row.get("time"))
 

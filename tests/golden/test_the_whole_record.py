@@ -1,0 +1,211 @@
+"""What the whole record becomes: nothing of it is lost or overstated."""
+
+import html
+from typing import Any
+
+import pytest
+
+from fhirbridge.translate.values import Translation
+from tests.golden import translating
+from tests.golden.translating import Json
+
+SECRET = "Themes of the integration session."
+
+
+@pytest.fixture(scope="module")
+def whole() -> Translation:
+    return translating.translate(translating.sample(translating.WHOLE))
+
+
+def changed(row: Json, part: str, number: int = 0) -> Translation:
+    """Translate the whole record with one row of a part changed."""
+
+    def change(sent: Json) -> None:
+        sent[part][number].update(row)
+
+    return translating.changed(change, translating.WHOLE)
+
+
+def reference(found: Translation, mapping: str, number: int = 0) -> str:
+    body = translating.bodies(found, mapping)[number]
+    return f"{body['resourceType']}/{body['id']}"
+
+
+def test_an_adverse_event_is_part_of_the_dose_that_is_suspected(whole: Translation) -> None:
+    event = translating.bodies(whole, "adverse-event")[0]
+
+    assert event["partOf"] == [{"reference": reference(whole, "medication-administration")}]
+    assert event["effectivePeriod"] == {
+        "start": "2026-03-02T09:50:00-05:00",
+        "end": "2026-03-02T09:55:00-05:00",
+    }
+    assert event["valueCodeableConcept"]["text"] == "Hypoxaemia"
+
+
+def test_a_suspected_rate_leads_to_its_administration() -> None:
+    found = changed({"suspected": ["r-1"]}, "adverse_events")
+
+    event = translating.bodies(found, "adverse-event")[0]
+    assert event["partOf"] == [{"reference": reference(found, "medication-administration")}]
+
+
+def test_where_nobody_suspects_a_dose_none_is_named(whole: Translation) -> None:
+    event = translating.bodies(whole, "adverse-event")[1]
+
+    assert "partOf" not in event
+
+
+def test_an_adverse_event_is_no_problem_and_no_allergy(whole: Translation) -> None:
+    types = {made.type for made in whole.resources}
+    conditions = [body["code"]["text"] for body in translating.bodies(whole, "condition")]
+
+    assert "AllergyIntolerance" not in types
+    assert "Hypoxaemia" not in conditions
+    assert len(conditions) == 3
+
+
+@pytest.mark.parametrize("answer", ["not-checked", None])
+def test_what_was_not_checked_is_never_a_no(answer: str | None) -> None:
+    def change(sent: Json) -> None:
+        row = sent["consultation"]["screen"][0]
+        row.pop("answer")
+        if answer is not None:
+            row["answer"] = answer
+
+    found = translating.changed(change, translating.WHOLE)
+    body = translating.bodies(found, "contraindication-screen")[0]
+
+    assert "valueCodeableConcept" not in body
+    assert body["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+    assert body["dataAbsentReason"]["text"] == "Not checked"
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "reason"),
+    [
+        (0, "No", None),
+        (3, None, "not-performed"),
+        (4, "Yes", None),
+        (5, None, "unknown"),
+    ],
+)
+def test_an_answer_of_the_screen_stays_what_it_was(
+    whole: Translation, number: int, value: str | None, reason: str | None
+) -> None:
+    body = translating.bodies(whole, "contraindication-screen")[number]
+
+    assert body.get("valueCodeableConcept", {}).get("text") == value
+    absent = body.get("dataAbsentReason", {}).get("coding", [{}])[0].get("code")
+    assert absent == reason
+
+
+def test_the_witness_of_waste_is_in_words_and_performs_nothing(whole: Translation) -> None:
+    given = translating.bodies(whole, "medication-administration")[0]
+    witness = next(
+        f"Practitioner/{body['id']}"
+        for body in translating.bodies(whole, "practitioner")
+        if body["name"][0]["family"] == "Synthetic-Cole"
+    )
+
+    assert "65.25 mg" in given["note"][0]["text"]
+    assert "witnessed by Synthetic-Cole" in given["note"][0]["text"]
+    assert given["dosage"]["dose"]["value"] == pytest.approx(34.75)
+    for made in whole.resources:
+        if made.type != "Encounter":
+            assert witness not in _performers(made.body)
+
+
+def test_home_and_past_drugs_are_statements_with_their_own_status(whole: Translation) -> None:
+    now = [body["status"] for body in translating.bodies(whole, "current-medication")]
+    past = [body["status"] for body in translating.bodies(whole, "prior-medication")]
+
+    assert now == ["active", "stopped"]
+    assert past == ["completed", "unknown"]
+    assert "MedicationRequest" not in {made.type for made in whole.resources}
+
+
+def test_a_planned_dose_is_no_administration(whole: Translation) -> None:
+    assert len(translating.bodies(whole, "medication-administration")) == 4
+
+
+def test_an_observation_period_that_nobody_closed_stays_open() -> None:
+    def change(sent: Json) -> None:
+        period = sent["observation_period"]
+        for name in ("end", "discharged_at", "discharged_by", "criteria", "score"):
+            period.pop(name)
+
+    found = translating.changed(change, translating.WHOLE)
+    body = translating.only(found, "observation-period")
+
+    assert body["status"] == "in-progress"
+    assert "end" not in body["performedPeriod"]
+
+
+def test_a_criterion_that_was_not_met_says_so() -> None:
+    def change(sent: Json) -> None:
+        criteria = sent["observation_period"]["criteria"]
+        criteria[0]["met"] = False
+        criteria[1].pop("met")
+
+    found = translating.changed(change, translating.WHOLE)
+    first, second = translating.bodies(found, "discharge-criterion")[:2]
+
+    assert first["valueBoolean"] is False
+    assert "valueBoolean" not in second
+    assert second["dataAbsentReason"]["coding"][0]["code"] == "unknown"
+
+
+def test_a_test_that_was_not_done_has_no_result(whole: Translation) -> None:
+    body = translating.bodies(whole, "laboratory")[4]
+
+    assert body["status"] == "cancelled"
+    assert not [name for name in body if name.startswith("value")]
+
+
+def test_a_psychotherapy_note_is_in_nothing_that_is_made(whole: Translation) -> None:
+    note = translating.note_of(translating.only(whole, "session-note"))
+
+    assert SECRET not in note
+    for made in whole.resources:
+        assert SECRET not in translating.pretty(made.body)
+
+
+def test_a_procedure_labelled_as_a_psychotherapy_note_is_not_sent() -> None:
+    found = changed({"labels": ["psychotherapy-note"], "note": SECRET}, "procedures", 1)
+    note = translating.note_of(translating.only(found, "session-note"))
+
+    assert len(translating.bodies(found, "procedure")) == 3
+    assert SECRET not in note
+
+
+def test_a_contact_between_visits_makes_no_encounter_and_names_none() -> None:
+    def between(sent: Json) -> None:
+        sent["visit"]["kind"] = "between-visit"
+
+    found = translating.changed(between, translating.WHOLE)
+
+    assert "Encounter" not in {made.type for made in found.resources}
+    for made in found.resources:
+        assert "Encounter/" not in translating.pretty(made.body)
+
+
+def test_every_free_text_of_the_record_stands_in_the_note(whole: Translation) -> None:
+    sent = translating.sample(translating.WHOLE)
+    page = html.unescape(translating.note_of(translating.only(whole, "session-note")))
+    free = {"note", "text", "why", "reason", "summary", "what", "why_stopped", "precautions"}
+
+    lost = [text for name, text in _leaves(sent) if name in free and text not in page]
+
+    assert lost == [SECRET]
+
+
+def _performers(body: Json) -> str:
+    return translating.pretty([body.get("performer", []), body.get("participant", [])])
+
+
+def _leaves(value: Any, name: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [leaf for key, item in value.items() for leaf in _leaves(item, key)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item, name)]
+    return [(name, value)] if isinstance(value, str) else []
