@@ -86,7 +86,7 @@ def test_what_was_not_checked_is_never_a_no(answer: str | None) -> None:
         (0, "No", None),
         (3, None, "not-performed"),
         (4, "Yes", None),
-        (5, None, "unknown"),
+        (7, None, "unknown"),
     ],
 )
 def test_an_answer_of_the_screen_stays_what_it_was(
