@@ -119,9 +119,10 @@ class _Work:
         outcomes = {item.position: self._outcome(item) for item in self._items}
         self.settled = {position: outcome for position, outcome in outcomes.items() if outcome}
         left = [item for item in self._items if item.position not in self.settled]
-        if not read_first and self._says_nothing(left):
-            self.settled |= {item.position: SUPERSEDED for item in left}
-            left = []
+        if not read_first and (self._names_what_never_came() or self._says_nothing(left)):
+            silent = [item for item in left if self._purposes[item.resource] == PROVENANCE]
+            self.settled |= {item.position: SUPERSEDED for item in silent}
+            left = [item for item in left if item.position not in self.settled]
         return [self._send(item, read_first=read_first) for item in left]
 
     def _outcome(self, item: Item) -> str:
@@ -143,6 +144,16 @@ class _Work:
             and item.identity not in self._lines
             and item.identity in self._doubtful
             and item.outcome != UNCHANGED
+        )
+
+    def _names_what_never_came(self) -> bool:
+        """Say whether something of this delivery is settled and not there: its Provenance names it.
+
+        The EHR would refuse a reference to nothing, and with it all that does go.
+        """
+        return any(
+            item.position in self.settled and item.identity not in self._lines
+            for item in self._items
         )
 
     def _says_nothing(self, left: Sequence[Item]) -> bool:

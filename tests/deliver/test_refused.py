@@ -3,7 +3,7 @@
 import pytest
 
 from fhirbridge.fhir import codec
-from tests.factories import World, a_pulse, a_short_visit, amended, rate
+from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate
 from tests.fakes import Says
 
 INVALID = codec.encode(
@@ -203,3 +203,21 @@ def test_a_retried_older_version_does_not_turn_back_a_newer_one(world: World) ->
     assert patient["communication"][0]["language"]["coding"][0]["code"] == "fr"
     assert len(world.ehr.history(pulse)) == 1
     assert set(world.states()) == {"delivered"}
+
+
+def test_a_retried_delivery_of_which_one_resource_never_goes_still_brings_the_others() -> None:
+    world = World(mapped=few_mappings)
+    world.connect()
+    record = a_short_visit()
+    world.accept(record)
+    world.accept(amended(record, lambda r: r["vitals"].pop()))
+    world.ehr.transport.script = [None, NO]
+    world.settle()
+    assert [row.state for row in world.patient_rows()] == ["parked", "delivered"]
+
+    world.retry()
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+    assert len(world.ehr.all_of("Patient")) == 1
+    assert world.ehr.all_of("Observation") == []
