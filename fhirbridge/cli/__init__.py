@@ -18,7 +18,7 @@ COMMANDS = {
     "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
     "ingest": ("fhirbridge.cli.records:ingest", "Take in session records from files."),
-    "record": ("fhirbridge.cli.records:record", "Show a stored record and what became of it."),
+    "record": ("fhirbridge.cli.records:record", "Check, import, invent and show session records."),
     "sync": ("fhirbridge.cli.sync:sync", "Deliver what is due, then say how things stand."),
     "status": ("fhirbridge.cli.sync:status", "Say how things stand."),
     "retry": ("fhirbridge.cli.sync:retry", "Send parked or held deliveries again."),

@@ -9,6 +9,7 @@ STATUS_TYPES = frozenset(
         "DocumentReference",
         "Encounter",
         "MedicationAdministration",
+        "MedicationStatement",
         "Observation",
         "Procedure",
     }
