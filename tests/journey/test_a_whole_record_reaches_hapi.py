@@ -1,4 +1,4 @@
-"""A visit with everything in it, into a real HAPI server; then the clinic says that it was an error."""
+"""A visit with everything in it, into a real HAPI server; then the clinic says: entered in error."""
 
 from collections.abc import Iterator
 from pathlib import Path
