@@ -1,4 +1,4 @@
-"""A visit with everything in it, into a real HAPI server; then the clinic says: entered in error."""
+"""A visit with everything in it reaches a real HAPI server, and is then taken back there."""
 
 from collections.abc import Iterator
 from pathlib import Path
