@@ -14,6 +14,7 @@ from fhirbridge.deliver.worker import Loop
 
 THREADS = 8
 GRACE_SECONDS = 30
+LAST_PORT = 65535
 ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 ready_file = click.option(
@@ -140,6 +141,6 @@ def _run(
 
 
 def _checked(address: str) -> str:
-    if not ADDRESS.fullmatch(address):
+    if not ADDRESS.fullmatch(address) or int(address.rpartition(":")[2]) > LAST_PORT:
         raise click.UsageError("--bind is HOST:PORT, for example 127.0.0.1:8350")
     return address

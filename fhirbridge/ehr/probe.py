@@ -57,7 +57,7 @@ def look(ehr: Ehr) -> Traits:
     if not isinstance(outcome, Response):
         raise NotAnEhrError(
             f"no answer from {ehr.base_url}/metadata: {outcome.reason}",
-            hint="check address and network",
+            hint="check the address; a private network must be named with --network",
         )
     statement = _json(outcome)
     if outcome.status != HTTPStatus.OK or statement.get("resourceType") != "CapabilityStatement":

@@ -68,6 +68,7 @@ def test_every_command_before_init_says_what_to_run(run: Run) -> None:
 
 def test_wrong_use_is_64(run: Run) -> None:
     assert run("nosuch").returncode == 64
+    assert run("serve", "--bind", "127.0.0.1:99999").returncode == 64
     assert run("ingest").returncode == 64
 
 
