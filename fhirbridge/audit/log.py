@@ -29,7 +29,6 @@ class Action(StrEnum):
     RECORD_REFUSED = "record.refused"
     RECORD_TRANSLATED = "record.translated"
     RECORD_READ = "record.read"
-    STATUS_READ = "status.read"
     DELIVERY_QUEUED = "delivery.queued"
     DELIVERY_STARTED = "delivery.started"
     DELIVERY_ANSWERED = "delivery.answered"

@@ -26,7 +26,6 @@ class Kind(StrEnum):
 
 
 RETRY_STATUS = frozenset({408, 423, 425, 429, 503})
-FIRST_REDIRECT, FIRST_SERVER_ERROR = 300, 500
 UNKNOWN_STATUS = frozenset({500, 502, 504})
 CONFLICT_STATUS = frozenset({409, 412})
 TRANSIENT_ISSUES = frozenset({"transient", "lock-error", "throttled", "timeout", "no-store"})

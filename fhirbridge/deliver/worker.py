@@ -81,26 +81,20 @@ def until_idle(rooms: Rooms, *, on_step: OnStep = _ignore, patience: timedelta =
 
 
 class Loop:
-    """Sweeps in a thread of its own until it is stopped; may be woken when something is due."""
+    """Sweeps in a thread of its own until it is stopped."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._stop = threading.Event()
-        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
     def start(self) -> None:
         """Start the thread; after a fork, never before."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Say that something is due."""
-        self._wake.set()
-
     def stop(self, timeout_seconds: float) -> None:
         """Finish the exchange that is under way, take no new one."""
         self._stop.set()
-        self._wake.set()
         self._thread.join(timeout_seconds)
 
     def _goes_on(self) -> bool:
@@ -114,5 +108,4 @@ class Loop:
                 log.get().error("sweep.broke_off", code=error.code)
             except Exception as error:  # noqa: BLE001  a thread that ends delivers nothing any more
                 log.get().error("sweep.broke_off", kind=type(error).__name__)
-            self._wake.wait(SWEEP_SECONDS)
-            self._wake.clear()
+            self._stop.wait(SWEEP_SECONDS)

@@ -105,11 +105,6 @@ def _is_known(system: str, code: str, element: Element) -> bool:
     return code in element.codes.get(system, ())
 
 
-def concept_shape(element: Element) -> Shape:
-    """Return what turns a Concept into the element's JSON."""
-    return _CONCEPTS[element.type]
-
-
 def _codeable_concept(concept: Concept) -> Any:
     made: dict[str, Any] = {}
     if concept.codings:

@@ -12,7 +12,6 @@ from fhirbridge.records.parts.consultation import NOT_CHECKED
 from fhirbridge.records.rules import given
 
 PLACE = ("consultation",)
-MAY_HAVE_IT = ("suitable", "with-precautions")
 
 
 def hold_contradictions(draft: Draft) -> None:
