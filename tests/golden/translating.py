@@ -74,6 +74,15 @@ def only(found: Translation, mapping: str) -> Json:
     return made[0]
 
 
+def sent_bytes(found: Translation) -> bytes:
+    return b"\n".join(codec.encode(made.body) for made in found.resources)
+
+
+def code_of(observation: Json) -> str:
+    code: str = observation["code"]["coding"][0]["code"]
+    return code
+
+
 def note_of(document_reference: Json) -> str:
     data = document_reference["content"][0]["attachment"]["data"]
     return base64.b64decode(data, validate=True).decode("utf-8")
