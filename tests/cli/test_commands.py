@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from fhirbridge.fhir import codec
 from tests.egress.fake_server import FakeServer, answer, http
@@ -231,3 +232,24 @@ def test_a_demo_that_is_ended_ends_its_servers(tmp_path: Path) -> None:
 
     assert len(children) == 2
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_serve_delivers_by_itself_what_it_takes_in(
+    tmp_path: Path, run: Run, home: Path, sandbox: str
+) -> None:
+    token = run("init").stdout.strip()
+    run("destination", "add", "ehr", sandbox)
+    wanted = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    with processes.serving(tmp_path, "serve", env=processes.environment(home=str(home))) as server:
+        sent = requests.post(
+            f"{server.url}/api/v1/sessions", SERIES[0].read_bytes(), headers=wanted, timeout=30
+        )
+        for _ in range(2000):
+            status = requests.get(f"{server.url}/api/v1/status", headers=wanted, timeout=30).json()
+            if not status["waiting"]:
+                break
+
+    assert sent.status_code == 202
+    assert status["waiting"] == []
+    assert status["destinations"][0]["resources"] > 30
