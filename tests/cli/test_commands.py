@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -245,6 +246,7 @@ def test_serve_delivers_by_itself_what_it_takes_in(
         sent = requests.post(
             f"{server.url}/api/v1/sessions", SERIES[0].read_bytes(), headers=wanted, timeout=30
         )
+        status: Any = None
         for _ in range(2000):
             status = requests.get(f"{server.url}/api/v1/status", headers=wanted, timeout=30).json()
             if not status["waiting"]:
