@@ -15,7 +15,7 @@ from fhirbridge.translate.frame import Frame, RefusedError, places_in
 from fhirbridge.translate.mapping_file import Each, Question
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
 from fhirbridge.translate.mapping_set import MappingSet
-from fhirbridge.translate.rendering import MAX_ROWS, ask
+from fhirbridge.translate.skeletons.rendering import MAX_ROWS, ask
 from fhirbridge.translate.values import Problem, Scope, Site, TranslatedResource, Translation, Why
 
 

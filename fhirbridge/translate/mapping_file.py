@@ -4,15 +4,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhirbridge.translate import compiled
-from fhirbridge.translate.code_table import refuse_keys
-from fhirbridge.translate.compiled import Compiled, Names
-from fhirbridge.translate.compiler import Compiler, compile_text, parse_at
 from fhirbridge.translate.definitions import resource_types
-from fhirbridge.translate.expressions import Expression
+from fhirbridge.translate.expressions import compiled
+from fhirbridge.translate.expressions.compiled import Compiled, Names
+from fhirbridge.translate.expressions.compiler import Compiler, compile_text, parse_at
+from fhirbridge.translate.expressions.parser import Expression
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
 from fhirbridge.translate.frame import Frame, Read, Run
-from fhirbridge.translate.skeleton import SkeletonCompiler, expression_text, row_binding
+from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler, expression_text, row_binding
+from fhirbridge.translate.tables.code_table import refuse_keys
 from fhirbridge.translate.values import Scope
 from fhirbridge.translate.yaml_tree import Fields, Node, Sequence, fields_of, items_of, text_of
 

@@ -11,24 +11,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fhirbridge.records.source import SourceField
-from fhirbridge.translate import (
-    code_table,
-    concept_maps,
-    documents,
-    fragments,
-    unit_table,
-    yaml_tree,
-)
-from fhirbridge.translate.code_table import CodeTable
-from fhirbridge.translate.compiled import Names, Slots, World
-from fhirbridge.translate.concept_maps import ConceptMap
+from fhirbridge.translate import yaml_tree
+from fhirbridge.translate.documents import templates
+from fhirbridge.translate.expressions.compiled import Names, Slots, World
 from fhirbridge.translate.faults import Fault, FaultError, Faults, MappingError, Place
-from fhirbridge.translate.fragments import Fragment
 from fhirbridge.translate.mapping_file import Head, compile_mapping, read_head
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
-from fhirbridge.translate.skeleton import SkeletonCompiler
+from fhirbridge.translate.skeletons import fragments
+from fhirbridge.translate.skeletons.fragments import Fragment
+from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler
 from fhirbridge.translate.source_types import tables_of, type_of
-from fhirbridge.translate.unit_table import UnitTable
+from fhirbridge.translate.tables import code_table, concept_maps, unit_table
+from fhirbridge.translate.tables.code_table import CodeTable
+from fhirbridge.translate.tables.concept_maps import ConceptMap
+from fhirbridge.translate.tables.unit_table import UnitTable
 from fhirbridge.translate.yaml_tree import Fields
 
 FORMAT = "1"
@@ -223,7 +219,7 @@ class _Loader:
             with self._reading(f"fragments/{name}.yaml"):
                 pieces[name] = fragments.load(name, tree, faults)
         texts = self._documents()
-        papers = documents.load(texts, maps=maps, units=units, faults=faults)
+        papers = templates.load(texts, maps=maps, units=units, faults=faults)
         self._unread |= {f"documents/{name}.html" for name in texts if name not in papers.by_name}
         tables = tables_of(self._source)
         world = World(

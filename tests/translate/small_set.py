@@ -7,15 +7,15 @@ from typing import Any
 
 from fhirbridge.records.source import Kind, SourceField
 from fhirbridge.translate import engine, mapping_set
-from fhirbridge.translate.code_table import CodeTable
-from fhirbridge.translate.compiled import Names, Slots, World
-from fhirbridge.translate.compiler import compile_text
-from fhirbridge.translate.documents import Documents
+from fhirbridge.translate.documents.templates import Documents
+from fhirbridge.translate.expressions.compiled import Names, Slots, World
+from fhirbridge.translate.expressions.compiler import compile_text
 from fhirbridge.translate.faults import Fault, FaultError, MappingError, Place
 from fhirbridge.translate.frame import Frame, places_in
 from fhirbridge.translate.mapping_set import MappingSet
 from fhirbridge.translate.source_types import tables_of, type_of
-from fhirbridge.translate.unit_table import UnitTable
+from fhirbridge.translate.tables.code_table import CodeTable
+from fhirbridge.translate.tables.unit_table import UnitTable
 from fhirbridge.translate.values import Site, Translation
 
 SITE = Site(host="clinic.example.org", tenant="clinic-1", key=b"synthetic key, 32 bytes long....")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fhirbridge.translate.markup import faults_in
+from fhirbridge.translate.documents.markup import faults_in
 from tests.translate.made import only, record_with
 from tests.translate.small_set import RECORD, changed, faults, translated
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fhirbridge.translate.expressions import (
+from fhirbridge.translate.expressions.parser import (
     Binary,
     Call,
     Dollar,
@@ -13,7 +13,7 @@ from fhirbridge.translate.expressions import (
     parse,
     split_as,
 )
-from fhirbridge.translate.tokenizer import ExpressionError
+from fhirbridge.translate.expressions.tokenizer import ExpressionError
 
 
 def shown(tree: Expression) -> str:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fhirbridge.translate.expressions import parse
-from fhirbridge.translate.narrowing import Fact, facts_of
+from fhirbridge.translate.expressions.narrowing import Fact, facts_of
+from fhirbridge.translate.expressions.parser import parse
 from tests.translate.small_set import changed, faults
 
 WEIGHT = "resources/weight.yaml"

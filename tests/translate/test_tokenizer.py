@@ -1,6 +1,6 @@
 import pytest
 
-from fhirbridge.translate.tokenizer import MAX_LENGTH, ExpressionError, Kind, tokenize
+from fhirbridge.translate.expressions.tokenizer import MAX_LENGTH, ExpressionError, Kind, tokenize
 
 
 def test_an_expression_is_split_in_tokens_with_their_offsets() -> None:

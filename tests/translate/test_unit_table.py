@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from fhirbridge.translate.frame import RefusedError
-from fhirbridge.translate.unit_table import Unit, UnitTable
+from fhirbridge.translate.tables.unit_table import Unit, UnitTable
 
 TABLE = UnitTable(
     system="http://unitsofmeasure.org",

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from fhirbridge.translate import document_checks, documents, identity, unit_table
-from fhirbridge.translate.code_table import Concept
-from fhirbridge.translate.compiled import (
+from fhirbridge.translate import identity
+from fhirbridge.translate.documents import templates
+from fhirbridge.translate.expressions import document_checks
+from fhirbridge.translate.expressions.compiled import (
     MANY,
     Compiled,
     ExpressionCompiler,
@@ -16,8 +17,7 @@ from fhirbridge.translate.compiled import (
     spell,
     words_of,
 )
-from fhirbridge.translate.concept_maps import ConceptMap
-from fhirbridge.translate.expressions import Call, Expression, Literal, Name
+from fhirbridge.translate.expressions.parser import Call, Expression, Literal, Name
 from fhirbridge.translate.faults import FaultError, a, suggest
 from fhirbridge.translate.frame import Frame, RefusedError
 from fhirbridge.translate.source_types import (
@@ -31,6 +31,9 @@ from fhirbridge.translate.source_types import (
     is_coded,
     is_measure,
 )
+from fhirbridge.translate.tables import unit_table
+from fhirbridge.translate.tables.code_table import Concept
+from fhirbridge.translate.tables.concept_maps import ConceptMap
 
 _XHTML_START = '<div xmlns="http://www.w3.org/1999/xhtml">'
 _KEY_KINDS = ("string", "integer", "decimal", "date", "dateTime", "partialDate", "boolean")
@@ -369,12 +372,12 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
     def render(frame: Frame) -> str:
         start = len(frame.reads)
         context = {
-            word: documents.seen(made.run(frame), made.type, frame) for word, made in used.items()
+            word: templates.seen(made.run(frame), made.type, frame) for word, made in used.items()
         }
         text = known.render(name, context).strip()
         frame.reads[start:], read = [], frame.reads[start:]
         frame.passed.extend(read)
-        frame.reads.extend(documents.topmost(read, frame))
+        frame.reads.extend(templates.topmost(read, frame))
         frame.rules.append(f"document({name})")
         return text
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhirbridge.translate.compiled import Compiled
+from fhirbridge.translate.expressions.compiled import Compiled
 from fhirbridge.translate.faults import Place
 from fhirbridge.translate.frame import MAX_OUTPUT, Frame, RefusedError, Run
-from fhirbridge.translate.shapes import Shape
+from fhirbridge.translate.skeletons.shapes import Shape
 from fhirbridge.translate.values import Why
 
 MAX_ROWS = 10_000

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from fhirbridge.translate.code_table import Concept
-from fhirbridge.translate.compiled import Compiled, World, words_of
 from fhirbridge.translate.definitions import Element
+from fhirbridge.translate.expressions.compiled import Compiled, World, words_of
 from fhirbridge.translate.faults import FaultError, Place, a
 from fhirbridge.translate.frame import RefusedError
 from fhirbridge.translate.source_types import Type
+from fhirbridge.translate.tables.code_table import Concept
 
 Shape = Callable[[Any], Any]
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from fhirbridge.translate.code_table import refuse_keys
 from fhirbridge.translate.faults import FaultError, Faults
+from fhirbridge.translate.tables.code_table import refuse_keys
 from fhirbridge.translate.yaml_tree import Fields, Node, items_of, text_of
 
 

@@ -12,12 +12,12 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fhirbridge.fhir import codec
-from fhirbridge.translate import markup
-from fhirbridge.translate.concept_maps import ConceptMap
+from fhirbridge.translate.documents import markup
 from fhirbridge.translate.faults import Faults, Place, suggest
 from fhirbridge.translate.frame import Frame, Read, RefusedError
 from fhirbridge.translate.source_types import Type, type_of
-from fhirbridge.translate.unit_table import UnitTable
+from fhirbridge.translate.tables.concept_maps import ConceptMap
+from fhirbridge.translate.tables.unit_table import UnitTable
 
 # `random`, `shuffle` and their like are left out: equal records must give equal bytes.
 _FILTERS = (

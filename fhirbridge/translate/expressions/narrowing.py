@@ -6,7 +6,7 @@ After `a.status != 'planned'` it is never that one.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fhirbridge.translate.expressions import Binary, Call, Expression, Literal, Member, Name
+from fhirbridge.translate.expressions.parser import Binary, Call, Expression, Literal, Member, Name
 from fhirbridge.translate.source_types import Type
 
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from fhirbridge.translate.code_table import CodeTable
-from fhirbridge.translate.concept_maps import ConceptMap
-from fhirbridge.translate.documents import Documents
-from fhirbridge.translate.expressions import Call, Dollar, Expression, Index, Member, Name
+from fhirbridge.translate.documents.templates import Documents
+from fhirbridge.translate.expressions.narrowing import Facts, facts_of, merged
+from fhirbridge.translate.expressions.parser import Call, Dollar, Expression, Index, Member, Name
 from fhirbridge.translate.faults import FaultError, Place
 from fhirbridge.translate.frame import Frame, Run
-from fhirbridge.translate.narrowing import Facts, facts_of, merged
 from fhirbridge.translate.source_types import Type
-from fhirbridge.translate.unit_table import UnitTable
+from fhirbridge.translate.tables.code_table import CodeTable
+from fhirbridge.translate.tables.concept_maps import ConceptMap
+from fhirbridge.translate.tables.unit_table import UnitTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ What names and types mean is the compiler's affair.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fhirbridge.translate.tokenizer import ExpressionError, Kind, Token, tokenize
+from fhirbridge.translate.expressions.tokenizer import ExpressionError, Kind, Token, tokenize
 
 MAX_DEPTH = 50
 

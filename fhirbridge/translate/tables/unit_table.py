@@ -11,9 +11,9 @@ from typing import Any
 
 from fhirbridge.fhir import codec
 from fhirbridge.records import vocabulary
-from fhirbridge.translate.code_table import CodeTable, refuse_keys
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
 from fhirbridge.translate.frame import RefusedError
+from fhirbridge.translate.tables.code_table import CodeTable, refuse_keys
 from fhirbridge.translate.yaml_tree import Fields, Node, Sequence, fields_of, text_of
 
 _KEYS = ("code", "display", "dimension", "source", "note")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fhirbridge.records.source import SourceField
-from fhirbridge.translate.code_table import CODE, CodeTable, Concept, refuse_keys
 from fhirbridge.translate.faults import FaultError, Faults, Place, suggest
 from fhirbridge.translate.frame import RefusedError
 from fhirbridge.translate.source_types import tables_of, type_of
+from fhirbridge.translate.tables.code_table import CODE, CodeTable, Concept, refuse_keys
 from fhirbridge.translate.yaml_tree import (
     Fields,
     Node,

@@ -5,9 +5,17 @@ Names, fields, closed words and types are checked here, at load.
 
 from dataclasses import replace
 
-from fhirbridge.translate import clinical_functions, functions, operators
-from fhirbridge.translate.compiled import Compiled, Names, World, as_list, spell, words_of
-from fhirbridge.translate.expressions import (
+from fhirbridge.translate.expressions import clinical_functions, functions, operators
+from fhirbridge.translate.expressions.compiled import (
+    Compiled,
+    Names,
+    World,
+    as_list,
+    spell,
+    words_of,
+)
+from fhirbridge.translate.expressions.narrowing import left_over, path_of
+from fhirbridge.translate.expressions.parser import (
     Binary,
     Call,
     Dollar,
@@ -19,10 +27,10 @@ from fhirbridge.translate.expressions import (
     Name,
     parse,
 )
+from fhirbridge.translate.expressions.record_paths import field_of
+from fhirbridge.translate.expressions.tokenizer import ExpressionError
 from fhirbridge.translate.faults import FaultError, Place, a, suggest
 from fhirbridge.translate.frame import Frame
-from fhirbridge.translate.narrowing import left_over, path_of
-from fhirbridge.translate.record_paths import field_of
 from fhirbridge.translate.source_types import (
     BOOLEAN,
     DECIMAL,
@@ -31,7 +39,6 @@ from fhirbridge.translate.source_types import (
     STRING,
     Type,
 )
-from fhirbridge.translate.tokenizer import ExpressionError
 
 _RUN = {"site": STRING, "tenant": STRING}
 _RUN_PER_DELIVERY = {

@@ -1,6 +1,6 @@
 """Fields of the record as closures, each of which notes what it read."""
 
-from fhirbridge.translate.compiled import Compiled
+from fhirbridge.translate.expressions.compiled import Compiled
 from fhirbridge.translate.frame import Frame, Run
 from fhirbridge.translate.source_types import type_of
 

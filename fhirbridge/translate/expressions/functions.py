@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from fhirbridge.translate import conversions, text_functions
-from fhirbridge.translate.compiled import (
+from fhirbridge.translate.expressions import conversions, text_functions
+from fhirbridge.translate.expressions.compiled import (
     MANY,
     Compiled,
     ExpressionCompiler,
@@ -15,7 +15,7 @@ from fhirbridge.translate.compiled import (
     as_list,
     slot_of,
 )
-from fhirbridge.translate.expressions import Call, Expression
+from fhirbridge.translate.expressions.parser import Call, Expression
 from fhirbridge.translate.faults import a
 from fhirbridge.translate.frame import Frame, RefusedError, Run
 from fhirbridge.translate.source_types import (

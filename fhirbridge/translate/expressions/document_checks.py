@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from jinja2 import nodes
 
-from fhirbridge.translate.compiled import Compiled, Names
-from fhirbridge.translate.documents import Document
+from fhirbridge.translate.documents.templates import Document
+from fhirbridge.translate.expressions.compiled import Compiled, Names
+from fhirbridge.translate.expressions.record_paths import field_of
 from fhirbridge.translate.faults import Fault, Place, a, suggest
 from fhirbridge.translate.frame import Frame
-from fhirbridge.translate.record_paths import field_of
 from fhirbridge.translate.source_types import Type, type_of
 
 _Scope = dict[str, Type | None]  # None: a value of the template's own, of which nothing is known

@@ -8,11 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from fhirbridge.translate import rendering
-from fhirbridge.translate.code_table import CODE
-from fhirbridge.translate.compiled import Argument, Compiled, Names, World, as_list
-from fhirbridge.translate.compiler import Compiler, compile_text, parse_at
-from fhirbridge.translate.constants import constant
 from fhirbridge.translate.definitions import (
     Element,
     Room,
@@ -21,14 +16,19 @@ from fhirbridge.translate.definitions import (
     room,
     room_of,
 )
-from fhirbridge.translate.expressions import Call, Expression, Literal, split_as
+from fhirbridge.translate.expressions.compiled import Argument, Compiled, Names, World, as_list
+from fhirbridge.translate.expressions.compiler import Compiler, compile_text, parse_at
+from fhirbridge.translate.expressions.parser import Call, Expression, Literal, split_as
+from fhirbridge.translate.expressions.tokenizer import ExpressionError
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
-from fhirbridge.translate.fragments import Fragment
 from fhirbridge.translate.frame import Run
-from fhirbridge.translate.rendering import Child, Producer, Shell
-from fhirbridge.translate.shapes import shape_for
+from fhirbridge.translate.skeletons import rendering
+from fhirbridge.translate.skeletons.constants import constant
+from fhirbridge.translate.skeletons.fragments import Fragment
+from fhirbridge.translate.skeletons.rendering import Child, Producer, Shell
+from fhirbridge.translate.skeletons.shapes import shape_for
 from fhirbridge.translate.source_types import Type
-from fhirbridge.translate.tokenizer import ExpressionError
+from fhirbridge.translate.tables.code_table import CODE
 from fhirbridge.translate.yaml_tree import (
     Fields,
     Node,

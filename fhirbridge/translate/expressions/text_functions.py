@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fhirbridge.translate.compiled import (
+from fhirbridge.translate.expressions.compiled import (
     Compiled,
     ExpressionCompiler,
     Function,
@@ -13,7 +13,7 @@ from fhirbridge.translate.compiled import (
     as_list,
     spell,
 )
-from fhirbridge.translate.expressions import Call, Expression
+from fhirbridge.translate.expressions.parser import Call, Expression
 from fhirbridge.translate.faults import a
 from fhirbridge.translate.frame import Frame, Run
 from fhirbridge.translate.source_types import BOOLEAN, STRING, Type

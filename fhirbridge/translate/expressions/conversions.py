@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import Any
 
 from fhirbridge.fhir import codec
-from fhirbridge.translate.compiled import (
+from fhirbridge.translate.expressions.compiled import (
     Compiled,
     ExpressionCompiler,
     Function,
@@ -14,10 +14,10 @@ from fhirbridge.translate.compiled import (
     Names,
     spell,
 )
-from fhirbridge.translate.expressions import Call
+from fhirbridge.translate.expressions.operators import EXACT
+from fhirbridge.translate.expressions.parser import Call
 from fhirbridge.translate.faults import a
 from fhirbridge.translate.frame import Frame, RefusedError
-from fhirbridge.translate.operators import EXACT
 from fhirbridge.translate.source_types import (
     DATE,
     DATES,

@@ -1,0 +1,1 @@
+"""The readable notes: Jinja templates in a sandbox, filled from the record."""

@@ -1,0 +1,1 @@
+"""The tables that a mapping may name: codes, units, ConceptMaps."""
