@@ -11,7 +11,8 @@ from fhirbridge.translate.expressions.compiler import Compiler, compile_text, pa
 from fhirbridge.translate.expressions.parser import Expression
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
 from fhirbridge.translate.frame import Frame, Read, Run
-from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler, expression_text, row_binding
+from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler
+from fhirbridge.translate.skeletons.spelling import expression_text, row_binding
 from fhirbridge.translate.tables.code_table import refuse_keys
 from fhirbridge.translate.values import Scope
 from fhirbridge.translate.yaml_tree import Fields, Node, Sequence, fields_of, items_of, text_of

@@ -40,10 +40,30 @@ LARGEST_FILE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """The files of a set as they lie in its folder: what is compiled, kept and compared.
+
+    `by_name` is "resources/patient.yaml" -> bytes; `root` is what messages call the folder.
+    """
+
+    by_name: Mapping[str, bytes]
+    root: str = "mappings"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names and contents, each with its length before it."""
+        total = hashlib.sha256()
+        for name in sorted(self.by_name):
+            for part in (name.encode("utf-8"), self.by_name[name]):
+                total.update(len(part).to_bytes(8, "big") + part)
+        return total.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSet:
     """All mappings, compiled against one record schema; threads may share it."""
 
-    digest: str  # SHA-256 over the names and bytes of all its files
+    digest: str  # of all its files
     mappings: tuple[OneMapping, ...]  # by name
     source: SourceField
     slots: int  # names that a frame must have room for
@@ -55,24 +75,32 @@ class MappingSet:
 def load(folder: Path, source: SourceField) -> MappingSet:
     """Read and compile a folder. Raises MappingError with every mistake in it."""
     faults = Faults()
+    return _compile(_read(folder, faults), source, faults)
+
+
+def read(folder: Path) -> Files:
+    """Read the files of a folder. Raises MappingError where one is missing or strange."""
+    faults = Faults()
     files = _read(folder, faults)
-    loader = _Loader(folder.name, files, source, faults)
+    if faults.found:
+        raise MappingError(faults.found)
+    return files
+
+
+def compile_set(files: Files, source: SourceField) -> MappingSet:
+    """Compile files that were read before. Raises MappingError with every mistake in them."""
+    return _compile(files, source, Faults())
+
+
+def _compile(files: Files, source: SourceField, faults: Faults) -> MappingSet:
+    loader = _Loader(files, source, faults)
     made = loader.load()
     if faults.found:
         raise MappingError(fault for fault in faults.found if not loader.follows(fault))
     return made
 
 
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 over names and contents, each with its length before it."""
-    total = hashlib.sha256()
-    for name in sorted(files):
-        for part in (name.encode("utf-8"), files[name]):
-            total.update(len(part).to_bytes(8, "big") + part)
-    return total.hexdigest()
-
-
-def _read(folder: Path, faults: Faults) -> dict[str, bytes]:
+def _read(folder: Path, faults: Faults) -> Files:
     """Read the files of a set; what lies there and would be passed over is noted."""
     found: dict[str, bytes] = {}
     for name in _FILES:
@@ -91,7 +119,7 @@ def _read(folder: Path, faults: Faults) -> dict[str, bytes]:
                 faults.add("E219", place, f"in {inner}/ only files that end in {ending} are read")
                 continue
             _take(found, path, name, faults, folder.name)
-    return found
+    return Files(by_name=MappingProxyType(found), root=folder.name)
 
 
 def _take(found: dict[str, bytes], path: Path, name: str, faults: Faults, root: str) -> None:
@@ -105,11 +133,10 @@ def _take(found: dict[str, bytes], path: Path, name: str, faults: Faults, root: 
 class _Loader:
     """One load: from files to trees, tables, heads, mappings."""
 
-    def __init__(
-        self, root: str, files: Mapping[str, bytes], source: SourceField, faults: Faults
-    ) -> None:
-        self._root = root
-        self._files = files
+    def __init__(self, files: Files, source: SourceField, faults: Faults) -> None:
+        self._root = files.root
+        self._files = files.by_name
+        self._digest = files.digest
         self._source = source
         self._faults = faults
         self._unread: set[str] = set()
@@ -130,7 +157,7 @@ class _Loader:
         slots = Slots()
         mappings = self._compile(heads, world, pieces, slots)
         return MappingSet(
-            digest=digest_of(self._files),
+            digest=self._digest,
             mappings=tuple(mappings),
             source=self._source,
             slots=slots.count,

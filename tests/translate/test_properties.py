@@ -107,11 +107,11 @@ def test_every_decimal_arrives_with_the_digits_it_had(value: Decimal) -> None:
 
 def test_the_digest_is_that_of_names_and_bytes() -> None:
     digests = {
-        mapping_set.digest_of({"a.yaml": b"x", "b.yaml": b"y"}),
-        mapping_set.digest_of({"a.yaml": b"xb.yamly"}),
-        mapping_set.digest_of({"a.yaml": b"y", "b.yaml": b"x"}),
-        mapping_set.digest_of({"a.yaml": b"x", "b.yaml": b"z"}),
+        mapping_set.Files(by_name={"a.yaml": b"x", "b.yaml": b"y"}).digest,
+        mapping_set.Files(by_name={"a.yaml": b"xb.yamly"}).digest,
+        mapping_set.Files(by_name={"a.yaml": b"y", "b.yaml": b"x"}).digest,
+        mapping_set.Files(by_name={"a.yaml": b"x", "b.yaml": b"z"}).digest,
     }
 
     assert len(digests) == 4
-    assert mapping_set.digest_of({"b.yaml": b"y", "a.yaml": b"x"}) in digests
+    assert mapping_set.Files(by_name={"b.yaml": b"y", "a.yaml": b"x"}).digest in digests

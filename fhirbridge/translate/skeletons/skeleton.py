@@ -3,10 +3,8 @@
 Elements and cardinality are checked here, at load.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 
 from fhirbridge.translate.definitions import (
     Element,
@@ -16,10 +14,8 @@ from fhirbridge.translate.definitions import (
     room,
     room_of,
 )
-from fhirbridge.translate.expressions.compiled import Argument, Compiled, Names, World, as_list
+from fhirbridge.translate.expressions.compiled import Argument, Compiled, Names, World
 from fhirbridge.translate.expressions.compiler import Compiler, compile_text, parse_at
-from fhirbridge.translate.expressions.parser import Call, Expression, Literal, split_as
-from fhirbridge.translate.expressions.tokenizer import ExpressionError
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
 from fhirbridge.translate.frame import Run
 from fhirbridge.translate.skeletons import rendering
@@ -27,7 +23,17 @@ from fhirbridge.translate.skeletons.constants import constant
 from fhirbridge.translate.skeletons.fragments import Fragment
 from fhirbridge.translate.skeletons.rendering import Child, Producer, Shell
 from fhirbridge.translate.skeletons.shapes import shape_for
-from fhirbridge.translate.source_types import Type
+from fhirbridge.translate.skeletons.spelling import (
+    DIRECTIVES,
+    code_call,
+    expression_text,
+    is_directive,
+    is_expression,
+    is_nothing,
+    misshapen,
+    plain_argument,
+    row_binding,
+)
 from fhirbridge.translate.tables.code_table import CODE
 from fhirbridge.translate.yaml_tree import (
     Fields,
@@ -39,36 +45,8 @@ from fhirbridge.translate.yaml_tree import (
     text_of,
 )
 
-_DIRECTIVES = ("$for", "$item", "$if", "$switch", "$when", "$then", "$else", "$use")
 _SHAPES_OF_DIRECTIVES = ({"$for", "$item"}, {"$switch"}, {"$use"}, {"$use", "with"})
 _CODED = ("code", "Coding", "CodeableConcept")
-
-
-def expression_text(node: Node, *, sign: bool) -> tuple[str, Place]:
-    """Return an expression and where it starts.
-
-    In a value it starts after `=`, in a header it may.
-    """
-    text = text_of(node, "an expression", node.place, code="E201")
-    place = node.place.moved(1 if isinstance(node, Scalar) and node.quoted else 0)
-    if text.startswith("="):
-        return text[1:], place.moved(1)
-    if sign:
-        raise FaultError("E201", node.place, "an expression starts with =")
-    return text, place
-
-
-def row_binding(node: Node, names: Names, world: World) -> tuple[Compiled, str, Type]:
-    """Compile `vitals as v`; return the rows, the name and the type of a row."""
-    text, place = expression_text(node, sign=False)
-    try:
-        path, name = split_as(text)
-    except ExpressionError as error:
-        raise FaultError("E201", place, error.message) from None
-    if name in names.bound or (names.record.field and name in names.record.field.fields):
-        raise FaultError("E206", place, f"'{name}' is a name already; choose another")
-    rows = compile_text(path, names, world=world, place=place)
-    return Compiled(run=as_list(rows), type=rows.type.list()), name, rows.type.one()
 
 
 class SkeletonCompiler:
@@ -129,7 +107,7 @@ class SkeletonCompiler:
         if key in at.elements:
             return at.elements[key]
         if key.startswith("$"):
-            known = suggest(key, _DIRECTIVES)
+            known = suggest(key, DIRECTIVES)
             raise FaultError("E218", place, f"directive {key} cannot stand here{known}")
         if key in at.choices:
             ways = ", ".join(at.choices[key])
@@ -150,9 +128,9 @@ class SkeletonCompiler:
                 with self.faults.caught():
                     producers.append(self._items(item, element, names, inside=True))
             return rendering.chained(producers)
-        if isinstance(node, Fields) and _is_directive(node):
+        if isinstance(node, Fields) and is_directive(node):
             return self._directive(node, element, names, inside=inside)
-        if isinstance(node, Scalar) and _is_expression(node):
+        if isinstance(node, Scalar) and is_expression(node):
             made, run = self._leaf(node, element, names)
             return rendering.several(run) if made.type.many else rendering.single(run)
         if not inside:
@@ -167,9 +145,9 @@ class SkeletonCompiler:
             raise FaultError(
                 "E212", node.place, f"{element.name} takes one value, and $for makes a list"
             )
-        if isinstance(node, Fields) and _is_directive(node):
+        if isinstance(node, Fields) and is_directive(node):
             return self._directive(node, element, names, inside=False)
-        if isinstance(node, Scalar) and _is_expression(node):
+        if isinstance(node, Scalar) and is_expression(node):
             made, run = self._leaf(node, element, names)
             if made.type.many:
                 message = (
@@ -210,13 +188,13 @@ class SkeletonCompiler:
         return self._object(node, room(kind), names, (("resourceType", kind),))
 
     def _constant(self, node: Scalar, element: Element, names: Names) -> Run:
-        if _is_nothing(node):
+        if is_nothing(node):
             raise FaultError(
                 "E213", node.place, f"{element.name} has no value; leave it out instead"
             )
         if element.type in _CODED and (match := CODE.fullmatch(node.text)):
             concept = self.world.codes.find(match.group(1), match.group(2), node.place)
-            made = Compiler(self.world, node.place).compile(_code_call(match), names)
+            made = Compiler(self.world, node.place).compile(code_call(match), names)
             shape = shape_for(made, element, world=self.world, place=node.place)
             return rendering.fixed(lambda: shape(concept), node.place)
         if not is_primitive(element.type):
@@ -229,7 +207,7 @@ class SkeletonCompiler:
     def _directive(self, node: Fields, element: Element, names: Names, *, inside: bool) -> Producer:
         keys = set(node.items) - {"$if"}
         if keys not in _SHAPES_OF_DIRECTIVES:
-            raise _misshapen(node)
+            raise misshapen(node)
         when = None
         if "$if" in node.items:
             when, names = self._condition(node.items["$if"], names)
@@ -268,7 +246,7 @@ class SkeletonCompiler:
         return rendering.chosen(branches)
 
     def _branch(self, node: Node, element: Element, names: Names, *, inside: bool) -> Producer:
-        if (isinstance(node, Sequence) and not node.items) or _is_nothing(node):
+        if (isinstance(node, Sequence) and not node.items) or is_nothing(node):
             return rendering.chained(())
         if not element.many:
             return self._one(node, element, names)
@@ -320,11 +298,11 @@ class SkeletonCompiler:
             raise FaultError(
                 "E207", node.place, "a parameter is an expression, a code or a plain value"
             )
-        if _is_expression(node):
+        if is_expression(node):
             text, place = expression_text(node, sign=True)
             tree = parse_at(text, place)
         else:
-            tree, place = _plain_argument(node, self.world), node.place
+            tree, place = plain_argument(node, self.world), node.place
         with self.faults.caught():
             Compiler(self.world, place).compile(tree, names)
         return Argument(tree=tree, names=names, place=place)
@@ -338,42 +316,3 @@ class SkeletonCompiler:
     def _otherwise(self, node: Node, names: Names) -> Names:
         text, place = expression_text(node, sign=False)
         return names.where(parse_at(text, place), holds=False)
-
-
-def _is_directive(node: Fields) -> bool:
-    return any(key in node.items for key in ("$for", "$item", "$switch", "$use"))
-
-
-def _is_expression(node: Scalar) -> bool:
-    return node.text.startswith("=")
-
-
-def _is_nothing(node: Node) -> bool:
-    return isinstance(node, Scalar) and not node.quoted and node.text in ("", "null", "~")
-
-
-def _misshapen(node: Fields) -> FaultError:
-    strange = [key for key in node.items if key not in (*_DIRECTIVES, "with")]
-    shown = f", not '{strange[0]}'" if strange else ""
-    known = "{$for, $item}, {$switch} or {$use, with}, each with $if or not"
-    message = f"a directive is {known}{shown}"
-    return FaultError("E218", node.places[strange[0]] if strange else node.place, message)
-
-
-def _code_call(match: re.Match[str]) -> Expression:
-    return Call(None, "code", (Literal(match.group(1), 0), Literal(match.group(2), 0)), 0)
-
-
-def _plain_argument(node: Scalar, world: World) -> Expression:
-    """Read a parameter without `=`: a code of codes.yaml, a number, true or false, else a text."""
-    match = CODE.fullmatch(node.text)
-    if match and match.group(1) in world.codes.systems:
-        world.codes.find(match.group(1), match.group(2), node.place)
-        return _code_call(match)
-    if node.quoted:
-        return Literal(node.text, 0)
-    if node.text in ("true", "false"):
-        return Literal(node.text == "true", 0)
-    if re.fullmatch(r"\d+(\.\d+)?", node.text):
-        return Literal(Decimal(node.text) if "." in node.text else int(node.text), 0)
-    return Literal(node.text, 0)
