@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fhirbridge.access import tokens
@@ -14,7 +15,10 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr import probe
 from fhirbridge.ehr.rest import Ehr
+from fhirbridge.intake import live, reload
 from fhirbridge.intake.accept import Intake, Receipt
+from fhirbridge.intake.live import LiveSet, Standing
+from fhirbridge.intake.reload import Reloaded
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.outbox import stuck
@@ -24,11 +28,13 @@ from fhirbridge.outbox.settle import Settlement
 from fhirbridge.overview import record as record_view
 from fhirbridge.overview import status
 from fhirbridge.records.schema import CheckedRecord
+from fhirbridge.records.source import SourceField
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
-from fhirbridge.translate.mapping_set import MappingSet
+from fhirbridge.translate import mapping_set
+from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Site, Translation
 
 OnStep = Callable[[Any, str], None]
@@ -43,7 +49,8 @@ class Parts:
     clock: Clock
     rng: Rng
     site: Site
-    mappings: Callable[[], MappingSet]
+    source: Callable[[], SourceField]
+    live: LiveSet
     ehr_for: Callable[[Destination], Ehr]
     quarantine: Quarantine
 
@@ -67,25 +74,26 @@ class Bridge:
 
     @property
     def _intake(self) -> Intake:
-        """Made at first use: loading the mappings takes longer than looking at a status."""
         if self._known_intake is None:
-            parts = self._parts
-            rooms = IntakeRooms(
-                store=parts.store,
-                vault=parts.vault,
-                clock=parts.clock,
-                rng=parts.rng,
-                site=parts.site,
-                audit=self._audit,
-                contents=self._contents,
-                outbox=Outbox(
-                    contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
-                ),
-                settlement=self._settlement,
-                quarantine=parts.quarantine,
-            )
-            self._known_intake = Intake(rooms, parts.mappings())
+            self._known_intake = Intake(self._intake_rooms(), self._parts.live)
         return self._known_intake
+
+    def _intake_rooms(self) -> IntakeRooms:
+        parts = self._parts
+        return IntakeRooms(
+            store=parts.store,
+            vault=parts.vault,
+            clock=parts.clock,
+            rng=parts.rng,
+            site=parts.site,
+            audit=self._audit,
+            contents=self._contents,
+            outbox=Outbox(
+                contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
+            ),
+            settlement=self._settlement,
+            quarantine=parts.quarantine,
+        )
 
     # --- accept -------------------------------------------------------------------------------
 
@@ -98,8 +106,34 @@ class Bridge:
         return self._intake.accept(raw, actor=actor)
 
     def warm_up(self) -> str:
-        """Load the mappings now; return the set's digest. Raises MappingError."""
-        return self._intake.set_digest
+        """Compile what is live; return its digest. Raises NotLiveError or MappingError."""
+        return self._intake.warm_up()
+
+    # --- mappings -----------------------------------------------------------------------------
+
+    def reload_mappings(self, folder: Path, *, actor: str) -> Reloaded:
+        """Make a folder of mappings live where it compiles and its cases hold; else change nothing.
+
+        Raises MappingError or RefusedMappingsError.
+        """
+        return reload.reload(self._intake_rooms(), folder, self._parts.source(), actor=actor)
+
+    def start_mappings(self, folder: Path, *, actor: str) -> None:
+        """Make the first set live: it must compile. Raises MappingError."""
+        files = mapping_set.read(folder)
+        mapping_set.compile_all(files, self._parts.source())
+        with self._store.begin() as tx:
+            reload.start(tx, self._intake_rooms(), files, actor=actor)
+
+    def mappings(self) -> Standing:
+        """Return what is live and what was refused since. Raises NotLiveError."""
+        with self._store.read() as tx:
+            return live.standing(tx)
+
+    def mapping_files(self, digest: str) -> Files | None:
+        """Return the files of a set that is or was live."""
+        with self._store.read() as tx:
+            return live.find(tx, digest)
 
     # --- deliver ------------------------------------------------------------------------------
 
@@ -129,6 +163,7 @@ class Bridge:
         test_server: bool,
         networks: Sequence[str],
         actor: str,
+        overlay: str = "",
     ) -> Destination:
         """Look at the server, store it, owe it every current record, prove it where allowed."""
         new = Destination(
@@ -138,13 +173,19 @@ class Bridge:
             traits={},
             requires_consent=requires_consent,
             test_server=test_server,
+            overlay=overlay,
             networks=registry.checked_networks(networks),
             paused=registry.NOT_PROVEN,
         )
         probe.look(self._parts.ehr_for(new))
+        self._intake.refuse_unknown(overlay)
         with self._store.begin() as tx:
             registry.add(tx, new, at=moment.to_text(self.clock.now()))
-            detail = {"test_server": test_server, "requires_consent": requires_consent}
+            detail = {
+                "test_server": test_server,
+                "requires_consent": requires_consent,
+                "overlay": overlay,
+            }
             self._audit.append(
                 tx,
                 Entry(
@@ -200,7 +241,7 @@ class Bridge:
     def status(self) -> status.Status:
         """Return counts and what waits. No PHI."""
         with self._store.read() as tx:
-            return status.read(tx)
+            return status.read(tx, asdict(live.standing(tx)))
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""

@@ -15,6 +15,7 @@ from fhirbridge.egress.resolver import SystemResolver
 from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr, is_loopback
 from fhirbridge.errors import BridgeError
+from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
@@ -22,7 +23,7 @@ from fhirbridge.settings import Settings
 from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import KEY_BYTES, Vault
 from fhirbridge.translate import mapping_set
-from fhirbridge.translate.mapping_set import MappingSet
+from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
 
 PRIVATE = 0o600
@@ -73,6 +74,7 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
     store.create()
     with store.begin() as tx:
         vault.note_fingerprints(tx, site_key=site_key)
+    bridge.start_mappings(settings.mappings, actor="init")
     secret = bridge.make_token(name="first", role=Role.ADMIN, actor="init")
     bridge.close()
     return secret
@@ -99,8 +101,8 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
             transports[way] = _transport(destination, settings, clock)
         return Ehr(base_url=destination.base_url, transport=transports[way])
 
-    def mappings() -> MappingSet:
-        return mapping_set.load(settings.mappings, source_schema())
+    def compile_one(files: Files, overlay: str) -> MappingSet:
+        return mapping_set.compile_set(files, source_schema(), overlay)
 
     parts = Parts(
         store=store,
@@ -108,7 +110,8 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         clock=clock,
         rng=rng,
         site=Site(host=settings.site, tenant=settings.tenant, key=site_key),
-        mappings=mappings,
+        source=source_schema,
+        live=LiveSet(compile_one),
         ehr_for=ehr_for,
         quarantine=Quarantine(days=settings.quarantine_days, most=settings.quarantine_most),
     )

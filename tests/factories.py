@@ -18,7 +18,9 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec, projection
+from fhirbridge.intake import live
 from fhirbridge.intake.accept import Intake, Receipt
+from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.claim import LaneName
@@ -29,7 +31,7 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, evidence, ledger, resource
 from fhirbridge.translate import mapping_set
-from fhirbridge.translate.mapping_set import MappingSet
+from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
 from tests.fakes import FarSide, FrozenClock, SeededRng
 
@@ -40,22 +42,33 @@ A_DAY = timedelta(days=1)
 
 
 @cache
-def mappings() -> MappingSet:
+def mappings() -> Files:
     """The packaged set, read once for all tests."""
-    return mapping_set.load(settings.packaged_mappings(), source_schema())
+    return mapping_set.read(settings.packaged_mappings())
 
 
-def changed_mappings(change: Callable[[Path], None]) -> MappingSet:
+_COMPILED: dict[tuple[str, str], MappingSet] = {}
+
+
+def compiled(files: Files, overlay: str) -> MappingSet:
+    """Compile a set once for all tests."""
+    key = (files.digest, overlay)
+    if key not in _COMPILED:
+        _COMPILED[key] = mapping_set.compile_set(files, source_schema(), overlay)
+    return _COMPILED[key]
+
+
+def changed_mappings(change: Callable[[Path], None]) -> Files:
     """The packaged set after `change` was at its folder."""
     with TemporaryDirectory() as folder:
         copied = Path(folder) / "mappings"
         shutil.copytree(settings.packaged_mappings(), copied)
         change(copied / "resources")
-        return mapping_set.load(copied, source_schema())
+        return mapping_set.read(copied)
 
 
 @cache
-def strict_mappings() -> MappingSet:
+def strict_mappings() -> Files:
     """A set that cannot translate a pulse above 200: what a gap in the mappings looks like."""
 
     def change(resources: Path) -> None:
@@ -68,7 +81,7 @@ def strict_mappings() -> MappingSet:
 
 
 @cache
-def few_mappings() -> MappingSet:
+def few_mappings() -> Files:
     """Patient, clinic, pulse and Provenance alone: one of each scope, and quick."""
     kept = {"patient", "organization", "vital-heart-rate", "provenance"}
 
@@ -161,7 +174,7 @@ class World:
         *,
         url: str = "sqlite://",
         seed: int = 1,
-        mapped: Callable[[], MappingSet] = mappings,
+        mapped: Callable[[], Files] = mappings,
     ) -> None:
         self.clock = FrozenClock()
         self.rng = SeededRng(seed)
@@ -169,8 +182,8 @@ class World:
         self.store.create()
         self.vault = Vault(bytes(range(32)), self.rng)
         self.ehrs: dict[str, FarSide] = {}
-        self._mapped = mapped
         self.bridge = self._open()
+        self.use_mappings(mapped)
 
     def _open(self) -> Bridge:
         return Bridge(
@@ -180,7 +193,8 @@ class World:
                 clock=self.clock,
                 rng=self.rng,
                 site=Site(host="clinic.invalid", tenant="main", key=bytes(range(1, 33))),
-                mappings=self._mapped,
+                source=source_schema,
+                live=LiveSet(compiled),
                 ehr_for=self._ehr_for,
                 quarantine=Quarantine(days=30, most=3),
             )
@@ -201,12 +215,14 @@ class World:
     def intake(self) -> Intake:
         return self.bridge._intake
 
-    def use_mappings(self, mapped: Callable[[], MappingSet]) -> None:
-        """Start again with another mapping set, as an upgrade does."""
-        self._mapped = mapped
-        self.bridge = self._open()
+    def use_mappings(self, mapped: Callable[[], Files]) -> None:
+        """Let another mapping set translate from now on."""
+        with self.store.begin() as tx:
+            live.make_live(tx, mapped(), at=moment.to_text(self.clock.now()), actor="test")
 
-    def connect(self, name: str = "ehr", *, requires_consent: bool = False) -> FarSide:
+    def connect(
+        self, name: str = "ehr", *, requires_consent: bool = False, overlay: str = ""
+    ) -> FarSide:
         """Add a sandbox EHR as a proven destination; it is owed the backlog."""
         base_url = f"http://{name}.invalid/fhir"
         self.ehrs[name] = FarSide(self.clock, base_url)
@@ -217,6 +233,7 @@ class World:
             traits={},
             requires_consent=requires_consent,
             test_server=True,
+            overlay=overlay,
             networks=(),
             paused="",
         )
@@ -322,7 +339,7 @@ class World:
         """References of which an EHR does not show what counts now."""
         with self.store.read() as tx:
             known = {Identity(r.type, r.resource_id) for r in _content_rows(tx)}
-            newest = {one: contents.winner(tx, one) for one in known}
+            newest = {one: contents.winner(tx, one, "") for one in known}
             bodies = {
                 one: self.bridge._contents.body(tx, row.id)
                 for one, row in newest.items()

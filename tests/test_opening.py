@@ -273,6 +273,7 @@ DESTINATION = Destination(
     traits={},
     requires_consent=False,
     test_server=False,
+    overlay="",
     networks=(),
     paused="",
 )

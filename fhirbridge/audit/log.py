@@ -29,6 +29,9 @@ class Action(StrEnum):
     RECORD_REFUSED = "record.refused"
     RECORD_TRANSLATED = "record.translated"
     RECORD_READ = "record.read"
+    STOCK_ACCEPTED = "stock.accepted"
+    STOCK_REPEATED = "stock.repeated"
+    STOCK_READ = "stock.read"
     DELIVERY_QUEUED = "delivery.queued"
     DELIVERY_STARTED = "delivery.started"
     DELIVERY_ANSWERED = "delivery.answered"
@@ -38,6 +41,8 @@ class Action(StrEnum):
     DESTINATION_PAUSED = "destination.paused"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
+    MAPPINGS_LIVE = "mappings.live"
+    MAPPINGS_REFUSED = "mappings.refused"
     ACCESS_REFUSED = "access.refused"
 
 

@@ -31,6 +31,7 @@ def destination() -> None:
     multiple=True,
     help="A private network it answers in, such as 10.20.0.0/16.",
 )
+@click.option("--overlay", default="", help="Change the mappings for it by this overlay of theirs.")
 @as_json
 def add(
     name: str,
@@ -39,6 +40,7 @@ def add(
     requires_consent: bool,
     test_patient: bool,
     networks: tuple[str, ...],
+    overlay: str,
     json_wanted: bool,
 ) -> None:
     """Add the FHIR server at URL under NAME and probe it.
@@ -53,6 +55,7 @@ def add(
             requires_consent=requires_consent,
             test_server=test_patient,
             networks=networks,
+            overlay=overlay,
             actor=ACTOR,
         )
     _show([added], json_wanted=json_wanted)
@@ -87,6 +90,7 @@ def _show(found: list[Any], *, json_wanted: bool) -> None:
             "traits",
             "requires_consent",
             "test_server",
+            "overlay",
             "networks",
             "paused",
         )
@@ -104,5 +108,5 @@ def _traits(traits: dict[str, Any]) -> str:
     return "\n".join(
         f"{name}: {marks[value]}"
         for name, value in traits.items()
-        if name not in ("software", "sandbox")
+        if name not in ("software", "sandbox", "profiles")
     )

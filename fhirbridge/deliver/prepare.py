@@ -3,7 +3,7 @@
 Consent, the wrong-patient guard, what is blocked or unchanged: all against the ledger as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, ledger
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import Item
@@ -47,7 +48,7 @@ def prepare(
     uncertain: bool,
 ) -> Prepared:
     """Work out one delivery. An uncertain one is read back: nothing goes, nothing refuses it."""
-    work = _Work(tx, contents, row)
+    work = _Work(tx, contents, row, destination.traits.get("profiles", ()))
     read_first = uncertain or work.has_doubtful_retraction()
     sends = work.sends(read_first=read_first)
     made = Prepared(sends=tuple(sends), settled=work.settled, read_first=read_first)
@@ -97,8 +98,11 @@ def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
 class _Work:
     """One delivery's items, sorted into those that go and those that are settled without going."""
 
-    def __init__(self, tx: Connection, contents: Contents, row: Row[Any]) -> None:
+    def __init__(
+        self, tx: Connection, contents: Contents, row: Row[Any], known_profiles: Collection[str]
+    ) -> None:
         self._tx = tx
+        self._known_profiles = known_profiles
         self._contents = contents
         self._row = row
         self._items = claim.items(tx, row.id)
@@ -176,7 +180,9 @@ class _Work:
             identity=item.identity,
             resource=item.resource,
             digest=item.digest,
-            body=self._contents.body(self._tx, item.resource),
+            body=profiles.claimed(
+                self._contents.body(self._tx, item.resource), self._known_profiles
+            ),
             base=NOT_THERE if line is None else line.ehr_version,
             retracts=self._retracts(item),
             known=tuple(known),

@@ -38,6 +38,7 @@ class Destination:
     traits: dict[str, Any]
     requires_consent: bool
     test_server: bool
+    overlay: str  # of the mappings; "" for none
     networks: tuple[str, ...]
     paused: str
 
@@ -82,6 +83,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             traits=codec.canonical(new.traits).decode(),
             requires_consent=new.requires_consent,
             test_server=new.test_server,
+            overlay=new.overlay,
             networks=" ".join(new.networks),
             paused=new.paused,
             created_at=at,
@@ -143,6 +145,12 @@ def every(tx: Connection) -> list[Destination]:
     return [_read(row) for row in tx.execute(select(destination).order_by(destination.c.name))]
 
 
+def overlays(tx: Connection) -> list[str]:
+    """Return the overlays that destinations use, without the empty one, sorted."""
+    chosen = select(destination.c.overlay).where(destination.c.overlay != "").distinct()
+    return sorted(tx.scalars(chosen))
+
+
 def _read(row: Row[Any]) -> Destination:
     return Destination(
         name=row.name,
@@ -151,6 +159,7 @@ def _read(row: Row[Any]) -> Destination:
         traits=codec.decode(row.traits.encode()),
         requires_consent=row.requires_consent,
         test_server=row.test_server,
+        overlay=row.overlay,
         networks=tuple(row.networks.split()),
         paused=row.paused,
     )

@@ -15,6 +15,7 @@ FHIR_VERSIONS = ("4.0.1", "4.0.0")
 GUARD_NEW = 'W/"0"'
 NO_VERSION = 'W/"none"'
 ETAG = re.compile(r'(?:W/)?"[A-Za-z0-9.-]{1,64}"')  # R4 id inside
+MOST_PROFILES = 2000
 OK = (HTTPStatus.OK, HTTPStatus.CREATED)
 REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
@@ -36,6 +37,7 @@ class Traits:
     version_guard: bool | None = None  # a stale If-Match is refused
     transaction: bool | None = None  # a transaction is all or nothing and honours ifMatch
     decimals: bool | None = None  # 72.50 stays 72.50
+    profiles: tuple[str, ...] = ()  # those that its CapabilityStatement lists, sorted
 
     @property
     def can_transact(self) -> bool:
@@ -69,7 +71,24 @@ def look(ehr: Ehr) -> Traits:
         raise NotAnEhrError("the server does not speak FHIR R4", hint="ask for the R4 endpoint")
     software = statement.get("software")
     name = str(software.get("name", "")) if isinstance(software, dict) else ""
-    return Traits(software=name[:80], sandbox=name == SANDBOX_SOFTWARE)
+    return Traits(
+        software=name[:80], sandbox=name == SANDBOX_SOFTWARE, profiles=_profiles(statement)
+    )
+
+
+def _profiles(statement: dict[str, Any]) -> tuple[str, ...]:
+    """Return the profiles that a CapabilityStatement lists, of all its resource types."""
+    found: set[str] = set()
+    for rest in _objects(statement.get("rest")):
+        for resource in _objects(rest.get("resource")):
+            listed = resource.get("supportedProfile")
+            named = [*(listed if isinstance(listed, list) else ()), resource.get("profile")]
+            found |= {one for one in named if isinstance(one, str)}
+    return tuple(sorted(found))[:MOST_PROFILES]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def try_writes(ehr: Ehr, seen: Traits, probe_id: str) -> Traits:
@@ -91,6 +110,7 @@ def try_writes(ehr: Ehr, seen: Traits, probe_id: str) -> Traits:
     return Traits(
         software=seen.software,
         sandbox=seen.sandbox,
+        profiles=seen.profiles,
         own_ids=_status(created) in OK and _json(back).get("id") == probe_id,
         create_guard=_status(created) in OK and _status(again) in REFUSED,
         version_guard=_status(updated) in OK and _status(stale) in REFUSED,

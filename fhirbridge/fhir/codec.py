@@ -5,6 +5,7 @@ import json
 import re
 from decimal import Decimal
 from http import HTTPStatus
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from fhirbridge.errors import BridgeError
@@ -79,13 +80,15 @@ def plain(number: Decimal) -> str:
 
 
 def _write(value: Any, *, sort: bool = False) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
     if isinstance(value, dict):
         items = sorted(value.items()) if sort else value.items()
         return (
-            "{" + ",".join(f"{_text(key)}:{_write(item, sort=sort)}" for key, item in items) + "}"
+            "{" + ",".join([f"{_text(key)}:{_write(item, sort=sort)}" for key, item in items]) + "}"
         )
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_write(item, sort=sort) for item in value) + "]"
+        return "[" + ",".join([_write(item, sort=sort) for item in value]) + "]"
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, float):
@@ -94,7 +97,8 @@ def _write(value: Any, *, sort: bool = False) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    # Most of what is written is text; json.dumps would set up an encoder for each.
+    return _quoted(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _number(digits: str) -> Decimal:

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.consent import state as consent
-from fhirbridge.errors import BridgeError
+from fhirbridge.destinations import registry
+from fhirbridge.destinations.registry import DestinationError
 from fhirbridge.fhir import codec
-from fhirbridge.intake import again
-from fhirbridge.intake.owing import IN_ERROR, Owing, held_in
+from fhirbridge.intake import again, refused
+from fhirbridge.intake.live import LiveSet
+from fhirbridge.intake.owing import Owing, held_in
 from fhirbridge.intake.rooms import Rooms
+from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import stuck
 from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.records import history, schema
@@ -22,7 +24,6 @@ from fhirbridge.records.schema import CheckedRecord, InvalidRecordError
 from fhirbridge.rng import new_id
 from fhirbridge.store import moment
 from fhirbridge.translate import identity
-from fhirbridge.translate.mapping_set import MappingSet
 from fhirbridge.translate.values import Translation
 
 
@@ -43,21 +44,35 @@ class Receipt:
 
 
 class Intake:
-    """Takes records in with one mapping set."""
+    """Takes records in with the mapping set that is live at that moment."""
 
-    def __init__(self, rooms: Rooms, mappings: MappingSet) -> None:
+    def __init__(self, rooms: Rooms, live: LiveSet) -> None:
         self._rooms = rooms
-        self._owing = Owing(rooms, mappings)
+        self._live = live
 
-    @property
-    def set_digest(self) -> str:
-        """Which mapping set translates."""
-        return self._owing.mappings.digest
+    def warm_up(self) -> str:
+        """Compile what is live, with each overlay that is in use; return the set's digest."""
+        with self._rooms.store.read() as tx:
+            variants = self._live.current(tx)
+            overlays = registry.overlays(tx)
+        for overlay in overlays:
+            variants.of(overlay)
+        return variants.base.digest
+
+    def refuse_unknown(self, overlay: str) -> None:
+        """Refuse an overlay that the live mappings do not have. Raises DestinationError."""
+        with self._rooms.store.read() as tx:
+            known = self._live.current(tx).base.overlays
+        if overlay and overlay not in known:
+            there = f"there are: {', '.join(known)}" if known else "there is none"
+            raise DestinationError(f"the live mappings have no overlay {overlay}", hint=there)
 
     def preview(self, raw: bytes) -> tuple[CheckedRecord, Translation]:
         """Check and translate without storing anything."""
         checked = schema.load(raw)
-        return checked, self._owing.translate(checked.document)
+        with self._rooms.store.read() as tx:
+            owing = self._owing(tx)
+        return checked, owing.translator.translate(checked.document)
 
     def accept(self, raw: bytes, *, actor: str) -> Receipt:
         """Take in one session record; when this returns, delivery is owed.
@@ -67,40 +82,59 @@ class Intake:
         """
         try:
             checked = schema.load(raw)
-            translation = self._owing.translate(checked.document)
+            owing, made = self._translated(checked.document)
             with self._rooms.store.begin() as tx:
-                return self._keep(tx, checked, translation, actor)
+                return self._keep(tx, owing, checked, made, actor)
         except (
             codec.NotJsonError,
             InvalidRecordError,
             history.VersionTakenError,
             history.PatientChangedError,
         ) as error:
-            self._put_aside(raw, error, actor)
+            refused.put_aside(self._rooms, raw, error, actor=actor)
             raise
 
     def translate_held(self) -> int:
         """Try what another mapping set could not translate; return how many went through."""
         with self._rooms.store.begin() as tx:
-            return again.translate_held(tx, self._rooms, self._owing)
+            return again.translate_held(tx, self._rooms, self._owing(tx))
 
     def owe_backlog(self, tx: Connection, name: str) -> None:
         """Owe a new destination every current record, in the order in which they came."""
-        again.owe_backlog(tx, self._rooms, self._owing, name)
+        again.owe_backlog(tx, self._rooms, self._owing(tx), name)
 
     def expire_quarantine(self) -> int:
         """Erase what lay in quarantine for its time; return how many went."""
         with self._rooms.store.begin() as tx:
-            return self._expire(tx)
+            return refused.expire(tx, self._rooms)
+
+    def _owing(self, tx: Connection) -> Owing:
+        return Owing(self._rooms, Translator(self._live.current(tx), self._rooms.site))
+
+    def _translated(self, document: dict[str, Any]) -> tuple[Owing, Translations]:
+        """Translate for every overlay in use, before anything locks the database."""
+        with self._rooms.store.read() as tx:
+            owing, overlays = self._owing(tx), registry.overlays(tx)
+        made = owing.translations(document)
+        for overlay in overlays:
+            made.of(overlay)
+        return owing, made
 
     def _keep(
-        self, tx: Connection, checked: CheckedRecord, made: Translation, actor: str
+        self,
+        tx: Connection,
+        owing: Owing,
+        checked: CheckedRecord,
+        made: Translations,
+        actor: str,
     ) -> Receipt:
-        new = self._new_version(tx, checked, made)
+        new = self._new_version(tx, checked, made.base)
         appended = history.append(tx, self._rooms.vault, new)
         owed: tuple[Owed, ...] = ()
         if appended.state == "current":
-            owed = self._owe_new(tx, new, checked, made, appended.replaces)
+            owed = self._owe_new(
+                tx, new, owing, checked=checked, made=made, replaces=appended.replaces
+            )
         self._note_accepted(tx, new, appended, owed, actor)
         return Receipt(
             id=appended.id,
@@ -108,7 +142,7 @@ class Intake:
             state=appended.state,
             translation=new.translation,
             findings=checked.findings,
-            problems=len(made.problems),
+            problems=len(made.base.problems),
             owed=owed,
         )
 
@@ -138,6 +172,7 @@ class Intake:
                 "document": document,
                 "findings": [asdict(finding) for finding in checked.findings],
                 "problems": [asdict(problem) for problem in made.problems],
+                "zone_applied": list(checked.zone_applied),
             },
         )
 
@@ -157,8 +192,10 @@ class Intake:
         self,
         tx: Connection,
         new: history.NewVersion,
+        owing: Owing,
+        *,
         checked: CheckedRecord,
-        made: Translation,
+        made: Translations,
         replaces: str,
     ) -> tuple[Owed, ...]:
         document = checked.document
@@ -175,7 +212,7 @@ class Intake:
             settlement, reason = self._rooms.settlement, stuck.TRANSLATION
             stuck.supersede(tx, settlement, replaces, reason=reason, actor="intake")
         held = held_in([asdict(finding) for finding in checked.findings])
-        return self._owing.owe(tx, new, document, made, held)
+        return owing.owe(tx, new, made, held)
 
     def _note_accepted(
         self,
@@ -202,35 +239,6 @@ class Intake:
             },
         )
         self._rooms.audit.append(tx, entry)
-
-    def _put_aside(self, raw: bytes, error: BridgeError, actor: str) -> None:
-        """Keep refused bytes sealed for a while, so that nothing a clinic sent is lost."""
-        now = self._rooms.clock.now()
-        row_id = new_id(self._rooms.rng)
-        findings = len(error.findings) if isinstance(error, InvalidRecordError) else 1
-        with self._rooms.store.begin() as tx:
-            history.put_aside(
-                tx,
-                self._rooms.vault,
-                row_id=row_id,
-                at=moment.to_text(now),
-                expires_at=moment.to_text(now + timedelta(days=self._rooms.quarantine.days)),
-                code=error.code,
-                findings=findings,
-                raw=raw,
-            )
-            self._expire(tx)
-            detail = {"code": error.code, "findings": findings, "quarantine": row_id}
-            self._rooms.audit.append(
-                tx,
-                Entry(actor=actor, action=Action.RECORD_REFUSED, outcome="refused", detail=detail),
-            )
-
-    def _expire(self, tx: Connection) -> int:
-        now = moment.to_text(self._rooms.clock.now())
-        return history.expire_quarantine(
-            tx, self._rooms.vault, now=now, keep=self._rooms.quarantine.most
-        )
 
 
 def _labels(value: Any) -> Iterator[str]:

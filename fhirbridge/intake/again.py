@@ -1,15 +1,19 @@
 """What was taken in before: translated again with mended mappings, owed to a new destination."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry
+from fhirbridge.destinations import registry
 from fhirbridge.intake.owing import Owing, held_in
 from fhirbridge.intake.rooms import Rooms
+from fhirbridge.intake.translating import Translations
 from fhirbridge.outbox import stuck
 from fhirbridge.outbox.contents import Owner
+from fhirbridge.outbox.states import State
 from fhirbridge.records import history
 
 ACTOR = "sync"
@@ -17,47 +21,63 @@ ACTOR = "sync"
 
 def translate_held(tx: Connection, rooms: Rooms, owing: Owing) -> int:
     """Try what another mapping set could not translate; return how many went through."""
-    rows = history.held_for_translation(tx, owing.mappings.digest)
-    return sum(_translate_again(tx, rooms, owing, row) for row in rows)
+    digest = owing.translator.digest
+    also = stuck.waiting_for_other_mappings(tx, digest)
+    rows = history.held_for_translation(tx, digest, also=tuple(also))
+    return sum(_translate_again(tx, rooms, owing, row, also.get(row.id, ())) for row in rows)
 
 
-def _translate_again(tx: Connection, rooms: Rooms, owing: Owing, row: Any) -> bool:
+def _translate_again(
+    tx: Connection, rooms: Rooms, owing: Owing, row: Any, waiting: Sequence[str]
+) -> bool:
+    """Translate one version again; of one that failed in an overlay only, for who waits for it."""
     kept = history.content(tx, rooms.vault, row.id)
-    made = owing.translate(kept["document"])
-    kept["problems"] = [asdict(problem) for problem in made.problems]
-    outcome = "held" if made.problems else "done"
-    history.replace_content(
-        tx,
-        rooms.vault,
-        row.id,
-        translation=outcome,
-        set_digest=made.set_digest,
-        subject=next((r.id for r in made.resources if r.type == "Patient"), row.subject),
-        content=kept,
-    )
+    made = owing.translations(kept["document"])
+    whole = row.translation == "held"
+    if whole:
+        _note_outcome(tx, rooms, row, kept, made)
     stuck.supersede(tx, rooms.settlement, row.id, reason=stuck.TRANSLATION, actor=ACTOR)
-    owed = owing.owe(tx, row, kept["document"], made, held_in(kept["findings"]))
+    held = held_in(kept["findings"])
+    owed = owing.owe(tx, row, made, held, only=None if whole else waiting)
+    good = not any(one.state is State.HELD for one in owed) and not made.base.problems
     entry = Entry(
         actor=ACTOR,
         action=Action.RECORD_TRANSLATED,
-        outcome=outcome,
+        outcome="done" if good else "held",
         record_id=row.id,
         detail={
-            "set_digest": made.set_digest,
+            "set_digest": made.translator.digest,
             "changes": sum(len(one.changes) for one in owed),
             "deliveries": [one.delivery_id for one in owed],
         },
     )
     rooms.audit.append(tx, entry)
-    return not made.problems
+    return good
+
+
+def _note_outcome(
+    tx: Connection, rooms: Rooms, row: Any, kept: dict[str, Any], made: Translations
+) -> None:
+    base = made.base
+    kept["problems"] = [asdict(problem) for problem in base.problems]
+    history.replace_content(
+        tx,
+        rooms.vault,
+        row.id,
+        translation="held" if base.problems else "done",
+        set_digest=base.set_digest,
+        subject=next((r.id for r in base.resources if r.type == "Patient"), row.subject),
+        content=kept,
+    )
 
 
 def owe_backlog(tx: Connection, rooms: Rooms, owing: Owing, name: str) -> None:
     """Owe a new destination every current record, in the order in which they came."""
+    new = registry.get(tx, name)
     for row in history.current_versions(tx):
         if row.translation == "held":
             owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=row.set_digest)
             rooms.outbox.put_held(tx, destination=name, owner=owner, reason=stuck.TRANSLATION)
             continue
         document = history.content(tx, rooms.vault, row.id)["document"]
-        owing.owe_one(tx, row, document, name)
+        owing.owe_one(tx, row, document, new)

@@ -1,28 +1,22 @@
 """From one stored record version to what each destination is owed of it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from fhirbridge.destinations import registry
-from fhirbridge.fhir import validate
+from fhirbridge.destinations.registry import Destination
 from fhirbridge.intake.rooms import Rooms
+from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, Identity, Owner
-from fhirbridge.outbox.enqueue import NOTHING_HELD, MakeProvenance, Owed, Shield
+from fhirbridge.outbox.enqueue import NOTHING_HELD, Owed, Shield
 from fhirbridge.records import history
 from fhirbridge.records.findings import Level
-from fhirbridge.translate import engine
-from fhirbridge.translate.engine import NotTranslatedError
-from fhirbridge.translate.mapping_set import MappingSet
-from fhirbridge.translate.values import Problem, TranslatedResource, Translation
-
-IN_ERROR = "entered-in-error"
-NOT_R4 = "E420"
+from fhirbridge.translate.values import TranslatedResource, Translation
 
 
 class RecordRow(Protocol):
@@ -56,90 +50,124 @@ def held_in(findings: Sequence[Mapping[str, Any]]) -> tuple[Held, ...]:
 
 
 class Owing:
-    """Translates with one mapping set, keeps what was made, and owes it."""
+    """Keeps what was made of a record, and owes it."""
 
-    def __init__(self, rooms: Rooms, mappings: MappingSet) -> None:
+    def __init__(self, rooms: Rooms, translator: Translator) -> None:
         self._rooms = rooms
-        self.mappings = mappings
+        self.translator = translator
 
-    def translate(self, document: dict[str, Any]) -> Translation:
-        """Translate a record; what R4 does not allow counts as not translated."""
-        if document.get("status") == IN_ERROR:
-            return Translation(
-                resources=(), problems=(), set_digest=self.mappings.digest, unmapped=(), empty=()
-            )
-        made = engine.translate(document, mapping_set=self.mappings, site=self._rooms.site)
-        return replace(made, problems=(*made.problems, *_unsound(made), *self._unproven(document)))
-
-    def _unproven(self, document: dict[str, Any]) -> tuple[Problem, ...]:
-        """Say why no Provenance could be made: a delivery that finds out would lose the record."""
-        try:
-            self.provenance_of(document)(["Patient/a"], "a", document["recorded_at"])
-        except NotTranslatedError as error:
-            return error.problems
-        return ()
+    def translations(self, document: dict[str, Any]) -> Translations:
+        """Return a record as it will be translated, once for each overlay."""
+        return Translations(document, self.translator)
 
     def owe(
         self,
         tx: Connection,
         row: RecordRow,
-        document: dict[str, Any],
-        made: Translation,
+        made: Translations,
         held: Sequence[Held],
+        *,
+        only: Sequence[str] | None = None,
     ) -> tuple[Owed, ...]:
-        """Keep what was made and owe every destination what changed; of a held one nothing."""
-        owner = Owner(
-            record_id=row.id, patient_key=row.patient_key, set_digest=self.mappings.digest
-        )
-        names = [one.name for one in registry.every(tx)]
-        if made.problems:
-            put = partial(self._rooms.outbox.put_held, tx, owner=owner, reason=stuck.TRANSLATION)
-            return tuple(put(destination=name) for name in names)
-        before = contents.of_session(tx, row.session_key)
-        shield = self._shield(made, before, held)
-        self._keep(tx, owner, made, shield)
-        identities = [Identity(one.type, one.id) for one in made.resources]
-        earlier = [Identity(one.type, one.resource_id) for one in before]
-        put = partial(
-            self._rooms.outbox.put,
-            tx,
-            owner=owner,
-            touched=list(dict.fromkeys([*identities, *earlier])),
-            shield=shield,
-            make_provenance=self.provenance_of(self._whole(tx, row, document)),
-        )
-        renew = partial(
-            stuck.replace_refused, tx, self._rooms.settlement, session_key=row.session_key
-        )
-        return tuple(put(destination=name, renew=renew(destination=name)) for name in names)
+        """Keep what was made and owe every destination what changed; of a held one nothing.
 
-    def owe_one(self, tx: Connection, row: RecordRow, document: dict[str, Any], name: str) -> None:
+        `only` names the destinations that are meant, where it is not all of them.
+        """
+        meant = [one for one in registry.every(tx) if only is None or one.name in only]
+        if made.base.problems:
+            return tuple(self._hold(tx, row, one) for one in meant)
+        owed: list[Owed] = []
+        overlays = {one.overlay for one in meant} | ({""} if only is None else set())
+        for overlay in sorted(overlays):
+            receivers = [one for one in meant if one.overlay == overlay]
+            owed += self._owe_overlay(tx, row, made, held, overlay=overlay, receivers=receivers)
+        return tuple(sorted(owed, key=lambda one: one.destination))
+
+    def _owe_overlay(
+        self,
+        tx: Connection,
+        row: RecordRow,
+        made: Translations,
+        held: Sequence[Held],
+        *,
+        overlay: str,
+        receivers: Sequence[Destination],
+    ) -> list[Owed]:
+        """Keep and owe what one overlay makes; where it makes nothing right, only they wait."""
+        ready = made.of(overlay)
+        if ready.problems:
+            return [self._hold(tx, row, one) for one in receivers]
+        owner = self._owner(row, overlay)
+        before = contents.of_session(tx, row.session_key, overlay)
+        shield = self._shield(ready, before, held)
+        self._keep(tx, owner, ready, shield)
+        here = [Identity(one.type, one.id) for one in ready.resources]
+        earlier = [Identity(one.type, one.resource_id) for one in before]
+        touched = list(dict.fromkeys([*here, *earlier]))
+        whole = self._whole(tx, row, made.document)
+        make_provenance = self.translator.provenance_of(whole, overlay)
+        return [
+            self._rooms.outbox.put(
+                tx,
+                destination=one.name,
+                owner=owner,
+                touched=touched,
+                shield=shield,
+                make_provenance=make_provenance,
+                renew=stuck.replace_refused(
+                    tx,
+                    self._rooms.settlement,
+                    destination=one.name,
+                    session_key=row.session_key,
+                ),
+            )
+            for one in receivers
+        ]
+
+    def owe_one(
+        self, tx: Connection, row: RecordRow, document: dict[str, Any], new: Destination
+    ) -> None:
         """Owe a new destination what a record version, kept before, contributes."""
-        owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=row.set_digest)
-        touched = [Identity(r.type, r.resource_id) for r in contents.of_record(tx, row.id)]
+        kept = contents.of_record(tx, row.id, new.overlay)
+        owner = Owner(
+            record_id=row.id,
+            patient_key=row.patient_key,
+            set_digest=row.set_digest,
+            overlay=new.overlay,
+        )
+        if not kept and new.overlay:
+            # The first destination with this overlay: what is there was never made in its words.
+            owner = self._owner(row, new.overlay)
+            ready = self.translator.translate(document, new.overlay)
+            if ready.problems:
+                self._hold(tx, row, new)
+                return
+            self._keep(tx, owner, ready, NOTHING_HELD)
+            kept = contents.of_record(tx, row.id, new.overlay)
         self._rooms.outbox.put(
             tx,
-            destination=name,
+            destination=new.name,
             owner=owner,
-            touched=touched,
+            touched=[Identity(r.type, r.resource_id) for r in kept],
             shield=NOTHING_HELD,
-            make_provenance=self.provenance_of(document),
+            make_provenance=self.translator.provenance_of(document, new.overlay),
         )
 
-    def provenance_of(self, document: dict[str, Any]) -> MakeProvenance:
-        """Return what makes the Provenance of a delivery of this record."""
+    def _hold(self, tx: Connection, row: RecordRow, one: Destination) -> Owed:
+        return self._rooms.outbox.put_held(
+            tx,
+            destination=one.name,
+            owner=self._owner(row, one.overlay),
+            reason=stuck.TRANSLATION,
+        )
 
-        def make(targets: Sequence[str], delivery: str, recorded: str) -> TranslatedResource:
-            return engine.provenance(
-                document,
-                mapping_set=self.mappings,
-                site=self._rooms.site,
-                targets=targets,
-                delivery=delivery,
-                recorded=recorded,
-            )
-
-        return make
+    def _owner(self, row: RecordRow, overlay: str) -> Owner:
+        return Owner(
+            record_id=row.id,
+            patient_key=row.patient_key,
+            set_digest=self.translator.digest,
+            overlay=overlay,
+        )
 
     def _whole(self, tx: Connection, row: RecordRow, document: dict[str, Any]) -> dict[str, Any]:
         """Fill in what a retraction leaves out, above all who vouches for it."""
@@ -172,19 +200,6 @@ class Owing:
         wide |= {Identity(r.type, r.resource_id) for r in before if not r.row} - here
         rows = self._rooms.contents.row_names(one.row for one in held)
         return Shield(rows=rows, identities=frozenset(wide))
-
-
-def _unsound(made: Translation) -> Iterator[Problem]:
-    """Say what R4 does not allow in what was made: a mistake in a mapping that no check foresaw."""
-    for one in made.resources:
-        for message in validate.problems(one.body):
-            yield Problem(
-                code=NOT_R4,
-                mapping=one.mapping,
-                line="",
-                source=one.row,
-                message=f"{one.type}: {message}",
-            )
 
 
 def _parts_read(resource: TranslatedResource) -> set[str]:

@@ -35,6 +35,7 @@ class Owner:
     record_id: str
     patient_key: str
     set_digest: str
+    overlay: str = ""
 
 
 class Contents:
@@ -64,6 +65,7 @@ class Contents:
             "scope": made.scope.value,
             "mapping": made.mapping,
             "set_digest": owner.set_digest,
+            "overlay": owner.overlay,
             "as_of": moment.from_record(made.as_of),
             "digest": self._vault.digest(made.content_hash),
             "row": self._vault.digest(made.row) if made.row else "",
@@ -89,26 +91,32 @@ class Contents:
         return frozenset(self._vault.digest(row) for row in rows if row)
 
 
-def of_record(tx: Connection, record_id: str) -> list[Row[Any]]:
-    """Return what one record version was translated to."""
+def of_record(tx: Connection, record_id: str, overlay: str | None = None) -> list[Row[Any]]:
+    """Return what one record version was translated to: with one overlay, or (None) with all."""
     chosen = select(resource).where(
         resource.c.record_id == record_id, resource.c.purpose.in_(CONTRIBUTIONS)
     )
+    if overlay is not None:
+        chosen = chosen.where(resource.c.overlay == overlay)
     return list(tx.execute(chosen))
 
 
-def of_session(tx: Connection, session_key: str) -> list[Row[Any]]:
-    """Return what all versions of one session were translated to."""
+def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]:
+    """Return what all versions of one session were translated to with one overlay."""
     chosen = (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
-        .where(record.c.session_key == session_key, resource.c.purpose.in_(CONTRIBUTIONS))
+        .where(
+            record.c.session_key == session_key,
+            resource.c.overlay == overlay,
+            resource.c.purpose.in_(CONTRIBUTIONS),
+        )
     )
     return list(tx.execute(chosen))
 
 
-def winner(tx: Connection, identity: Identity) -> Row[Any] | None:
-    """Return the newest contributing version, or None if none is left.
+def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
+    """Return the newest contributing version of those made with an overlay, or None.
 
     By as_of, then recorded_at, then version; an incomplete one counts where there is no other. A
     version that could not be translated leaves the one before it counting.
@@ -120,8 +128,15 @@ def winner(tx: Connection, identity: Identity) -> Row[Any] | None:
             there.c.record_id == newer.c.id,
             there.c.type == identity.type,
             there.c.resource_id == identity.id,
+            there.c.overlay == overlay,
             there.c.purpose == INCOMPLETE,
         )
+        .exists()
+    )
+    other = resource.alias()
+    made_too = (
+        select(other.c.id)
+        .where(other.c.record_id == newer.c.id, other.c.overlay == overlay)
         .exists()
     )
     replaced = (
@@ -131,6 +146,8 @@ def winner(tx: Connection, identity: Identity) -> Row[Any] | None:
             newer.c.version > record.c.version,
             newer.c.translation == "done",
             newer.c.state != "older",
+            # Made with this overlay too; where only the overlay failed, the version before counts.
+            newer.c.in_error | made_too,
             ~keeps_earlier,
         )
         .exists()
@@ -141,6 +158,7 @@ def winner(tx: Connection, identity: Identity) -> Row[Any] | None:
         .where(
             resource.c.type == identity.type,
             resource.c.resource_id == identity.id,
+            resource.c.overlay == overlay,
             resource.c.purpose.in_(CONTRIBUTIONS),
             record.c.translation == "done",
             record.c.in_error.is_(False),

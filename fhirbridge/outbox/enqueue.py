@@ -131,7 +131,7 @@ class Outbox:
         decided: "_Decision",
     ) -> None:
         pinned = contents.last_pinned(tx, case.destination, identity)
-        best = contents.winner(tx, identity)
+        best = contents.winner(tx, identity, case.owner.overlay)
         row = best.row if best is not None else pinned.row if pinned is not None else ""
         shield = case.shield
         if pinned is not None and (row in shield.rows or identity in shield.identities):
@@ -209,6 +209,7 @@ class Outbox:
             if place.lane == SHARED_LANE
             else _last_sequence(tx, place.destination, SHARED_LANE),
             "record_id": owner.record_id,
+            "set_digest": owner.set_digest,
             "state": state,
             "reason": held_for,
             "runs": 0,

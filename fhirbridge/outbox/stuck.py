@@ -37,6 +37,19 @@ def supersede(
         settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor=actor)
 
 
+def waiting_for_other_mappings(tx: Connection, set_digest: str) -> dict[str, list[str]]:
+    """Return record -> destinations held because another set than this could not translate it."""
+    chosen = select(delivery.c.record_id, delivery.c.destination).where(
+        delivery.c.state == State.HELD,
+        delivery.c.reason == TRANSLATION,
+        delivery.c.set_digest != set_digest,
+    )
+    found: dict[str, list[str]] = {}
+    for row in tx.execute(chosen.order_by(delivery.c.destination)):
+        found.setdefault(row.record_id, []).append(row.destination)
+    return found
+
+
 def replace_refused(
     tx: Connection, settlement: Settlement, *, destination: str, session_key: str
 ) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from fhirbridge.outbox import contents
 from fhirbridge.records import history
 from fhirbridge.store.sealed import Vault
-from fhirbridge.store.tables import delivery, delivery_item, ledger
+from fhirbridge.store.tables import delivery, delivery_item, destination, ledger
 
 Body = Callable[[Connection, str], dict[str, Any]]
 
@@ -59,13 +59,20 @@ def _delivery(tx: Connection, row: Any) -> dict[str, Any]:
 
 
 def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
-    chosen = select(ledger).where(
-        ledger.c.type == row.type, ledger.c.resource_id == row.resource_id
+    chosen = (
+        select(ledger)
+        .join(destination, destination.c.name == ledger.c.destination)
+        .where(
+            ledger.c.type == row.type,
+            ledger.c.resource_id == row.resource_id,
+            destination.c.overlay == row.overlay,
+        )
     )
-    newest = contents.winner(tx, contents.Identity(row.type, row.resource_id))
+    newest = contents.winner(tx, contents.Identity(row.type, row.resource_id), row.overlay)
     return {
         "resource": f"{row.type}/{row.resource_id}",
         "mapping": row.mapping,
+        "overlay": row.overlay,
         "scope": row.scope,
         "counts": newest is not None
         and newest.id == row.id,  # false: a newer record decides what is sent

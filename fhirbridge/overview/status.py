@@ -20,11 +20,12 @@ class Status:
     records: int
     held_elements: int
     quarantined: int
+    mappings: dict[str, Any]  # what is live, and what was refused since
     destinations: list[dict[str, Any]]
     waiting: list[dict[str, Any]]
 
 
-def read(tx: Connection) -> Status:
+def read(tx: Connection, mappings: dict[str, Any]) -> Status:
     """Read one snapshot."""
     current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
         record.c.state == "current"
@@ -34,6 +35,7 @@ def read(tx: Connection) -> Status:
         records=records,
         held_elements=held,
         quarantined=history.quarantined(tx),
+        mappings=mappings,
         destinations=[_destination(tx, one) for one in registry.every(tx)],
         waiting=_waiting(tx),
     )

@@ -1,5 +1,6 @@
 """Append-only versions of session records: the newest is current, older ones are kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -145,14 +146,19 @@ def current_versions(tx: Connection) -> list[Row[Any]]:
     return list(tx.execute(chosen))
 
 
-def held_for_translation(tx: Connection, set_digest: str) -> list[Row[Any]]:
-    """Return current versions that another mapping set than `set_digest` could not translate."""
+def held_for_translation(
+    tx: Connection, set_digest: str, also: Sequence[str] = ()
+) -> list[Row[Any]]:
+    """Return current versions that another mapping set than `set_digest` could not translate.
+
+    `also` names records of which it could not make what one destination's overlay asks for.
+    """
     chosen = (
         select(record)
         .where(
             record.c.state == "current",
-            record.c.translation == "held",
-            record.c.set_digest != set_digest,
+            ((record.c.translation == "held") & (record.c.set_digest != set_digest))
+            | record.c.id.in_(also),
         )
         .order_by(record.c.received_at, record.c.id)
     )

@@ -66,6 +66,36 @@ quarantine = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+# intake
+mapping_set = Table(
+    "mapping_set",
+    metadata,
+    Column("sequence", Integer, primary_key=True),  # the highest live one translates
+    Column("digest", Text, nullable=False),
+    Column("state", Text, nullable=False),  # live | refused
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("mistakes", Text, nullable=False),  # of a refused one: lines of code, place and what
+    Column("files", LargeBinary, nullable=False),  # compressed; empty for a refused one
+)
+
+stock = Table(
+    "stock",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("stock_key", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # current | superseded | older
+    Column("in_error", Boolean, nullable=False),
+    Column("received_at", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("warnings", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # document, findings
+    UniqueConstraint("stock_key", "version"),
+)
+
 # consent
 consent = Table(
     "consent",
@@ -91,6 +121,7 @@ resource = Table(
     Column("scope", Text, nullable=False),
     Column("mapping", Text, nullable=False),
     Column("set_digest", Text, nullable=False),
+    Column("overlay", Text, nullable=False),  # made for destinations with this overlay; "" for none
     Column("as_of", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("row", Text, nullable=False),  # keyed name of the source row
@@ -109,6 +140,7 @@ delivery = Table(
     Column("sequence", Integer, nullable=False),
     Column("needs_shared", Integer, nullable=False),  # the shared lane must be this far first
     Column("record_id", Text, ForeignKey("record.id"), nullable=False),
+    Column("set_digest", Text, nullable=False),  # the mapping set that made it, or could not
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column(
@@ -175,6 +207,7 @@ destination = Table(
     Column("traits", Text, nullable=False),  # what the probe found, JSON
     Column("requires_consent", Boolean, nullable=False),
     Column("test_server", Boolean, nullable=False),
+    Column("overlay", Text, nullable=False),  # of the mappings; "" for none
     Column("networks", Text, nullable=False),  # private networks it may be reached in
     Column("paused", Text, nullable=False),  # why, or ""
     Column("created_at", Text, nullable=False),

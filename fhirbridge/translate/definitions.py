@@ -30,6 +30,7 @@ class Element:
     codes: Mapping[str, tuple[str, ...]]  # required value set, by system; empty where there is none
     targets: tuple[str, ...]  # of a Reference; empty: any
     content: str  # path of the content, where it is defined elsewhere
+    value_set: str = ""  # URL of the required value set
 
     @property
     def name(self) -> str:
@@ -121,6 +122,7 @@ def _elements(owner: str, path: str, tail: str, row: list[Any]) -> list[Element]
             codes=_codes(value_set),
             targets=tuple(targets),
             content=content,
+            value_set=value_set,
         )
         for kind in types or ["BackboneElement"]
     ]

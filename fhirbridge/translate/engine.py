@@ -15,7 +15,7 @@ from fhirbridge.translate.frame import Frame, RefusedError, places_in
 from fhirbridge.translate.mapping_file import Each, Question
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
 from fhirbridge.translate.mapping_set import MappingSet
-from fhirbridge.translate.skeletons.rendering import MAX_ROWS, ask
+from fhirbridge.translate.skeletons.rendering import MAX_ROWS
 from fhirbridge.translate.values import Problem, Scope, Site, TranslatedResource, Translation, Why
 
 
@@ -33,7 +33,9 @@ class NotTranslatedError(BridgeError):
 def translate(record: Mapping[str, Any], *, mapping_set: MappingSet, site: Site) -> Translation:
     """Translate one checked record.
 
-    What cannot be translated is in `problems`: then nothing may be sent.
+    What cannot be translated is in `problems`: then nothing may be sent. A set that is compiled
+    untraced gives the same resources without `why`, `unmapped` and `empty`; its problems do not
+    say from which field they come, and of several of one resource it may name only some.
     """
     work = _Work(record, mapping_set, site, {})
     for mapping in mapping_set.mappings:
@@ -86,6 +88,7 @@ class _Work:
             run=context,
             places=places_in(own),
             slots=[None] * mapping_set.slots,
+            traced=mapping_set.traced,
         )
         self.made: list[TranslatedResource] = []
         self._rows: dict[tuple[str, str], str] = {}  # (type, id) -> where it was made from
@@ -108,7 +111,7 @@ class _Work:
         if not levels:
             yield ()
             return
-        for row in ask(self.frame, levels[0].rows, levels[0].place) or []:
+        for row in levels[0].rows(self.frame) or []:
             self.frame.slots[levels[0].slot] = row
             path = self.frame.places.get(id(row), "")
             if path.endswith("]") and "id" in row:
@@ -121,6 +124,7 @@ class _Work:
         before = (len(frame.problems), len(frame.references), len(frame.empty))
         frame.path[:] = [mapping.target]
         frame.whys, frame.size = [], 0
+        frame.refused.clear()
         try:
             self._make(mapping, rows, before[0])
         except RefusedError as error:
@@ -134,10 +138,7 @@ class _Work:
 
     def _make(self, mapping: OneMapping, rows: tuple[str, ...], problems: int) -> None:
         frame = self.frame
-        if (
-            mapping.when is not None
-            and ask(frame, mapping.when.run, mapping.when.place) is not True
-        ):
+        if mapping.when is not None and mapping.when.run(frame) is not True:
             return
         self._require(mapping.requires, rows)
         key = [
@@ -156,14 +157,13 @@ class _Work:
     def _require(self, requires: Sequence[Question], rows: tuple[str, ...]) -> None:
         for check in requires:
             start = len(self.frame.passed)
-            if ask(self.frame, check.run, check.place) is False:
-                read = self.frame.passed[start:]
-                sources = tuple(dict.fromkeys(self.frame.path_of(one) for one in read))
+            if check.run(self.frame) is False:
+                sources = self.frame.paths_of(self.frame.passed[start:])
                 self.frame.refuse("E402", check.place, check.message, sources or rows[-1:])
 
     def _asked(self, question: Question, code: str, message: str, rows: tuple[str, ...]) -> Any:
         before = len(self.frame.problems)
-        value = ask(self.frame, question.run, question.place)
+        value = question.run(self.frame)
         if value is None and len(self.frame.problems) == before:
             self.frame.refuse(code, question.place, message, rows[-1:])
         return value
@@ -216,11 +216,12 @@ class _Work:
         """Check the references and gather what was left."""
         self._check_references()
         frame = self.frame
+        reads = [*frame.passed, *frame.reads]
         return Translation(
             resources=tuple(self.made),
             problems=tuple(frame.problems),
             set_digest=self._set.digest,
-            unmapped=why.unmapped(frame.record, [*frame.passed, *frame.reads]),
+            unmapped=why.unmapped(frame.record, reads) if frame.traced else (),
             empty=tuple(dict.fromkeys(frame.empty)),
         )
 

@@ -1,6 +1,6 @@
 """What one translation knows while it runs. Nothing here outlives the record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class Frame:
     run: Mapping[str, Any]  # $run
     places: Mapping[int, str]  # id of each object of the record -> its path
     slots: list[Any]
+    traced: bool = True  # whether what is read, and by which rule, is noted
     mapping: str = ""
     path: list[str] = field(default_factory=list)  # of the element that is being made
     reads: list[Read] = field(default_factory=list)  # for the element that is being made
@@ -41,15 +42,27 @@ class Frame:
     problems: list[Problem] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # target paths that have their problem already
     references: list[tuple[str, str, Why]] = field(default_factory=list)  # type, id, where
+    ids: dict[tuple[Any, ...], str] = field(default_factory=dict)  # that were referred to before
     size: int = 0
 
     @property
     def target(self) -> str:
         return "".join(self.path)
 
-    def sources(self, start: int) -> tuple[str, ...]:
-        """Return the paths read since `start`, each once, in the order of reading."""
-        return tuple(dict.fromkeys(self.path_of(read) for read in self.reads[start:]))
+    def read(self, value: dict[str, Any], name: str) -> Any:
+        """Return a field of an object, and note that it was read."""
+        if self.traced:
+            self.reads.append((value, name))
+        return value.get(name)
+
+    def follow(self, rule: str) -> None:
+        """Note the rule by which the element is made."""
+        if self.traced:
+            self.rules.append(rule)
+
+    def paths_of(self, reads: Sequence[Read]) -> tuple[str, ...]:
+        """Return the paths of what was read, each once, in the order of reading."""
+        return tuple(dict.fromkeys([self.path_of(read) for read in reads]))
 
     def path_of(self, read: Read) -> str:
         """Return `vitals[2].spo2`; of an object that is not the record's own, only the field."""

@@ -4,25 +4,40 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fhirbridge.translate import why
 from fhirbridge.translate.definitions import resource_types
 from fhirbridge.translate.expressions import compiled
 from fhirbridge.translate.expressions.compiled import Compiled, Names
 from fhirbridge.translate.expressions.compiler import Compiler, compile_text, parse_at
 from fhirbridge.translate.expressions.parser import Expression
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
-from fhirbridge.translate.frame import Frame, Read, Run
+from fhirbridge.translate.frame import Frame, Run
+from fhirbridge.translate.skeletons.profiles import with_profiles
+from fhirbridge.translate.skeletons.rendering import asked
 from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler
 from fhirbridge.translate.skeletons.spelling import expression_text, row_binding
 from fhirbridge.translate.tables.code_table import refuse_keys
 from fhirbridge.translate.values import Scope
-from fhirbridge.translate.yaml_tree import Fields, Node, Sequence, fields_of, items_of, text_of
+from fhirbridge.translate.written import Part, written
+from fhirbridge.translate.yaml_tree import Fields, Node, Scalar, Sequence, fields_of, items_of, text_of
 
 _NEEDED = ("mapping", "version", "target", "scope", "key", "owner", "reviewed", "resource")
-_KEYS = (*_NEEDED, "each", "when", "as_of", "keyspace", "let", "requires", "note")
+_KEYS = (
+    *_NEEDED,
+    "profile",
+    "optional",
+    "each",
+    "when",
+    "as_of",
+    "keyspace",
+    "let",
+    "requires",
+    "note",
+)
 _DEFAULT_AS_OF = "coalesce(visit.start, recorded_at)"
 _AS_OF_OF_DELIVERY = "$run.recorded"
 _KEY_KINDS = ("string", "integer", "decimal", "date", "dateTime", "partialDate", "boolean")
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,60}")
 
 
@@ -45,7 +60,6 @@ class Each:
 
     rows: Run
     slot: int
-    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +87,7 @@ class Mapping:
     key: tuple[Question, ...]
     requires: tuple[Question, ...]
     body: Run
+    refers: dict[tuple[str, str], Place]  # (type, keyspace) of each `ref()`, and where it stands
     place: Place
     owner: str
     reviewed: str
@@ -103,13 +118,16 @@ def _check_head(tree: Fields, name: str, texts: dict[str, str]) -> None:
     own, known = texts["mapping"], resource_types()
     _check_text(tree, "mapping", f"must be the file's name, '{name}'", good=own == name)
     _check_text(tree, "mapping", "is made of a-z, 0-9 and -", good=bool(_NAME.fullmatch(name)))
-    good = bool(_VERSION.fullmatch(texts["version"]))
+    good = bool(VERSION.fullmatch(texts["version"]))
     _check_text(tree, "version", "is like 1.0.0", good=good)
     near = suggest(texts["target"], known)
     _check_text(tree, "target", f"is no resource type we make{near}", good=texts["target"] in known)
     near = suggest(texts["scope"], Scope)
     message = f"is one of {', '.join(Scope)}{near}"
     _check_text(tree, "scope", message, good=texts["scope"] in list(Scope))
+    if "optional" in tree.items:
+        spelt = text_of(tree.items["optional"], "'optional'", tree.place)
+        _check_text(tree, "optional", "is true, or left out", good=spelt == "true")
 
 
 def _check_text(tree: Fields, key: str, message: str, *, good: bool) -> None:
@@ -136,7 +154,10 @@ class _MappingCompiler:
         self._world = skeletons.world
 
     def compile(self, outer: Names) -> Mapping:
-        names = replace(outer, per_delivery=self._head.scope is Scope.DELIVERY, used=set())
+        names = replace(
+            outer, per_delivery=self._head.scope is Scope.DELIVERY, used=set(), refers={}
+        )
+        names = replace(names, mapping=self._head.name, at=self._head.target)
         names, each = self._each(names)
         names, lets = self._lets(names)
         when = self._question("when", names)
@@ -144,6 +165,7 @@ class _MappingCompiler:
             text, place = expression_text(self._tree.items["when"], sign=False)
             names = names.where(parse_at(text, place))
         body = fields_of(self._tree.items["resource"], "'resource'", self._tree.place)
+        body = with_profiles(body, self._tree.items.get("profile"), self._tree.place)
         made = self._made(names, each, lets, when, body)
         self._refuse_idle(names)
         return made
@@ -176,6 +198,7 @@ class _MappingCompiler:
             key=self._key(names),
             requires=self._requires(names),
             body=self._skeletons.resource(body, self._head.target, names),
+            refers=names.refers,
             place=self._tree.places["mapping"],
             owner=text_of(self._tree.items["owner"], "'owner'", self._tree.place),
             reviewed=text_of(self._tree.items["reviewed"], "'reviewed'", self._tree.place),
@@ -186,9 +209,12 @@ class _MappingCompiler:
         levels = node.items if isinstance(node, Sequence) else (node,) if node else ()
         found = []
         for level in levels:
+            names = names.noting()
             rows, name, kind = row_binding(level, names, self._world)
+            self._note(Part.EACH, level, names)
             names, slot = names.with_row(name, kind)
-            found.append(Each(rows=rows.run, slot=slot, place=level.place))
+            run = asked(rows.run, level.place, traced=self._world.traced)
+            found.append(Each(rows=run, slot=slot))
         return names, tuple(found)
 
     def _lets(self, names: Names) -> tuple[Names, tuple[int, ...]]:
@@ -199,10 +225,14 @@ class _MappingCompiler:
             with self._faults.caught():
                 self._refuse_taken(name, names, value.place)
                 text, place = expression_text(value, sign=False)
-                made = compile_text(text, names, world=self._world, place=place)
+                own = names.noting()
+                made = compile_text(text, own, world=self._world, place=place)
+                self._note(Part.LET, value, own, name)
                 slot = names.slots.take()
                 slots.append(slot)
-                names = names.with_bound(name, replace(made, run=_remembered(made.run, slot)))
+                remember = why.noted_let if self._world.traced else _remembered
+                meaning = replace(made, run=remember(made.run, slot), noted=own.noted)
+                names = names.with_bound(name, meaning)
         return names, tuple(slots)
 
     def _refuse_taken(self, name: str, names: Names, place: Place) -> None:
@@ -214,19 +244,32 @@ class _MappingCompiler:
         node = self._tree.items.get(key)
         if node is None:
             return None
-        return self._faults.attempt(lambda: self._boolean(node, names))
+        return self._faults.attempt(lambda: self._boolean(node, names, Part(key)))
 
-    def _boolean(self, node: Node, names: Names, message: str = "") -> Question:
+    def _boolean(self, node: Node, names: Names, part: Part, message: str = "") -> Question:
+        names = names.noting()
+        self._note(part, node, names, message)
         text, place = expression_text(node, sign=False)
         made = Compiler(self._world, place).boolean(parse_at(text, place), names)
-        return Question(run=made.run, place=node.place, message=message)
+        return self._asking(made, node.place, message)
+
+    def _note(self, part: Part, node: Node, names: Names, element: str = "") -> None:
+        made = written(part, node, mapping=self._head.name, noted=names.noted, element=element)
+        self._skeletons.written.append(made)
+
+    def _asking(self, made: Compiled, place: Place, message: str = "") -> Question:
+        run = asked(made.run, place, traced=self._world.traced)
+        return Question(run=run, place=place, message=message)
 
     def _as_of(self, names: Names) -> Question:
+        names = names.noting()
         node = self._tree.items.get("as_of")
         per_delivery = self._head.scope is Scope.DELIVERY
         text, place = _AS_OF_OF_DELIVERY if per_delivery else _DEFAULT_AS_OF, self._tree.place
         if node is not None:
             text, place = expression_text(node, sign=False)
+        spelt = node or Scalar(text=text, quoted=False, place=place)
+        self._note(Part.AS_OF, spelt, names)
         found = self._faults.attempt(lambda: self._moment(text, place, names))
         return found or Question(run=unmade, place=place)
 
@@ -236,7 +279,7 @@ class _MappingCompiler:
         if made.type.kind != "dateTime":
             message = f"'as_of' must be a time with its offset, and this is {a(made.type)}"
             raise compiler.fault("E205", tree, message)
-        return Question(run=made.run, place=place)
+        return self._asking(made, place)
 
     def _key(self, names: Names) -> tuple[Question, ...]:
         found = []
@@ -245,9 +288,11 @@ class _MappingCompiler:
                 text, place = expression_text(node, sign=False)
                 compiler = Compiler(self._world, place)
                 tree = parse_at(text, place)
-                made = compiler.single(tree, names)
+                own = names.noting()
+                self._note(Part.KEY, node, own)
+                made = compiler.single(tree, own)
                 self._check_key(compiler, tree, made)
-                found.append(Question(run=made.run, place=node.place))
+                found.append(self._asking(made, node.place))
         return tuple(found)
 
     def _check_key(self, compiler: Compiler, tree: Expression, made: Compiled) -> None:
@@ -266,7 +311,7 @@ class _MappingCompiler:
                 if set(fields.items) != {"check", "message"}:
                     raise FaultError("E206", fields.place, "a requirement is {check, message}")
                 message = text_of(fields.items["message"], "'message'", fields.place)
-                found.append(self._boolean(fields.items["check"], names, message))
+                found.append(self._boolean(fields.items["check"], names, Part.REQUIRES, message))
         return tuple(found)
 
 
@@ -275,17 +320,12 @@ def unmade(_: Frame) -> None:
 
 
 def _remembered(run: Run, slot: int) -> Run:
-    """Evaluate a `let` once for each row; whoever uses it has read what it read."""
+    """Evaluate a `let` once for each row."""
 
     def value(frame: Frame) -> Any:
-        known: tuple[Any, list[Read], list[str]] | None = frame.slots[slot]
+        known: tuple[Any] | None = frame.slots[slot]
         if known is None:
-            start, rules = len(frame.reads), len(frame.rules)
-            made = run(frame)
-            frame.slots[slot] = (made, frame.reads[start:], frame.rules[rules:])
-            return made
-        frame.reads.extend(known[1])
-        frame.rules.extend(known[2])
+            known = frame.slots[slot] = (run(frame),)
         return known[0]
 
     return value

@@ -6,17 +6,19 @@ All its mistakes are found together.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from fhirbridge.records.source import SourceField
-from fhirbridge.translate import yaml_tree
+from fhirbridge.translate import overlays, reference_graph, yaml_tree
 from fhirbridge.translate.documents import templates
 from fhirbridge.translate.expressions.compiled import Names, Slots, World
-from fhirbridge.translate.faults import Fault, FaultError, Faults, MappingError, Place
+from fhirbridge.translate.faults import Fault, FaultError, Faults, MappingError, Place, suggest
 from fhirbridge.translate.mapping_file import Head, compile_mapping, read_head
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
+from fhirbridge.translate.overlays import Overlay
 from fhirbridge.translate.skeletons import fragments
 from fhirbridge.translate.skeletons.fragments import Fragment
 from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler
@@ -25,7 +27,10 @@ from fhirbridge.translate.tables import code_table, concept_maps, unit_table
 from fhirbridge.translate.tables.code_table import CodeTable
 from fhirbridge.translate.tables.concept_maps import ConceptMap
 from fhirbridge.translate.tables.unit_table import UnitTable
+from fhirbridge.translate.written import Written
 from fhirbridge.translate.yaml_tree import Fields
+
+T = TypeVar("T")
 
 FORMAT = "1"
 FHIR = "4.0.1"
@@ -34,8 +39,10 @@ _FOLDERS = {
     "conceptmaps": ".yaml",
     "fragments": ".yaml",
     "documents": ".html",
+    "overlays": ".yaml",
 }
 _FILES = ("fhirbridge.yaml", "codes.yaml", "units.yaml")
+_MAY_LACK = ("ignored.yaml",)  # read by the coverage report only
 LARGEST_FILE = 1_000_000
 
 
@@ -64,18 +71,31 @@ class MappingSet:
     """All mappings, compiled against one record schema; threads may share it."""
 
     digest: str  # of all its files
+    overlay: str  # the one that is applied; "" for the mappings as they stand
+    overlays: tuple[str, ...]  # those there are
+    traced: bool  # whether a translation says where each element comes from
     mappings: tuple[OneMapping, ...]  # by name
     source: SourceField
     slots: int  # names that a frame must have room for
     codes: CodeTable
     units: UnitTable
     maps: Mapping[str, ConceptMap]
+    written: tuple[Written, ...]  # each element and each question, in the order of the files
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The fields of the record that something reads: "vitals.spo2.value", without index."""
+        return frozenset(path for one in self.written for path in one.noted.reads)
 
 
-def load(folder: Path, source: SourceField) -> MappingSet:
-    """Read and compile a folder. Raises MappingError with every mistake in it."""
+def load(folder: Path, source: SourceField, overlay: str = "") -> MappingSet:
+    """Read a folder and check all of it, each overlay too; return the set with one of them.
+
+    Raises MappingError with every mistake in it.
+    """
     faults = Faults()
-    return _compile(_read(folder, faults), source, faults)
+    loader = _Loader(_read(folder, faults), source, faults)
+    return _unless_faulty(loader, faults, loader.all())[loader.known(overlay)]
 
 
 def read(folder: Path) -> Files:
@@ -87,14 +107,30 @@ def read(folder: Path) -> Files:
     return files
 
 
-def compile_set(files: Files, source: SourceField) -> MappingSet:
-    """Compile files that were read before. Raises MappingError with every mistake in them."""
-    return _compile(files, source, Faults())
+def compile_set(
+    files: Files, source: SourceField, overlay: str = "", *, traced: bool = True
+) -> MappingSet:
+    """Compile files that were read before, with one overlay or none.
 
-
-def _compile(files: Files, source: SourceField, faults: Faults) -> MappingSet:
+    Other overlays are only read and applied: `compile_all` checks them too. Untraced it is faster,
+    for bulk work: the same resources, without their why. Raises MappingError.
+    """
+    faults = Faults()
     loader = _Loader(files, source, faults)
-    made = loader.load()
+    return _unless_faulty(loader, faults, loader.one(loader.known(overlay), traced=traced))
+
+
+def compile_all(files: Files, source: SourceField) -> Mapping[str, MappingSet]:
+    """Compile files without an overlay ("") and with each of theirs.
+
+    Raises MappingError with every mistake in them.
+    """
+    faults = Faults()
+    loader = _Loader(files, source, faults)
+    return MappingProxyType(_unless_faulty(loader, faults, loader.all()))
+
+
+def _unless_faulty(loader: "_Loader", faults: Faults, made: T) -> T:
     if faults.found:
         raise MappingError(fault for fault in faults.found if not loader.follows(fault))
     return made
@@ -109,6 +145,9 @@ def _read(folder: Path, faults: Faults) -> Files:
             _take(found, path, name, faults, folder.name)
         else:
             faults.add("E219", Place(file=f"{folder.name}/{name}"), "the file is missing")
+    for name in _MAY_LACK:
+        if (folder / name).is_file():
+            _take(found, folder / name, name, faults, folder.name)
     for inner, ending in _FOLDERS.items():
         for path in sorted((folder / inner).glob("*")) if (folder / inner).is_dir() else ():
             name = f"{inner}/{path.name}"
@@ -131,7 +170,7 @@ def _take(found: dict[str, bytes], path: Path, name: str, faults: Faults, root: 
 
 
 class _Loader:
-    """One load: from files to trees, tables, heads, mappings."""
+    """One load: from files to trees, tables, overlays, heads, mappings."""
 
     def __init__(self, files: Files, source: SourceField, faults: Faults) -> None:
         self._root = files.root
@@ -140,30 +179,41 @@ class _Loader:
         self._source = source
         self._faults = faults
         self._unread: set[str] = set()
+        self._partial: set[str] = set()  # overlays of which a part could not be applied
         self._trees = self._parse()
-
-    def load(self) -> MappingSet:
         self._check_format()
-        world, pieces = self._world()
-        heads = self._heads()
-        world = World(
-            codes=world.codes,
-            units=world.units,
-            maps=world.maps,
-            documents=world.documents,
-            tables=world.tables,
-            keyspaces=self._keyspaces(heads),
-        )
+        self._overlays = self._read_overlays()
+        self._variants = self._apply_overlays()
+        self._world, self._pieces = self._tables()
+        self._check_uses()
+
+    def all(self) -> dict[str, MappingSet]:
+        """Compile the set without an overlay and with each of them."""
+        return {name: self.one(name) for name in ("", *sorted(self._overlays))}
+
+    def one(self, overlay: str, *, traced: bool = True) -> MappingSet:
+        """Compile the set with one overlay, or with none ("")."""
+        faults = Faults()
+        trees = self._variants[overlay]
+        heads = self._heads(trees, faults)
+        keyspaces = reference_graph.keyspaces_of(heads, faults)
+        world = replace(self._world, keyspaces=keyspaces, traced=traced)
         slots = Slots()
-        mappings = self._compile(heads, world, pieces, slots)
+        mappings, said = self._compile(heads, world, slots, faults)
+        reference_graph.refuse_circles(mappings, faults)
+        self._note(faults, overlay)
         return MappingSet(
             digest=self._digest,
+            overlay=overlay,
+            overlays=tuple(sorted(self._overlays)),
+            traced=traced,
             mappings=tuple(mappings),
             source=self._source,
             slots=slots.count,
             codes=world.codes,
             units=world.units,
             maps=MappingProxyType(dict(world.maps)),
+            written=said,
         )
 
     def follows(self, fault: Fault) -> bool:
@@ -183,13 +233,13 @@ class _Loader:
         return trees
 
     @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
+    def _reading(self, name: str, faults: Faults | None = None) -> Iterator[None]:
         """Note the mistake for which a file cannot be read, and that it could not."""
         try:
             yield
         except FaultError as error:
             self._unread.add(name)
-            self._faults.found += [error.fault, *error.more]
+            (faults or self._faults).found.extend([error.fault, *error.more])
 
     def _shown(self, name: str) -> str:
         return f"{self._root}/{name}"
@@ -215,6 +265,64 @@ class _Loader:
             if name.startswith(prefix):
                 yield name.removeprefix(prefix).removesuffix(".yaml"), tree
 
+    def known(self, overlay: str) -> str:
+        """Return the overlay's name, or note that there is none of that name."""
+        if overlay in self._variants:
+            return overlay
+        if f"overlays/{overlay}.yaml" not in self._unread:
+            place = Place(file=self._shown(f"overlays/{overlay}.yaml"))
+            near = suggest(overlay, self._overlays)
+            self._faults.add("E220", place, f"there is no overlay '{overlay}'{near}")
+        return ""
+
+    def _read_overlays(self) -> dict[str, Overlay]:
+        found: dict[str, Overlay] = {}
+        for name, tree in self._in("overlays"):
+            before = len(self._faults.found)
+            with self._reading(f"overlays/{name}.yaml"):
+                found[name] = overlays.read(name, tree, self._faults)
+            if len(self._faults.found) > before:
+                self._partial.add(name)
+        return found
+
+    def _apply_overlays(self) -> dict[str, dict[str, Fields]]:
+        """Return the trees of resources as they are without an overlay ("") and with each."""
+        trees = dict(self._in("resources"))
+        plain = {name: tree for name, tree in trees.items() if not overlays.is_optional(tree)}
+        found = {"": plain}
+        for name, overlay in self._overlays.items():
+            before = len(self._faults.found)
+            found[name] = overlays.applied(overlay, trees, self._faults)
+            if len(self._faults.found) > before:
+                self._partial.add(name)
+        return found
+
+    def _check_uses(self) -> None:
+        """Note each fragment that nothing uses, and each optional mapping that no overlay adds."""
+        used = {name for tree in self._trees.values() for name in fragments.used_in(tree)}
+        for name in self._pieces.keys() - used:
+            self._note_idle(f"fragments/{name}.yaml", "E207", "no mapping uses this fragment")
+        added = {node.text for overlay in self._overlays.values() for node in overlay.add}
+        for name, tree in self._in("resources"):
+            if overlays.is_optional(tree) and name not in added:
+                self._note_idle(f"resources/{name}.yaml", "E206", "no overlay adds this mapping")
+
+    def _note_idle(self, name: str, code: str, message: str) -> None:
+        """Note that a file is used nowhere, unless the file that uses it could not be read."""
+        needs = "overlays/" if name.startswith("resources/") else "resources/"
+        with self._faults.caught():
+            raise FaultError(code, Place(file=self._shown(name)), message, needs=needs)
+
+    def _note(self, faults: Faults, overlay: str) -> None:
+        """Take over what was found in one variant; of another file say with which overlay."""
+        own = self._shown(f"overlays/{overlay}.yaml")
+        for fault in faults.found:
+            if not overlay or fault.place.file == own:
+                self._faults.found.append(fault)
+            elif overlay not in self._partial and fault not in self._faults.found:
+                message = f"{fault.message} (with the overlay '{overlay}')"
+                self._faults.found.append(replace(fault, message=message))
+
     def _check_format(self) -> None:
         if "fhirbridge.yaml" not in self._trees:
             return
@@ -229,7 +337,7 @@ class _Loader:
                         "E219", at, f"'{key}' must be {wanted}: it is what this version reads"
                     )
 
-    def _world(self) -> tuple[World, dict[str, Fragment]]:
+    def _tables(self) -> tuple[World, dict[str, Fragment]]:
         faults, quiet = self._faults, Faults()
         codes_faults = quiet if "codes.yaml" in self._unread else faults
         units_faults = quiet if "units.yaml" in self._unread else faults
@@ -263,39 +371,21 @@ class _Loader:
                     found[own] = (self._shown(name), self._text(name))
         return found
 
-    def _heads(self) -> list[Head]:
+    def _heads(self, trees: Mapping[str, Fields], faults: Faults) -> list[Head]:
         heads = []
-        for name, tree in self._in("resources"):
-            with self._reading(f"resources/{name}.yaml"):
-                heads.append(read_head(name, tree, self._faults))
+        for name, tree in trees.items():
+            with self._reading(f"resources/{name}.yaml", faults):
+                heads.append(read_head(name, tree, faults))
         return heads
 
-    def _keyspaces(self, heads: list[Head]) -> dict[str, dict[str, int]]:
-        """Return type -> keyspace -> number of key parts; a keyspace has one number, one scope."""
-        found: dict[str, dict[str, int]] = {}
-        first: dict[tuple[str, str], Head] = {}
-        for head in heads:
-            found.setdefault(head.target, {}).setdefault(head.keyspace, len(head.key))
-            other = first.setdefault((head.target, head.keyspace), head)
-            own = f"the keyspace '{head.keyspace}' of {head.target} is also that of '{other.name}'"
-            if len(other.key) != len(head.key):
-                message = f"{own}, whose key has {len(other.key)} part(s)"
-                self._faults.add("E217", head.tree.items["key"].place, message)
-            if other.scope is not head.scope:
-                message = f"{own}, whose scope is {other.scope}"
-                self._faults.add("E217", head.tree.items["scope"].place, message)
-        return found
-
     def _compile(
-        self, heads: list[Head], world: World, pieces: dict[str, Fragment], slots: Slots
-    ) -> list[OneMapping]:
-        skeletons = SkeletonCompiler(world, pieces, self._faults)
-        names = Names(record=type_of(self._source), slots=slots, per_delivery=False)
+        self, heads: list[Head], world: World, slots: Slots, faults: Faults
+    ) -> tuple[list[OneMapping], tuple[Written, ...]]:
+        skeletons = SkeletonCompiler(world, self._pieces, faults)
+        whole = replace(type_of(self._source), paths=("",))
+        names = Names(record=whole, slots=slots, per_delivery=False)
         found = []
         for head in heads:
-            with self._faults.caught():
+            with faults.caught():
                 found.append(compile_mapping(head, names, skeletons))
-        for name in pieces.keys() - skeletons.used:
-            place = Place(file=self._shown(f"fragments/{name}.yaml"))
-            self._faults.add("E207", place, "no mapping uses this fragment")
-        return sorted(found, key=lambda mapping: mapping.name)
+        return sorted(found, key=lambda mapping: mapping.name), tuple(skeletons.written)

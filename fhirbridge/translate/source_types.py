@@ -22,6 +22,7 @@ class Type:
     field: SourceField | None = None  # of an object: its fields
     values: tuple[str, ...] = ()  # a closed set of texts, where it is known
     table: str = ""  # whose keys the text is, or the coded object takes
+    paths: tuple[str, ...] = ()  # where in the record it may come from, lists without index
     refers: str = ""  # of a Reference: the type it points to
     codes: tuple[tuple[str, str], ...] = ()  # of a code: every (system, code) that may come
     words_too: bool = (

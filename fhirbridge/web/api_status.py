@@ -26,9 +26,10 @@ def healthz() -> Response:
 
 def readyz() -> Response:
     """Say whether records can be taken in: the mappings are loaded and the database answers."""
-    # One indexed look-up: anyone may ask, as often as they like.
+    # Two indexed look-ups: anyone may ask, as often as they like.
     bridge().next_due()
-    return answer({"status": "ready"})
+    standing = bridge().mappings()
+    return answer({"status": "ready", "mappings": standing.digest, "refused": standing.refused})
 
 
 OPERATIONS = (
@@ -61,7 +62,7 @@ OPERATIONS = (
         rule="/readyz",
         view=readyz,
         access=PUBLIC,
-        answers={HTTPStatus.OK: schemas.Health},
+        answers={HTTPStatus.OK: schemas.Readiness},
         refusals={**FAULT, **BUSY},
     ),
 )

@@ -124,6 +124,7 @@ class Copy(Closed):
 class Resource(Closed):
     resource = _text("Type/id")
     mapping = _text()
+    overlay = _text("made for destinations with this overlay of the mappings; empty: without one")
     scope = _text()
     counts = fields.Boolean(
         required=True, metadata={"description": "false: a newer record decides what is sent"}
@@ -171,10 +172,21 @@ class Waiting(Closed):
     due_at = _text()
 
 
+class Mappings(Closed):
+    """What translates; the refused one is a later draft that was not made live."""
+
+    digest = _text("of the set that is live")
+    since = _text()
+    refused = _text("digest of the draft, or empty")
+    refused_at = _text()
+    mistakes = _texts("code, file:line and what is wrong")
+
+
 class Status(Closed):
     records = _count()
     held_elements = _count()
     quarantined = _count("refused records that are kept for a while")
+    mappings = fields.Nested(Mappings, required=True)
     destinations = fields.List(fields.Nested(Destination), required=True)
     waiting = fields.List(
         fields.Nested(Waiting), required=True, metadata={"description": "the oldest first"}
@@ -183,3 +195,9 @@ class Status(Closed):
 
 class Health(Closed):
     status = _text()
+
+
+class Readiness(Closed):
+    status = _text()
+    mappings = _text("digest of the mapping set that is live")
+    refused = _text("digest of a later draft that was refused, or empty; see the status")

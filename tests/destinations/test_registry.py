@@ -19,6 +19,7 @@ NEW = Destination(
     traits={},
     requires_consent=True,
     test_server=False,
+    overlay="rate-children",
     networks=("10.20.0.0/16", "fd00::/8"),
     paused=registry.NOT_PROVEN,
 )

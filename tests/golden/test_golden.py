@@ -1,43 +1,31 @@
-"""Each sample record becomes exactly the resources in mappings/tests/<sample>/<mapping>.json.
+"""Each case beside the mappings becomes exactly what is expected of it there.
 
-`pytest tests/golden --update-golden` rewrites the files; the difference is what a reviewer reads.
+`fhirbridge map test --update` rewrites the files; the difference is what a reviewer reads.
 """
-
-from copy import deepcopy
-from pathlib import Path
 
 import pytest
 
 from fhirbridge.fhir.validate import problems
+from fhirbridge.records.source_schema import source_schema
+from fhirbridge.translate import mapping_set
+from fhirbridge.workbench import cases
+from fhirbridge.workbench.cases import Bench, Case
 from tests.golden import translating
-from tests.golden.translating import Json
 
-FOLDER = translating.MAPPINGS / "tests"
-# One record of each kind, and the two whose infusion was not one rate from start to end.
-SHOWN = (
-    "01-iv-series-visit-1.v1",
-    "03-iv-series-visit-3.v1",
-    "05-iv-series-visit-5.v1",
-    "08-nasal-visit-1.v1",
-    "09-intramuscular-visit-1.v1",
-    "10-oral-visit-1.v1",
-    translating.WHOLE,
-)
-NOTE = "session-note.html"
+FOUND = cases.find(translating.MAPPINGS / "tests")
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_a_sample_becomes_its_golden_resources(name: str, update_golden: bool) -> None:  # noqa: FBT001
-    made = files_of(name)
-    folder = FOLDER / name
-    if update_golden:
-        rewrite(folder, made)
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(mapping_set.read(translating.MAPPINGS), source_schema())
 
-    kept = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
-    assert sorted(kept) == sorted(made)
-    for file, text in made.items():
-        assert kept[file] == text, f"mappings/tests/{name}/{file} differs; see --update-golden"
+@pytest.mark.parametrize("case", FOUND, ids=lambda case: case.name)
+def test_a_case_becomes_exactly_what_is_expected_of_it(bench: Bench, case: Case) -> None:
+    result = bench.run(case)
+
+    assert result.problems == ()
+    assert result.differences == ()
 
 
 @pytest.mark.parametrize("name", translating.SAMPLES)
@@ -57,28 +45,3 @@ def test_the_same_record_gives_the_same_bytes(name: str) -> None:
     second = translating.translate(translating.sample(name))
 
     assert first == second
-
-
-def files_of(name: str) -> dict[str, str]:
-    """Make the golden files of one sample: one for each mapping, and the note as a page."""
-    sent = translating.sample(name)
-    found = translating.translate(sent)
-    by_mapping: dict[str, list[Json]] = {}
-    files: dict[str, str] = {}
-    for made in found.resources:
-        body = deepcopy(made.body)
-        if made.mapping == "session-note":
-            files[NOTE] = translating.note_of(body) + "\n"
-            body["content"][0]["attachment"]["data"] = f"see {NOTE}"
-        by_mapping.setdefault(made.mapping, []).append(body)
-    for mapping, bodies in by_mapping.items():
-        files[f"{mapping}.json"] = translating.pretty(bodies) + "\n"
-    return files
-
-
-def rewrite(folder: Path, made: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
-    for file, text in made.items():
-        (folder / file).write_text(text, encoding="utf-8")

@@ -11,20 +11,23 @@ from fhirbridge.records import schema
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import engine, mapping_set
 from fhirbridge.translate.mapping_set import MappingSet
-from fhirbridge.translate.values import Site, TranslatedResource, Translation
+from fhirbridge.translate.values import TranslatedResource, Translation
+from fhirbridge.workbench import cases, expected, rehearsal
 
 ROOT = Path(__file__).parents[2]
 MAPPINGS = ROOT / "mappings"
 SAMPLES = {path.stem: path for path in sorted((ROOT / "fhirbridge" / "samples").glob("*.json"))}
 # Every field that a record may have, in one visit: for the mappings only, no demo plays it.
 WHOLE = "full-record"
-SAMPLES[WHOLE] = Path(__file__).with_name(f"{WHOLE}.json")
+SAMPLES[WHOLE] = MAPPINGS / "tests" / WHOLE / cases.RECORD
 FIRST_VISIT = next(iter(SAMPLES))
-SITE = Site(host="clinic.example.org", tenant="east", key=b"golden tests only, never a clinic")
-RECORDED = "2026-04-01T08:00:00Z"
+SITE = rehearsal.SITE
+RECORDED = rehearsal.RECORDED
 
 Json = dict[str, Any]
 Change = Callable[[Json], None]
+
+pretty = expected.pretty
 
 
 @cache
@@ -87,17 +90,3 @@ def note_of(document_reference: Json) -> str:
     data = document_reference["content"][0]["attachment"]["data"]
     return base64.b64decode(data, validate=True).decode("utf-8")
 
-
-def pretty(value: Any, indent: str = "") -> str:
-    """Write JSON for a reader: two spaces an indent, and decimals with all their digits."""
-    inner = indent + "  "
-    if isinstance(value, dict) and value:
-        rows = [f"{inner}{_text(key)}: {pretty(item, inner)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(inner + pretty(item, inner) for item in value) + f"\n{indent}]"
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    return codec.encode(value).decode("utf-8")

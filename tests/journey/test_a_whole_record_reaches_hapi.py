@@ -15,7 +15,7 @@ from tests.journey.installation import connect, install
 pytestmark = pytest.mark.hapi
 
 SAYS_SO = ("status", "lifecycleStatus", "verificationStatus")
-WHOLE = Path(__file__).parents[1] / "golden" / "full-record.json"
+WHOLE = Path(__file__).parents[2] / "mappings" / "tests" / "full-record" / "record.json"
 
 
 class Arrived(NamedTuple):

@@ -12,10 +12,11 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fhirbridge.fhir import codec
+from fhirbridge.records.source import SourceField
 from fhirbridge.translate.documents import markup
 from fhirbridge.translate.faults import Faults, Place, suggest
-from fhirbridge.translate.frame import Frame, Read, RefusedError
-from fhirbridge.translate.source_types import Type, type_of
+from fhirbridge.translate.frame import Frame, RefusedError
+from fhirbridge.translate.source_types import Type
 from fhirbridge.translate.tables.concept_maps import ConceptMap
 from fhirbridge.translate.tables.unit_table import UnitTable
 
@@ -135,11 +136,13 @@ class Seen:
     A known field that is absent is nothing, an unknown one is refused.
     """
 
-    __slots__ = ("_frame", "_kind", "value")
+    __slots__ = ("_fields", "_frame", "value")
 
-    def __init__(self, value: dict[str, Any] | None, kind: Type, frame: Frame) -> None:
+    def __init__(
+        self, value: dict[str, Any] | None, fields: Mapping[str, SourceField], frame: Frame
+    ) -> None:
         self.value = value
-        self._kind = kind
+        self._fields = fields
         self._frame = frame
 
     def __bool__(self) -> bool:
@@ -147,20 +150,26 @@ class Seen:
 
     def read(self, name: str) -> Any:
         """Return a field, and note that it was read."""
-        fields = self._kind.field.fields if self._kind.field else {}
-        if name not in fields:
+        field = self._fields.get(name)
+        if field is None:
             return StrictUndefined(name=name)
-        inner = None if self.value is None else self.value.get(name)
-        if self.value is not None:
-            self._frame.reads.append((self.value, name))
-        return seen(inner, type_of(fields[name]), self._frame)
+        inner = None if self.value is None else self._frame.read(self.value, name)
+        return _seen(inner, field, self._frame)
 
 
 def seen(value: Any, kind: Type, frame: Frame) -> Any:
     """Return a value as a document sees it."""
+    if kind.field is None:
+        return (value or []) if kind.many else value
     if kind.many:
-        return [seen(item, kind.one(), frame) for item in value or []]
-    return Seen(value, kind, frame) if kind.field is not None else value
+        return [Seen(item, kind.field.fields, frame) for item in value or []]
+    return Seen(value, kind.field.fields, frame)
+
+
+def _seen(value: Any, field: SourceField, frame: Frame) -> Any:
+    if field.kind == "list" and field.item is not None:
+        return [_seen(item, field.item, frame) for item in value or []]
+    return Seen(value, field.fields, frame) if field.kind == "object" else value
 
 
 def _environment(maps: Mapping[str, ConceptMap], units: UnitTable) -> _Environment:
@@ -276,12 +285,3 @@ def _trace(error: BaseException) -> Iterator[tuple[str, int]]:
     while step is not None:
         yield step.tb_frame.f_code.co_filename, step.tb_lineno
         step = step.tb_next
-
-
-def topmost(reads: list[Read], frame: Frame) -> list[Read]:
-    """Return what a document read, as the parts of the record.
-
-    `vitals`, not three hundred paths.
-    """
-    parts = [frame.path_of(read).partition(".")[0].partition("[")[0] for read in reads]
-    return [(frame.record, part) for part in dict.fromkeys(parts) if part]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from fhirbridge.translate import identity
+from fhirbridge.translate import identity, why
 from fhirbridge.translate.documents import templates
 from fhirbridge.translate.expressions import document_checks
 from fhirbridge.translate.expressions.compiled import (
@@ -57,15 +57,11 @@ def _lifted(made: Compiled, apply: Callable[[Any, Frame], Any], kind: Type) -> C
     return Compiled(run=each, type=kind.list())
 
 
-def _read(value: dict[str, Any], name: str, frame: Frame) -> Any:
-    frame.reads.append((value, name))
-    return value.get(name)
-
-
 def _quantity(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     made = compiler.compile(tree.arguments[0], names)
     unit = _unit(compiler, tree, names)
     if is_measure(made.type):
+        names.noted.read_inside(made.type, "value", "unit")
         return _of_measure(compiler, tree, made, unit)
     if made.type.kind in NUMBERS and unit is not None:
         return _of_number(compiler, made, unit)
@@ -110,10 +106,10 @@ def _of_measure(
     units = compiler.world.units
 
     def apply(value: dict[str, Any], frame: Frame) -> Any:
-        number = _read(value, "value", frame)
+        number = frame.read(value, "value")
         if number is None:
             return None
-        name = _read(value, "unit", frame)
+        name = frame.read(value, "unit")
         if name is None:
             raise RefusedError("E407", "a measure has a value and no unit")
         if wanted is None:
@@ -143,11 +139,18 @@ def _ref(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     if len(parts) != arity:
         message = f"the key of {target} '{keyspace}' has {arity} part(s), not {len(parts)}"
         raise compiler.fault("E216", tree, message)
+    names.refers.setdefault((target, keyspace), compiler.fault("", tree, "").fault.place)
     kind = Type(kind="Reference", refers=target)
 
+    rule = f"ref({target})"
+    space = (target, keyspace, *(made.type.kind for made in parts))  # True and 1 are two keys
+
     def refer(values: list[Any], frame: Frame) -> dict[str, str]:
-        own = identity.resource_id(frame.site, target, keyspace, *values)
-        frame.rules.append(f"ref({target})")
+        own = frame.ids.get((space, *values))
+        if own is None:
+            own = identity.resource_id(frame.site, target, keyspace, *values)
+            frame.ids[space, *values] = own
+        frame.follow(rule)
         return {"reference": f"{target}/{own}"}
 
     return _of_parts(parts, refer, kind)
@@ -234,9 +237,7 @@ def _constant(compiler: ExpressionCompiler, tree: Expression, message: str) -> s
 
 
 def _translate(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-    message = (
-        "translate() takes the name of a ConceptMap first; a name with a hyphen stands in quotes"
-    )
+    message = "translate() takes the name of a ConceptMap first; with a hyphen it stands in quotes"
     name = _constant(compiler, tree.arguments[0], message)
     maps = compiler.world.maps
     if name not in maps:
@@ -249,17 +250,18 @@ def _translate(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compil
         message = f"translate() takes a coded field or a word, and this is {a(made.type)}"
         raise compiler.fault("E205", tree.arguments[1], message)
     _check_table(compiler, tree, made.type, maps[name])
+    names.noted.translate(name, made.type)
     concept_map = maps[name]
 
     def of_word(word: str, frame: Frame) -> Concept:
         concept, rule = concept_map.find(word)
-        frame.rules.append(rule)
+        frame.follow(rule)
         return concept
 
     def of_coded(value: dict[str, Any], frame: Frame) -> Concept | None:
         key = value.get("key")
         if key is not None:
-            return of_word(_read(value, "key", frame), frame)
+            return of_word(frame.read(value, "key"), frame)
         return as_given(value, frame)
 
     kind = Type(kind="concept", codes=concept_map.codes(), words_too=coded)
@@ -289,10 +291,10 @@ def as_given(value: dict[str, Any], frame: Frame) -> Concept | None:
     """Return a coded field's own system and code, or its text."""
     if value.get("code") is not None:
         names = ("system", "code", "display")
-        coding = {name: found for name in names if (found := _read(value, name, frame)) is not None}
-        frame.rules.append("as given")
+        coding = {name: found for name in names if (found := frame.read(value, name)) is not None}
+        frame.follow("as given")
         return Concept(codings=(coding,))
-    text = _read(value, "text", frame)
+    text = frame.read(value, "text")
     return None if text is None else Concept(text=text)
 
 
@@ -308,6 +310,7 @@ def _code(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
             "E205", tree.arguments[1], f"a code is a text, and this is {a(made.type)}"
         )
     words = words_of(made.type, compiler.world)
+    names.noted.use_codes(alias, words or system.displays)
     for word in words:
         table.find(alias, word, compiler.fault("", tree.arguments[1], "").fault.place)
 
@@ -328,10 +331,12 @@ def _text(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
         message = f"text() takes a text or a coded field, and this is {a(made.type)}"
         raise compiler.fault("E205", tree.arguments[0], message)
 
+    names.noted.read_inside(made.type, "text", "display", "key", "code")
+
     def words(value: dict[str, Any], frame: Frame) -> Concept | None:
         for name in ("text", "display", "key", "code"):
             if value.get(name) is not None:
-                return Concept(text=_read(value, name, frame))
+                return Concept(text=frame.read(value, name))
         return None
 
     return _lifted(made, words, WORDS)
@@ -362,26 +367,20 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
         message = f"there is no documents/{name}.html{suggest(name, known.by_name)}"
         needs = f"documents/{name}.html"
         raise compiler.fault("E209", tree.arguments[0], message, needs=needs)
-    in_reach = document_checks.names_in_reach(names)
-    found = document_checks.faults_in(known.by_name[name], in_reach)
+    in_reach = document_checks.names_in_reach(names, traced=compiler.world.traced)
+    found = document_checks.faults_in(known.by_name[name], in_reach, names.noted)
     if found:
         raise FaultError(found[0].code, found[0].place, found[0].message, more=tuple(found[1:]))
     used = {word: in_reach[word] for word in sorted(known.by_name[name].names)}
     names.used.update(used)
 
     def render(frame: Frame) -> str:
-        start = len(frame.reads)
         context = {
             word: templates.seen(made.run(frame), made.type, frame) for word, made in used.items()
         }
-        text = known.render(name, context).strip()
-        frame.reads[start:], read = [], frame.reads[start:]
-        frame.passed.extend(read)
-        frame.reads.extend(templates.topmost(read, frame))
-        frame.rules.append(f"document({name})")
-        return text
+        return known.render(name, context).strip()
 
-    return render
+    return why.noted_document(render, name) if compiler.world.traced else render
 
 
 TABLE: dict[str, Function] = {

@@ -13,6 +13,7 @@ from fhirbridge.translate.source_types import Type
 from fhirbridge.translate.tables.code_table import CodeTable
 from fhirbridge.translate.tables.concept_maps import ConceptMap
 from fhirbridge.translate.tables.unit_table import UnitTable
+from fhirbridge.translate.written import Noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Compiled:
     run: Run
     type: Type
     constant: Any = None  # the value, where it is known at load
+    noted: Noted | None = None  # of a `let`: what whoever names it reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +61,25 @@ class Names:
     item: Compiled | None = None  # $this
     facts: Facts = field(default_factory=dict)  # what the conditions around this place say
     used: set[str] = field(default_factory=set)  # bound names that some expression took
+    noted: Noted = field(default_factory=Noted)  # what the expression being compiled takes
+    mapping: str = ""  # whose expression it is
+    at: str = ""  # the element being written: "Observation.component"
+    under: tuple[str, ...] = ()  # the conditions around it, as they are written
+    refers: dict[tuple[str, str], Place] = field(default_factory=dict)  # (type, keyspace): where
 
     def with_bound(self, name: str, meaning: Compiled) -> "Names":
         return replace(self, bound={**self.bound, name: meaning})
 
     def with_item(self, item: Compiled) -> "Names":
         return replace(self, item=item, facts={})
+
+    def noting(self) -> "Names":
+        """Return the same names for one expression, whose reads are gathered apart."""
+        return replace(self, noted=Noted())
+
+    def below(self, condition: str) -> "Names":
+        """Return the same names for what is written under a condition."""
+        return replace(self, under=(*self.under, " ".join(condition.split())))
 
     def where(self, tree: Expression, *, holds: bool = True) -> "Names":
         """Return the names in reach where a condition holds, or where it does not."""
@@ -91,6 +106,7 @@ class World:
     documents: Documents
     tables: Mapping[str, tuple[str, ...]]  # keys of the record's vocabulary tables
     keyspaces: Mapping[str, Mapping[str, int]]  # type -> keyspace -> number of key parts
+    traced: bool = True  # whether the closures note what they read
 
 
 class ExpressionCompiler(Protocol):

@@ -25,6 +25,7 @@ from fhirbridge.translate.expressions.parser import (
     Member,
     Minus,
     Name,
+    Span,
     parse,
 )
 from fhirbridge.translate.expressions.record_paths import field_of
@@ -85,11 +86,15 @@ class Compiler:
             return _literal(tree)
         if isinstance(tree, Name | Member):
             made = self._name(tree, names) if isinstance(tree, Name) else self._member(tree, names)
+            names.noted.read(*made.type.paths)
             return _narrowed(tree, made, names)
         return self._other(tree, names)
 
-    def _other(self, tree: Dollar | Index | Call | Minus | Binary, names: Names) -> Compiled:
+    def _other(self, tree: Dollar | Index | Call | Minus | Span | Binary, names: Names) -> Compiled:
         match tree:
+            case Span():
+                message = "a length of time can only be added to a time, or taken from it"
+                raise self.fault("E205", tree, message)
             case Dollar():
                 return self._dollar(tree, names)
             case Index():
@@ -104,23 +109,29 @@ class Compiler:
     def _name(self, tree: Name, names: Names) -> Compiled:
         item = names.item
         if item is not None and item.type.field and tree.name in item.type.field.fields:
-            return field_of(item, tree.name)
+            return field_of(item, tree.name, traced=self.world.traced)
         if tree.name in names.bound:
             names.used.add(tree.name)
-            return names.bound[tree.name]
+            bound = names.bound[tree.name]
+            if bound.noted is not None:
+                names.noted.take(bound.noted)
+            return bound
         fields = names.record.field.fields if names.record.field else {}
         if tree.name not in fields:
             rows = item.type.field.fields if item and item.type.field else {}
             near = suggest(tree.name, [*rows, *names.bound, *fields])
             raise self.fault("E202", tree, f"source has no field {tree.name}{near}")
-        return field_of(Compiled(run=_record, type=names.record), tree.name)
+        record = Compiled(run=_record, type=names.record)
+        return field_of(record, tree.name, traced=self.world.traced)
 
     def _dollar(self, tree: Dollar, names: Names) -> Compiled:
         if tree.name == "this" and names.item is not None:
+            names.noted.read(*names.item.type.paths)
             return names.item
         if tree.name in names.parameters:
             argument = names.parameters[tree.name]
-            return Compiler(self.world, argument.place).compile(argument.tree, argument.names)
+            inner = replace(argument.names, noted=names.noted)
+            return Compiler(self.world, argument.place).compile(argument.tree, inner)
         known = [f"${name}" for name in names.parameters]
         near = suggest(f"${tree.name}", known)
         raise self.fault("E202", tree, f"there is no ${tree.name} here{near}")
@@ -137,7 +148,7 @@ class Compiler:
             raise self.fault(
                 "E202", tree, f"source has no field {shown}{suggest(tree.name, fields)}"
             )
-        return field_of(base, tree.name)
+        return field_of(base, tree.name, traced=self.world.traced)
 
     def _run_variable(self, tree: Member, names: Names) -> Compiled:
         known = _RUN | _RUN_PER_DELIVERY if names.per_delivery else _RUN
@@ -313,6 +324,8 @@ class Compiler:
         return Compiled(run=lambda frame: (first(frame) or "") + (second(frame) or ""), type=STRING)
 
     def _arithmetic(self, tree: Binary, names: Names) -> Compiled:
+        if isinstance(tree.right, Span) and tree.sign in ("+", "-"):
+            return self._moved(tree, tree.right, names)
         left, right = self.number(tree.left, names), self.number(tree.right, names)
         whole = tree.sign == "div" or {left.type.kind, right.type.kind} == {"integer"}
         kind = INTEGER if whole and tree.sign != "/" else DECIMAL
@@ -320,6 +333,19 @@ class Compiler:
             kind = Type(kind="quotient")  # only round(n) takes it
         run = operators.strict(operators.arithmetic(tree.sign), left.run, right.run)
         return Compiled(run=run, type=kind)
+
+    def _moved(self, tree: Binary, span: Span, names: Names) -> Compiled:
+        left = self.single(tree.left, names)
+        if left.type.kind != "dateTime":
+            message = f"{spell(tree.left)} is {a(left.type)}, and a time is needed"
+            raise self.fault("E205", tree, message)
+        run, length = left.run, -span.length if tree.sign == "-" else span.length
+
+        def moved(frame: Frame) -> object:
+            moment = run(frame)
+            return None if moment is None else operators.moved(moment, length)
+
+        return Compiled(run=moved, type=left.type)
 
 
 def _record(frame: Frame) -> object:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from fractions import Fraction
 from typing import Any
 
 from fhirbridge.fhir import codec
@@ -27,6 +28,7 @@ from fhirbridge.translate.source_types import (
     STRING,
     Type,
 )
+from fhirbridge.translate.tables.unit_table import is_finite
 
 _DAY = 10
 MOST_PLACES = 20
@@ -101,6 +103,39 @@ def _positive(value: Any) -> Any:
     return value.copy_abs() if isinstance(value, Decimal) else abs(value)
 
 
+def _convert_unit(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    """Compile `convert(number, 'lb', 'kg')`; what may have no end as a decimal needs round(n)."""
+    number = compiler.number(tree.arguments[0], names)
+    times, plus = _scale(compiler, tree, names)
+    run = number.run
+
+    def converted(frame: Frame) -> Decimal | None:
+        value = run(frame)
+        if value is None:
+            return None
+        made = Fraction(value) * times + plus
+        with localcontext(EXACT):
+            return Decimal(made.numerator) / Decimal(made.denominator)
+
+    finite = is_finite(times) and is_finite(plus)
+    return Compiled(run=converted, type=DECIMAL if finite else Type(kind="quotient"))
+
+
+def _scale(compiler: ExpressionCompiler, tree: Call, names: Names) -> tuple[Fraction, Fraction]:
+    units = []
+    for argument in tree.arguments[1:]:
+        unit = compiler.compile(argument, names).constant
+        if not isinstance(unit, str):
+            raise compiler.fault("E203", argument, "convert() takes two units in quotes")
+        compiler.world.units.check(unit, compiler.fault("", argument, "").fault.place)
+        units.append(unit)
+    try:
+        return compiler.world.units.scale(units[0], units[1])
+    except RefusedError as error:
+        raise compiler.fault("E301", tree.arguments[2], error.message) from None
+
+
+BARE: dict[str, Function] = {"convert": Function(make=_convert_unit, least=3, most=3)}
 TABLE: dict[str, Function] = {
     "toString": Function(
         make=_convert(("string", "boolean", *NUMBERS, *DATES), _written, STRING), least=0, most=0

@@ -6,31 +6,38 @@ from jinja2 import nodes
 
 from fhirbridge.translate.documents.templates import Document
 from fhirbridge.translate.expressions.compiled import Compiled, Names
-from fhirbridge.translate.expressions.record_paths import field_of
+from fhirbridge.translate.expressions.record_paths import field_of, field_type
 from fhirbridge.translate.faults import Fault, Place, a, suggest
 from fhirbridge.translate.frame import Frame
-from fhirbridge.translate.source_types import Type, type_of
+from fhirbridge.translate.source_types import Type
+from fhirbridge.translate.written import Noted
 
 _Scope = dict[str, Type | None]  # None: a value of the template's own, of which nothing is known
 
 
-def names_in_reach(names: Names) -> dict[str, Compiled]:
+def names_in_reach(names: Names, *, traced: bool) -> dict[str, Compiled]:
     """Return what a document may name.
 
     The record's parts, and the names of the mapping that uses it.
     """
     record = Compiled(run=_record, type=names.record)
     fields = names.record.field.fields if names.record.field else {}
-    return {name: field_of(record, name) for name in fields} | dict(names.bound)
+    found = {name: field_of(record, name, traced=traced) for name in fields}
+    return found | dict(names.bound)
 
 
 def _record(frame: Frame) -> object:
     return frame.record
 
 
-def faults_in(document: Document, in_reach: Mapping[str, Compiled]) -> list[Fault]:
-    """Return each name and field that a document uses and the record does not have."""
-    walk = _Walk(document.file)
+def faults_in(document: Document, in_reach: Mapping[str, Compiled], noted: Noted) -> list[Fault]:
+    """Return each name and field that a document uses and the record does not have.
+
+    What it does have, and the document reads, goes to `noted`.
+    """
+    walk = _Walk(document.file, noted)
+    for word in document.names & in_reach.keys():
+        noted.take(in_reach[word].noted or Noted())
     walk.statements(document.tree.body, {name: made.type for name, made in in_reach.items()})
     return walk.found
 
@@ -38,8 +45,9 @@ def faults_in(document: Document, in_reach: Mapping[str, Compiled]) -> list[Faul
 class _Walk:
     """Follows the types of the record through one template."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, noted: Noted) -> None:
         self._file = file
+        self._noted = noted
         self.found: list[Fault] = []
 
     def statements(self, body: list[nodes.Node], scope: _Scope) -> None:
@@ -96,15 +104,27 @@ class _Walk:
         ):
             rows = self.type_of(node.node, scope)
             return rows.one() if rows else None
-        for child in node.iter_child_nodes():
-            self.type_of(child, scope)
+        found = [self.type_of(child, scope) for child in node.iter_child_nodes()]
+        if isinstance(node, nodes.Filter) and found and found[0] is not None:
+            self._filtered(node, found[0])
         return None
+
+    def _filtered(self, node: nodes.Filter, kind: Type) -> None:
+        """Note the fields that a filter reads by itself."""
+        if node.name == "measure":
+            self._noted.read_inside(kind, "value", "unit")
+        elif node.name == "coded":
+            self._noted.read_inside(kind, "text", "display", "key", "code")
+            maps = [arg.value for arg in node.args if isinstance(arg, nodes.Const)]
+            self._noted.maps.update(dict.fromkeys(map(str, maps)))
 
     def _name(self, node: nodes.Name, scope: _Scope) -> Type | None:
         if node.name not in scope:
             self._note(node, f"the record has no part '{node.name}'{suggest(node.name, scope)}")
             return None
-        return scope[node.name]
+        kind = scope[node.name]
+        self._noted.read(*(kind.paths if kind else ()))
+        return kind
 
     def _item(self, node: nodes.Getitem, scope: _Scope) -> Type | None:
         base = self.type_of(node.node, scope)
@@ -120,7 +140,9 @@ class _Walk:
         if name not in fields:
             self._note(node, f"{a(base)} has no field '{name}' here{suggest(name, fields)}")
             return None
-        return type_of(fields[name])
+        kind = field_type(base, name)
+        self._noted.read(*kind.paths)
+        return kind
 
     def _note(self, node: nodes.Node, message: str) -> None:
         place = Place(file=self._file, line=node.lineno)

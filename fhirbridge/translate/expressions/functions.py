@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from fhirbridge.translate import why
 from fhirbridge.translate.expressions import conversions, text_functions
 from fhirbridge.translate.expressions.compiled import (
     MANY,
@@ -25,10 +26,6 @@ from fhirbridge.translate.source_types import (
     NUMBERS,
     Type,
 )
-
-LONGEST_PATTERN = 200
-LONGEST_MATCHED = 10_000
-_DAY = 10
 
 
 def distinct(rows: list[Any]) -> list[Any]:
@@ -63,19 +60,15 @@ def _filter(compiler: ExpressionCompiler, tree: Call, names: Names) -> tuple[Com
     if made.type.many or made.type.kind != "boolean":
         message = f"{tree.name}() needs a yes or no, and this is {a(made.type)}"
         raise compiler.fault("E205", tree.arguments[0], message)
-    rows, wanted = as_list(base), made.run
+    rows = as_list(base)
+    wanted = why.noted_test(made.run) if compiler.world.traced else made.run
 
     def kept(frame: Frame) -> list[Any]:
         found: list[Any] = []
         for row in rows(frame):
             frame.slots[slot] = row
-            start = len(frame.reads)
             if wanted(frame) is True:
                 found.append(row)
-            else:
-                # What was read of a row that does not count is no source of the result.
-                frame.passed.extend(frame.reads[start:])
-                del frame.reads[start:]
         return found
 
     return base, kept
@@ -185,6 +178,7 @@ def joined(compiler: ExpressionCompiler, tree: Expression, types: list[Type]) ->
         table=first.table if len({kind.table for kind in types}) == 1 else "",
         refers="|".join(sorted(part for part in refers if part)),
         codes=tuple(code for kind in types for code in kind.codes),
+        paths=tuple(dict.fromkeys(path for kind in types for path in kind.paths)),
         words_too=any(kind.words_too for kind in types),
     )
 
@@ -231,6 +225,7 @@ TABLE: dict[str, Function] = {
     "distinct": Function(make=_distinct, least=0, most=0),
 }
 BARE: dict[str, Function] = {
+    **conversions.BARE,
     "iif": Function(make=_iif, least=2, most=3),
     "coalesce": Function(make=_coalesce, least=1, most=MANY),
     "not": Function(make=_not, least=1, most=1),

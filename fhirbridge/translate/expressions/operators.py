@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from typing import Any
 
@@ -10,6 +10,8 @@ from fhirbridge.translate.frame import Frame, RefusedError, Run
 
 # Wide enough that + - * are exact for numbers of forty digits; a quotient is rounded by round(n).
 EXACT = Context(prec=200, Emax=999, Emin=-999, traps=[InvalidOperation])
+
+_TO_SECONDS = len("2026-03-02T09:00:00")
 
 Combine = Callable[[Any, Any], Any]
 
@@ -61,6 +63,15 @@ def _moment(text: str) -> datetime | date:
         return datetime.fromisoformat(text)
     except ValueError:
         raise RefusedError("E407", "a time is not as the record's schema demands") from None
+
+
+def moved(moment: str, length: timedelta) -> str:
+    """Return a time that much later; its offset and the digits of its seconds stay as they are."""
+    try:
+        shifted = datetime.fromisoformat(moment[:_TO_SECONDS]) + length
+    except (ValueError, OverflowError):
+        raise RefusedError("E407", "a time cannot be moved by that much") from None
+    return shifted.isoformat() + moment[_TO_SECONDS:]
 
 
 def _compare_partial(made: Combine, left: str, right: str) -> Any:

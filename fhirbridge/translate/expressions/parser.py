@@ -4,6 +4,7 @@ What names and types mean is the compiler's affair.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from fhirbridge.translate.expressions.tokenizer import ExpressionError, Kind, Token, tokenize
@@ -62,6 +63,14 @@ class Minus:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A length of time, `30 'minutes'`: only to be added to a time, or taken from it."""
+
+    length: timedelta
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
     sign: str
     left: "Expression"
@@ -69,7 +78,7 @@ class Binary:
     at: int
 
 
-Expression = Literal | Name | Dollar | Member | Index | Call | Minus | Binary
+Expression = Literal | Name | Dollar | Member | Index | Call | Minus | Span | Binary
 
 _POWERS = {
     "implies": 10, "or": 20, "xor": 20, "and": 30, "in": 40, "=": 50, "!=": 50,
@@ -77,6 +86,8 @@ _POWERS = {
     "*": 90, "/": 90, "div": 90, "mod": 90,
 }  # fmt: skip
 _UNARY_POWER = 100
+_SPANS = ("seconds", "minutes", "hours", "days")
+_LONGEST_SPAN = 6  # digits
 _WORDS = {"implies", "or", "xor", "and", "in", "div", "mod"}
 
 
@@ -122,6 +133,8 @@ class _Parser:
 
     def _prefix(self) -> Expression:
         token = self._take()
+        if token.kind is Kind.NUMBER and self._peek().kind is Kind.TEXT:
+            return self._span(token, self._take())
         if token.kind is Kind.NUMBER:
             return Literal(Decimal(token.text) if "." in token.text else int(token.text), token.at)
         if token.kind is Kind.TEXT:
@@ -131,6 +144,13 @@ class _Parser:
         if token.kind is Kind.NAME:
             return self._word(token)
         return self._signed(token)
+
+    def _span(self, number: Token, unit: Token) -> Expression:
+        if unit.text not in _SPANS:
+            raise ExpressionError(f"after a number stands one of {', '.join(_SPANS)}", unit.at)
+        if not number.text.isdecimal() or len(number.text) > _LONGEST_SPAN:
+            raise ExpressionError("a length of time is a whole number", number.at)
+        return Span(timedelta(**{unit.text: int(number.text)}), number.at)
 
     def _word(self, token: Token) -> Expression:
         if token.text in ("true", "false"):

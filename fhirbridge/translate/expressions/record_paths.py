@@ -1,55 +1,51 @@
-"""Fields of the record as closures, each of which notes what it read."""
+"""Fields of the record as closures."""
 
+from dataclasses import replace
+from typing import Any
+
+from fhirbridge.translate import why
 from fhirbridge.translate.expressions.compiled import Compiled
 from fhirbridge.translate.frame import Frame, Run
-from fhirbridge.translate.source_types import type_of
+from fhirbridge.translate.source_types import Type, type_of
+from fhirbridge.translate.why import Take
 
 
-def field_of(base: Compiled, name: str) -> Compiled:
+def field_of(base: Compiled, name: str, *, traced: bool) -> Compiled:
     """Return one field of an object, or that field of each object of a list."""
     assert base.type.field is not None
-    kind = type_of(base.type.field.fields[name])
-    leaf = kind.field is None
-    run = base.run
+    kind = field_type(base.type, name)
+    take = why.noted_field(name, leaf=kind.field is None) if traced else _taken(name)
     if base.type.many:
-        return Compiled(
-            run=_field_of_each(run, name, leaf=leaf, spread=kind.many), type=kind.list()
-        )
-    if kind.many:
-        return Compiled(run=_list_field(run, name, leaf=leaf), type=kind)
+        return Compiled(run=_of_each(base.run, take, spread=kind.many), type=kind.list())
+    return Compiled(run=_of_one(base.run, take, nothing=kind.many), type=kind)
 
-    def field(frame: Frame) -> object:
+
+def field_type(base: Type, name: str) -> Type:
+    """Return the type of a field of an object of the record, and where in the record it lies."""
+    assert base.field is not None
+    paths = tuple(f"{path}.{name}" if path else name for path in base.paths)
+    return replace(type_of(base.field.fields[name]), paths=paths)
+
+
+def _taken(name: str) -> Take:
+    return lambda _, value: value.get(name)
+
+
+def _of_one(run: Run, take: Take, *, nothing: bool) -> Run:
+    """Read the field of one object; where it is a list, nothing is the empty one."""
+
+    def field(frame: Frame) -> Any:
         value = run(frame)
-        if value is None:
-            return None
-        inner = value.get(name)
-        if leaf or inner is None:
-            frame.reads.append((value, name))
-        return inner
+        return None if value is None else take(frame, value)
 
-    return Compiled(run=field, type=kind)
+    return (lambda frame: field(frame) or []) if nothing else field
 
 
-def _list_field(run: Run, name: str, *, leaf: bool) -> Run:
-    def rows(frame: Frame) -> object:
-        value = run(frame)
-        if value is None:
-            return []
-        inner = value.get(name)
-        if leaf or not inner:
-            frame.reads.append((value, name))
-        return inner or []
-
-    return rows
-
-
-def _field_of_each(run: Run, name: str, *, leaf: bool, spread: bool) -> Run:
-    def rows(frame: Frame) -> object:
-        found: list[object] = []
+def _of_each(run: Run, take: Take, *, spread: bool) -> Run:
+    def rows(frame: Frame) -> list[Any]:
+        found: list[Any] = []
         for value in run(frame):
-            inner = value.get(name)
-            if leaf or inner is None:
-                frame.reads.append((value, name))
+            inner = take(frame, value)
             if spread:
                 found.extend(inner or [])
             elif inner is not None:

@@ -1,10 +1,11 @@
 """fragments/*.yaml: pieces of a skeleton with parameters, put in their place at load."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fhirbridge.translate.faults import FaultError, Faults
 from fhirbridge.translate.tables.code_table import refuse_keys
-from fhirbridge.translate.yaml_tree import Fields, Node, items_of, text_of
+from fhirbridge.translate.yaml_tree import Fields, Node, Scalar, Sequence, items_of, text_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +30,16 @@ def load(name: str, tree: Fields, faults: Faults) -> Fragment:
     if "content" not in tree.items:
         raise FaultError("E206", tree.place, "'content' is missing")
     return Fragment(name=name, parameters=parameters, content=tree.items["content"])
+
+
+def used_in(node: Node) -> Iterator[str]:
+    """Yield the name of each fragment that stands in a tree as `$use`."""
+    if isinstance(node, Sequence):
+        for item in node.items:
+            yield from used_in(item)
+    elif isinstance(node, Fields):
+        use = node.items.get("$use")
+        if isinstance(use, Scalar):
+            yield use.text
+        for item in node.items.values():
+            yield from used_in(item)

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhirbridge.translate import why
 from fhirbridge.translate.expressions.compiled import Compiled
 from fhirbridge.translate.faults import Place
 from fhirbridge.translate.frame import MAX_OUTPUT, Frame, RefusedError, Run
 from fhirbridge.translate.skeletons.shapes import Shape
 from fhirbridge.translate.values import Why
+from fhirbridge.translate.why import Producer
 
 MAX_ROWS = 10_000
-
-Producer = Callable[[Frame, list[Any]], None]  # appends to the list what it makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,79 +27,66 @@ class Child:
     place: Place
 
 
-def ask(frame: Frame, run: Run, place: Place) -> Any:
-    """Evaluate what steers the output but does not stand in it; nothing where it is refused."""
-    start, rules = len(frame.reads), len(frame.rules)
-    try:
-        return run(frame)
-    except RefusedError as error:
-        frame.refuse(error.code, place, error.message, frame.sources(start))
-        return None
-    finally:
-        frame.passed.extend(frame.reads[start:])
-        del frame.reads[start:], frame.rules[rules:]
+def asked(run: Run, place: Place, *, traced: bool) -> Run:
+    """Return what steers the output but does not stand in it; nothing where it is refused."""
+
+    def answer(frame: Frame) -> Any:
+        try:
+            return run(frame)
+        except RefusedError as error:
+            frame.refuse(error.code, place, error.message, frame.paths_of(frame.reads))
+            return None
+
+    return why.noted_choice(answer) if traced else answer
 
 
-def leaf(made: Compiled, shape: Shape, place: Place) -> Run:
-    """Return what makes one element from an expression, with its why."""
-    run, many, refers = made.run, made.type.many, made.type.kind == "Reference"
+def leaf(made: Compiled, shape: Shape, place: Place, *, traced: bool) -> Run:
+    """Return what makes one element from an expression."""
+    run, many = made.run, made.type.many
 
     def element(frame: Frame) -> Any:
         try:
             value = run(frame)
             if many:
-                shaped = (shape(item) for item in value)
-                made_value: Any = [item for item in shaped if item is not None] or None
-            else:
-                made_value = None if value is None else shape(value)
+                value = [item for item in map(shape, value) if item is not None] or None
+            elif value is not None:
+                value = shape(value)
         except RefusedError as error:
-            frame.refuse(error.code, place, error.message, frame.sources(0))
-            _forget(frame)
+            frame.refuse(error.code, place, error.message, frame.paths_of(frame.reads))
             return None
-        why = _noted(frame, made_value, place)
-        if refers and made_value is not None:
-            _note_references(frame, value if many else [value], why)
-        return made_value
+        frame.size += len(value) if isinstance(value, str) else 1
+        if frame.size > MAX_OUTPUT:
+            raise RefusedError("E408", f"the resource is larger than {MAX_OUTPUT} characters")
+        return value
+
+    noted = why.noted_element(element, place) if traced else element
+    return _referring(noted, place) if made.type.kind == "Reference" else noted
+
+
+def _referring(run: Run, place: Place) -> Run:
+    """Note to what an element refers: it must be made too."""
+    untraced = Why(target="", line=place.short, sources=())
+
+    def element(frame: Frame) -> Any:
+        value = run(frame)
+        if value is not None:
+            at = frame.whys[-1] if frame.whys else untraced
+            for item in value if isinstance(value, list) else [value]:
+                text = item if isinstance(item, str) else item["reference"]
+                kind, _, own = text.partition("/")
+                frame.references.append((kind, own, at))
+        return value
 
     return element
 
 
-def _noted(frame: Frame, value: Any, place: Place) -> Why:
-    sources = frame.sources(0)
-    rule = ", ".join(dict.fromkeys(frame.rules)) or ("" if sources else "constant")
-    why = Why(target=frame.target, line=place.short, sources=sources, rule=rule)
-    (frame.empty if value is None else frame.whys).append(why)
-    _forget(frame)
-    frame.size += len(value) if isinstance(value, str) else 1
-    if frame.size > MAX_OUTPUT:
-        raise RefusedError("E408", f"the resource is larger than {MAX_OUTPUT} characters")
-    return why
-
-
-def _forget(frame: Frame) -> None:
-    frame.passed.extend(frame.reads)
-    frame.reads.clear()
-    frame.rules.clear()
-
-
-def _note_references(frame: Frame, values: Sequence[dict[str, str]], why: Why) -> None:
-    for value in values:
-        kind, _, own = value["reference"].partition("/")
-        frame.references.append((kind, own, why))
-
-
-def fixed(make: Callable[[], Any], place: Place) -> Run:
+def fixed(make: Callable[[], Any], place: Place, *, traced: bool) -> Run:
     """Return what makes a constant.
 
     `make` gives a new object each time, so that no two resources share one.
     """
-    line = place.short
-
-    def element(frame: Frame) -> Any:
-        frame.whys.append(Why(target=frame.target, line=line, sources=(), rule="constant"))
-        return make()
-
-    return element
+    run: Run = lambda _: make()  # noqa: E731 - one line says it
+    return why.noted_element(run, place) if traced else run
 
 
 def nothing(_: Frame) -> None:
@@ -107,16 +94,19 @@ def nothing(_: Frame) -> None:
 
 
 def single(run: Run) -> Producer:
-    """Return what appends one item, where it is not nothing."""
+    """Return what appends one value, where it is not nothing."""
 
     def produce(frame: Frame, out: list[Any]) -> None:
-        frame.path.append(f"[{len(out)}]")
         value = run(frame)
-        frame.path.pop()
         if value is not None:
             out.append(value)
 
     return produce
+
+
+def item(run: Run, *, traced: bool) -> Producer:
+    """Return what appends one item of a list, where it is not nothing."""
+    return why.noted_item(single(run)) if traced else single(run)
 
 
 def several(run: Run) -> Producer:
@@ -130,6 +120,8 @@ def several(run: Run) -> Producer:
 
 def chained(producers: Sequence[Producer]) -> Producer:
     """Return what appends the items of several, in their order."""
+    if len(producers) == 1:
+        return producers[0]
 
     def produce(frame: Frame, out: list[Any]) -> None:
         for producer in producers:
@@ -138,21 +130,18 @@ def chained(producers: Sequence[Producer]) -> Producer:
     return produce
 
 
-def rows_of(made: Run, slot: int, item: Producer, place: Place) -> Producer:
+def rows_of(made: Run, slot: int, each: Producer, place: Place, *, traced: bool) -> Producer:
     """Return what appends the items made for each row."""
+    answer = asked(made, place, traced=traced)
+    rows_in = why.noted_rows(answer, place) if traced else answer
 
     def produce(frame: Frame, out: list[Any]) -> None:
-        start = len(frame.passed)
-        rows = ask(frame, made, place)
-        if not rows:
-            sources = tuple(dict.fromkeys(frame.path_of(read) for read in frame.passed[start:]))
-            frame.empty.append(Why(target=frame.target, line=place.short, sources=sources))
-            return
+        rows = rows_in(frame) or ()
         if len(rows) > MAX_ROWS:
             raise RefusedError("E408", f"more than {MAX_ROWS} rows")
         for row in rows:
             frame.slots[slot] = row
-            item(frame, out)
+            each(frame, out)
 
     return produce
 
@@ -168,24 +157,19 @@ def listed(producer: Producer) -> Run:
     return element
 
 
-Branch = tuple[Run | None, Place, Producer]  # when (nothing for $else), where, then
+Branch = tuple[Run | None, Producer]  # when, asked (nothing for $else); then
 
 
 def chosen(branches: Sequence[Branch]) -> Producer:
     """Return what appends the items of the first branch that holds."""
 
     def produce(frame: Frame, out: list[Any]) -> None:
-        for when, place, then in branches:
-            if when is None or ask(frame, when, place) is True:
+        for when, then in branches:
+            if when is None or when(frame) is True:
                 then(frame, out)
                 return
 
     return produce
-
-
-def only_if(when: Run, place: Place, then: Producer) -> Producer:
-    """Return what appends nothing where the condition does not hold."""
-    return chosen([(when, place, then)])
 
 
 def unwrapped(producer: Producer) -> Run:
@@ -199,17 +183,6 @@ def unwrapped(producer: Producer) -> Run:
     return element
 
 
-def plain(run: Run) -> Producer:
-    """Return what appends one value that stands in no list."""
-
-    def produce(frame: Frame, out: list[Any]) -> None:
-        value = run(frame)
-        if value is not None:
-            out.append(value)
-
-    return produce
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
     """What is known at load of an object that is made."""
@@ -217,28 +190,27 @@ class Shell:
     place: Place
     fixed: tuple[tuple[str, str], ...]  # resourceType of a contained resource
     demanded: tuple[tuple[str, ...], ...]
-    when: Run | None
+    when: Run | None  # asked
 
 
-def object_of(children: Sequence[Child], shell: Shell) -> Run:
+def object_of(children: Sequence[Child], shell: Shell, *, traced: bool) -> Run:
     """Return what makes an object; it vanishes where all in it is empty."""
+    parts = [
+        (child.key, why.noted_child(child.run, child.key) if traced else child.run)
+        for child in children
+    ]
+    when, demanded, given = shell.when, shell.demanded, dict(shell.fixed)
 
     def element(frame: Frame) -> Any:
-        if shell.when is not None and ask(frame, shell.when, shell.place) is not True:
+        if when is not None and when(frame) is not True:
             return None
-        out: dict[str, Any] = {}
-        for child in children:
-            frame.path.append(f".{child.key}")
-            value = child.run(frame)
-            frame.path.pop()
-            if value is not None:
-                out[child.key] = value
+        out = {key: value for key, run in parts if (value := run(frame)) is not None}
         if not out:
             return None
-        for keys in shell.demanded:
+        for keys in demanded:
             if not any(key in out for key in keys):
                 _report_missing(frame, keys, children, shell.place)
-        return {**dict(shell.fixed), **out}
+        return {**given, **out}
 
     return element
 
@@ -248,15 +220,15 @@ def _report_missing(
 ) -> None:
     """Note that an element which FHIR demands came out empty.
 
-    Unless its own problem is noted already.
+    Unless its own problem is noted already; untraced, where there is any problem with the resource.
     """
     target = f"{frame.target}.{keys[0]}"
     ways = tuple(f"{frame.target}.{key}" for key in keys)
-    if any(_is_within(path, ways) for path in frame.refused):
+    if any(not frame.traced or _is_within(path, ways) for path in frame.refused):
         return
     at = next((child.place for child in children if child.key in keys), place)
     sources = [
-        source for why in frame.empty if _is_within(why.target, ways) for source in why.sources
+        source for gap in frame.empty if _is_within(gap.target, ways) for source in gap.sources
     ]
     frame.path.append(target.removeprefix(frame.target))
     frame.refuse("E401", at, "FHIR demands it, and it is empty", tuple(dict.fromkeys(sources)))

@@ -18,7 +18,7 @@ from fhirbridge.translate.expressions.compiled import Argument, Compiled, Names,
 from fhirbridge.translate.expressions.compiler import Compiler, compile_text, parse_at
 from fhirbridge.translate.faults import FaultError, Faults, Place, a, suggest
 from fhirbridge.translate.frame import Run
-from fhirbridge.translate.skeletons import rendering
+from fhirbridge.translate.skeletons import invariants, rendering
 from fhirbridge.translate.skeletons.constants import constant
 from fhirbridge.translate.skeletons.fragments import Fragment
 from fhirbridge.translate.skeletons.rendering import Child, Producer, Shell
@@ -35,6 +35,7 @@ from fhirbridge.translate.skeletons.spelling import (
     row_binding,
 )
 from fhirbridge.translate.tables.code_table import CODE
+from fhirbridge.translate.written import Part, Written, shown, written
 from fhirbridge.translate.yaml_tree import (
     Fields,
     Node,
@@ -58,9 +59,9 @@ class SkeletonCompiler:
     def __init__(self, world: World, fragments: Mapping[str, Fragment], faults: Faults) -> None:
         self.world = world
         self.faults = faults
-        self.used: set[str] = set()  # fragments that some mapping uses
         self._fragments = fragments
         self._using: list[str] = []  # fragments that are being put in, to refuse a circle
+        self.written: list[Written] = []  # in the order of the files
 
     def resource(self, node: Fields, target: str, names: Names) -> Run:
         """Compile a whole resource of one type; a fragment may be all of it."""
@@ -75,6 +76,7 @@ class SkeletonCompiler:
             targets=(),
             content="",
         )
+        invariants.check_contained(node, self.faults)
         return rendering.unwrapped(self._one(node, whole, names))
 
     def _object(
@@ -89,11 +91,12 @@ class SkeletonCompiler:
                 continue
             with self.faults.caught():
                 element = self._element(at, key, node.places[key])
-                run = self._value(value, element, names)
+                run = self._value(value, element, replace(names, at=f"{names.at}.{key}"))
                 children.append(Child(key=key, run=run, place=node.places[key]))
         self._check_demanded(node, at)
+        invariants.check(node, at.name, self.faults)
         shell = Shell(place=node.place, fixed=given, demanded=at.demanded, when=when)
-        return rendering.object_of(children, shell)
+        return rendering.object_of(children, shell, traced=self.world.traced)
 
     def _check_demanded(self, node: Fields, at: Room) -> None:
         for keys in at.demanded:
@@ -132,12 +135,15 @@ class SkeletonCompiler:
             return self._directive(node, element, names, inside=inside)
         if isinstance(node, Scalar) and is_expression(node):
             made, run = self._leaf(node, element, names)
-            return rendering.several(run) if made.type.many else rendering.single(run)
+            return rendering.several(run) if made.type.many else self._item(run)
         if not inside:
             raise FaultError(
                 "E212", node.place, f"{element.name} is a list; write '- ' before each item"
             )
-        return rendering.single(self._content(node, element, names))
+        return self._item(self._content(node, element, names))
+
+    def _item(self, run: Run) -> Producer:
+        return rendering.item(run, traced=self.world.traced)
 
     def _one(self, node: Node, element: Element, names: Names) -> Producer:
         """Compile what stands for one value."""
@@ -154,16 +160,31 @@ class SkeletonCompiler:
                     f"{element.name} takes one value, and this is a list; use first() or single()"
                 )
                 raise FaultError("E212", node.place, message)
-            return rendering.plain(run)
+            return rendering.single(run)
         if isinstance(node, Sequence):
             raise FaultError("E212", node.place, f"{element.name} takes one value, not a list")
-        return rendering.plain(self._content(node, element, names))
+        return rendering.single(self._content(node, element, names))
 
     def _leaf(self, node: Scalar, element: Element, names: Names) -> tuple[Compiled, Run]:
+        names = names.noting()
         text, place = expression_text(node, sign=True)
         made = compile_text(text, names, world=self.world, place=place)
+        self._note(Part.ELEMENT, node, names, element)
         shape = shape_for(made, element, world=self.world, place=node.place)
-        return made, rendering.leaf(made, shape, node.place)
+        return made, rendering.leaf(made, shape, node.place, traced=self.world.traced)
+
+    def _note(self, part: Part, node: Node, names: Names, element: Element | None = None) -> None:
+        """Keep what one place of a skeleton says."""
+        made = written(
+            part,
+            node,
+            noted=names.noted,
+            mapping=names.mapping,
+            element=names.at,
+            under=names.under,
+            value_set=element.value_set if element else "",
+        )
+        self.written.append(made)
 
     def _content(self, node: Node, element: Element, names: Names) -> Run:
         """Compile a constant or an object."""
@@ -192,17 +213,19 @@ class SkeletonCompiler:
             raise FaultError(
                 "E213", node.place, f"{element.name} has no value; leave it out instead"
             )
+        names = names.noting()
+        self._note(Part.ELEMENT, node, names, element)
         if element.type in _CODED and (match := CODE.fullmatch(node.text)):
             concept = self.world.codes.find(match.group(1), match.group(2), node.place)
             made = Compiler(self.world, node.place).compile(code_call(match), names)
             shape = shape_for(made, element, world=self.world, place=node.place)
-            return rendering.fixed(lambda: shape(concept), node.place)
+            return rendering.fixed(lambda: shape(concept), node.place, traced=self.world.traced)
         if not is_primitive(element.type):
             hint = "; a code is written system#code" if element.type in _CODED else ""
             message = f"{element.name} is {a(element.type)}, not a plain value{hint}"
             raise FaultError("E213", node.place, message)
         value = constant(node, element)
-        return rendering.fixed(lambda: value, node.place)
+        return rendering.fixed(lambda: value, node.place, traced=self.world.traced)
 
     def _directive(self, node: Fields, element: Element, names: Names, *, inside: bool) -> Producer:
         keys = set(node.items) - {"$if"}
@@ -217,13 +240,16 @@ class SkeletonCompiler:
             producer = self._switch(node.items["$switch"], element, names, inside=inside)
         else:
             producer = self._use(node, element, names, inside=inside)
-        return producer if when is None else rendering.only_if(when, node.places["$if"], producer)
+        return producer if when is None else rendering.chosen([(when, producer)])
 
     def _for(self, node: Fields, element: Element, names: Names) -> Producer:
+        names = names.noting()
         rows, name, kind = row_binding(node.items["$for"], names, self.world)
-        inner, slot = names.with_row(name, kind)
+        self._note(Part.CONDITION, node.items["$for"], names)
+        inner, slot = names.below(f"for each {shown(node.items['$for'])}").with_row(name, kind)
         item = self._items(node.items["$item"], element, inner, inside=True)
-        return rendering.rows_of(rows.run, slot, item, node.items["$for"].place)
+        place = node.items["$for"].place
+        return rendering.rows_of(rows.run, slot, item, place, traced=self.world.traced)
 
     def _switch(self, node: Node, element: Element, names: Names, *, inside: bool) -> Producer:
         branches: list[rendering.Branch] = []
@@ -240,7 +266,7 @@ class SkeletonCompiler:
                 )
                 then = fields.items["$else" if is_else else "$then"]
                 producer = self._branch(then, element, inner, inside=inside)
-                branches.append((when, fields.place, producer))
+                branches.append((when, producer))
                 if not is_else:
                     names = self._otherwise(fields.items["$when"], names)
         return rendering.chosen(branches)
@@ -261,10 +287,10 @@ class SkeletonCompiler:
         if name in self._using:
             raise FaultError("E207", place, f"fragment '{name}' uses itself")
         fragment = self._fragments[name]
+        names = names.below(f"fragment {name} ({shown(node.items.get('with'))})")
         inner = replace(
             names, bound={}, item=None, facts={}, parameters=self._arguments(node, fragment, names)
         )
-        self.used.add(name)
         self._using.append(name)
         try:
             if element.many:
@@ -304,15 +330,19 @@ class SkeletonCompiler:
         else:
             tree, place = plain_argument(node, self.world), node.place
         with self.faults.caught():
-            Compiler(self.world, place).compile(tree, names)
+            Compiler(self.world, place).compile(tree, names.noting())
         return Argument(tree=tree, names=names, place=place)
 
     def _condition(self, node: Node, names: Names) -> tuple[Run, Names]:
         """Compile a condition; return it with the names in reach where it holds."""
         text, place = expression_text(node, sign=False)
-        tree = parse_at(text, place)
-        return Compiler(self.world, place).boolean(tree, names).run, names.where(tree)
+        tree, names = parse_at(text, place), names.noting()
+        run = Compiler(self.world, place).boolean(tree, names).run
+        self._note(Part.CONDITION, node, names)
+        names = names.below(f"if {text.strip()}")
+        return rendering.asked(run, node.place, traced=self.world.traced), names.where(tree)
 
     def _otherwise(self, node: Node, names: Names) -> Names:
         text, place = expression_text(node, sign=False)
+        names = names.below(f"not if {text.strip()}")
         return names.where(parse_at(text, place), holds=False)

@@ -53,12 +53,20 @@ class UnitTable:
         """Return the value in another unit. Raises RefusedError where that is not exact."""
         if name == wanted:
             return value
+        times, plus = self.scale(name, wanted)
+        return _exact(Fraction(value) * times + plus, wanted)
+
+    def scale(self, name: str, wanted: str) -> tuple[Fraction, Fraction]:
+        """Return by what a value is multiplied, and what is added, to have it in another unit.
+
+        Raises RefusedError where no dimension is shared.
+        """
         scales, others = _scales(name, self.units), _scales(wanted, self.units)
         shared = next((dimension for dimension in scales if dimension in others), None)
         if shared is None:
             raise RefusedError("E407", f"the unit cannot be converted to '{wanted}'")
         (factor, offset), (own, start) = scales[shared], others[shared]
-        return _exact((Fraction(value) - offset) * factor / own + start, wanted)
+        return factor / own, start - offset * factor / own
 
 
 def load(tree: Fields, codes: CodeTable, faults: Faults) -> UnitTable:
@@ -131,14 +139,23 @@ def _scales(name: str, units: Mapping[str, Unit]) -> dict[str, tuple[Fraction, F
     return found
 
 
+def is_finite(number: Fraction) -> bool:
+    """Tell whether a fraction can be written as a decimal."""
+    return _without(5, _without(2, number.denominator)[0])[0] == 1
+
+
+def _without(factor: int, number: int) -> tuple[int, int]:
+    """Divide as often as that leaves no rest; return what is left, and how often."""
+    times = 0
+    while number % factor == 0:
+        number, times = number // factor, times + 1
+    return number, times
+
+
 def _exact(number: Fraction, wanted: str) -> Decimal:
     """Write a fraction as a decimal, where that is exact."""
-    twos = fives = 0
-    rest = number.denominator
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
+    rest, twos = _without(2, number.denominator)
+    rest, fives = _without(5, rest)
     if rest != 1:
         raise RefusedError("E407", f"the value has no exact form in '{wanted}'")
     places = max(twos, fives)

@@ -1,0 +1,263 @@
+"""The cases of a mapping set: a synthetic record each, and exactly what it must become.
+
+A case is a folder: `record.json` (or, without it, the packaged sample of that name) and the files
+that `expected.files_of` writes. In a folder `OVERLAY@CASE` it is translated with that overlay.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec, validate
+from fhirbridge.records import schema
+from fhirbridge.records.checked import InvalidRecordError
+from fhirbridge.records.source import SourceField
+from fhirbridge.translate.faults import suggest
+from fhirbridge.translate.mapping_set import Files, MappingSet, compile_set
+from fhirbridge.translate.values import Translation
+from fhirbridge.workbench import branches, differences, expected
+from fhirbridge.workbench.rehearsal import is_synthetic, rehearse
+
+RECORD = "record.json"
+SAMPLES = "fhirbridge.samples"
+
+
+class CaseError(BridgeError):
+    """A case cannot be run."""
+
+    code = "E230"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One folder of cases."""
+
+    name: str
+    folder: Path
+
+    @property
+    def overlay(self) -> str:
+        """The overlay that the folder's name begins with, or nothing."""
+        return self.name.rpartition("@")[0]
+
+    def record(self) -> bytes:
+        """Return the record as it is sent. Raises CaseError where there is none, or it is real."""
+        own, name = self.folder / RECORD, self.name.rpartition("@")[2]
+        sample = resources.files(SAMPLES) / f"{name}.json"
+        if not own.is_file() and not sample.is_file():
+            message = f"case {self.name} has no {RECORD}, and no sample is called {name}"
+            raise CaseError(message, hint=f"put a synthetic record into {self.name}/{RECORD}")
+        raw = own.read_bytes() if own.is_file() else sample.read_bytes()
+        if not is_synthetic(codec.decode(raw)):
+            raise CaseError(
+                f"the record of case {self.name} does not say that it is synthetic",
+                hint="each family name in it must start with Synthetic: a case is for all to read",
+            )
+        return raw
+
+    def kept(self) -> dict[str, str]:
+        """Return the expected files by name."""
+        found = (*self.folder.glob("*.json"), *self.folder.glob("*.html"))
+        return {
+            path.name: path.read_text(encoding="utf-8")
+            for path in sorted(found)
+            if path.name != RECORD
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """How one case went. What stands in it is of synthetic records."""
+
+    name: str
+    differences: tuple[str, ...]  # "vital-weight.json [0].valueQuantity.value: expected …, found …"
+    problems: tuple[str, ...]  # why it is not translated, or what is wrong with what was made
+    files: int = 0  # that were made
+
+    @property
+    def passed(self) -> bool:
+        """Whether all is as expected."""
+        return not self.differences and not self.problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How all cases went."""
+
+    cases: tuple[CaseResult, ...]
+    unreached: tuple[str, ...]  # lines of parts of the mappings that no case reaches
+
+    @property
+    def passed(self) -> bool:
+        """Whether each case is as expected; what no case reaches is no failure."""
+        return all(case.passed for case in self.cases)
+
+
+def find(folder: Path, name: str = "") -> tuple[Case, ...]:
+    """Return the cases in a folder, or only the one of that name. Raises CaseError."""
+    inner = sorted(path for path in folder.glob("*") if path.is_dir())
+    found = [Case(name=path.name, folder=path) for path in inner]
+    if not name:
+        return tuple(found)
+    chosen = tuple(case for case in found if case.name == name)
+    if not chosen:
+        near = suggest(name, [case.name for case in found])
+        raise CaseError(f"there is no case {name}{near}", hint=f"the folders of {folder.name}/")
+    return chosen
+
+
+def run(files: Files, cases: Sequence[Case], source: SourceField) -> Report:
+    """Translate each case and compare it with what is expected of it.
+
+    `cases.run(files, cases.find(folder / "tests"), source)`; nothing is written. Each case must
+    also be sound R4, and make the same again and with its rows in another order.
+    Raises MappingError where the files, or an overlay that a case names, cannot be compiled.
+    """
+    bench = Bench(files, source)
+    results = tuple(bench.run(case) for case in cases)
+    return Report(cases=results, unreached=branches.unreached(files, bench.reached))
+
+
+def update(files: Files, cases: Sequence[Case], source: SourceField) -> tuple[str, ...]:
+    """Write what each case becomes now into its folder; return the names of what changed.
+
+    A case that cannot be translated is left as it is. Raises MappingError.
+    """
+    bench = Bench(files, source)
+    changed: list[str] = []
+    for case in cases:
+        try:
+            made = bench.translate(case)
+        except (CaseError, InvalidRecordError, codec.NotJsonError):
+            continue
+        kept = case.kept()
+        found = expected.files_of(made, why=expected.WHY in kept)
+        if not made.problems:
+            changed += _write(case, kept, found)
+    return tuple(changed)
+
+
+def _write(case: Case, kept: dict[str, str], found: dict[str, str]) -> Iterator[str]:
+    for name in sorted(kept.keys() | found.keys()):
+        if name not in found:
+            (case.folder / name).unlink()
+        elif kept.get(name) != found[name]:
+            (case.folder / name).write_text(found[name], encoding="utf-8")
+        if kept.get(name) != found.get(name):
+            yield f"{case.name}/{name}"
+
+
+class Bench:
+    """Translates cases with one mapping set and its overlays; notes which lines they reach."""
+
+    def __init__(self, files: Files, source: SourceField) -> None:
+        self._files = files
+        self._source = source
+        self._sets: dict[str, MappingSet] = {}
+        self.reached: set[str] = set()
+
+    def set_of(self, overlay: str) -> MappingSet:
+        """Compile the set with an overlay, once. Raises MappingError."""
+        if overlay not in self._sets:
+            self._sets[overlay] = compile_set(self._files, self._source, overlay)
+        return self._sets[overlay]
+
+    def translate(self, case: Case) -> Translation:
+        """Raise CaseError, NotJsonError or InvalidRecordError where the record is no use."""
+        return rehearse(schema.load(case.record()).document, self.set_of(case.overlay))
+
+    def run(self, case: Case) -> CaseResult:
+        """Run one case; only a mistake in the set is raised. Raises MappingError."""
+        mappings = self.set_of(case.overlay)
+        try:
+            sent = case.record()
+            document = schema.load(sent).document
+        except InvalidRecordError as error:
+            lines = [f"{one.code} {one.pointer or '/'}: {one.message}" for one in error.findings]
+            return _failed(case, lines)
+        except BridgeError as error:
+            return _failed(case, [f"{error.code} {error.message}"])
+        trial = Trial(document=document, mapping_set=mappings)
+        self.reached |= branches.lines_of(trial.made)
+        if trial.made.problems:
+            return _failed(case, not_translated(trial.made))
+        kept = case.kept()
+        found = expected.files_of(trial.made, why=expected.WHY in kept)
+        return CaseResult(
+            name=case.name,
+            differences=tuple(_compared(kept, found)),
+            problems=(*unsound(trial.made), *trial.unsteady()),
+            files=len(found),
+        )
+
+
+def _failed(case: Case, lines: Sequence[str]) -> CaseResult:
+    return CaseResult(name=case.name, differences=(), problems=tuple(lines))
+
+
+def _compared(kept: dict[str, str], found: dict[str, str]) -> Iterator[str]:
+    for name in sorted(kept.keys() | found.keys()):
+        if name not in found:
+            yield f"{name}: expected, and nothing of it is made"
+        elif name not in kept:
+            yield f"{name}: made, and not expected"
+        elif name.endswith(".html"):
+            yield from differences.of_text(name, kept[name], found[name])
+        else:
+            yield from differences.of_json(name, kept[name], found[name])
+
+
+def not_translated(made: Translation) -> list[str]:
+    """Say why a record cannot be translated, one line for each problem."""
+    return [
+        f"{one.code} {one.line} {one.source}: {one.message}".replace("  ", " ")
+        for one in made.problems
+    ]
+
+
+def unsound(made: Translation) -> Iterator[str]:
+    """Say what R4 does not allow in what was made."""
+    for one in made.resources:
+        for said in validate.problems(one.body):
+            yield f"{one.mapping}.json: {said}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One record and one set: whether the same comes out again."""
+
+    document: dict[str, Any]
+    mapping_set: MappingSet
+
+    @cached_property
+    def made(self) -> Translation:
+        """What the record becomes."""
+        return rehearse(self.document, self.mapping_set)
+
+    def unsteady(self) -> Iterator[str]:
+        """Say what differs the second time, or with the rows of each list turned round."""
+        if rehearse(self.document, self.mapping_set) != self.made:
+            yield "translated twice, it becomes two things"
+        turned = rehearse(_turned(self.document), self.mapping_set)
+        if ids_of(turned) != ids_of(self.made):
+            yield "with its rows in another order it becomes other resources"
+
+
+def ids_of(made: Translation) -> set[str]:
+    """Return `Observation/abc` for each resource."""
+    return {f"{one.type}/{one.id}" for one in made.resources}
+
+
+def _turned(value: Any) -> Any:
+    """Return a record whose lists of rows with ids stand in the opposite order."""
+    if isinstance(value, dict):
+        return {key: _turned(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        rows = [_turned(inner) for inner in value]
+        has_ids = all(isinstance(row, dict) and "id" in row for row in rows)
+        return rows[::-1] if has_ids else rows
+    return value
