@@ -44,9 +44,15 @@ check: venv ## format, lint, types, import rules, spelling
 dead-code: venv ## functions that nothing calls; a list to judge, not a gate
 	$(BIN)/vulture
 
+.PHONY: docs
+docs: venv ## write docs/mappings.html and mappings/schema again from the mapping files
+	@$(BIN)/fhirbridge map doc mappings --output docs/mappings.html
+	@$(BIN)/fhirbridge map schema mappings
+
 .PHONY: bench
-bench: venv ## how long the program takes to start, against flask
+bench: venv ## how long the program takes to start and to translate, in ratios
 	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python -m benchmarks.translate
 
 .PHONY: venv
 venv: ## make .venv from requirements.lock, when it is missing or old

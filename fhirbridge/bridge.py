@@ -15,13 +15,14 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr import probe
 from fhirbridge.ehr.rest import Ehr
-from fhirbridge.intake import live, reload
+from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Intake, Receipt
 from fhirbridge.intake.live import LiveSet, Standing
 from fhirbridge.intake.reload import Reloaded
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.intake.rooms import Rooms as IntakeRooms
-from fhirbridge.outbox import stuck
+from fhirbridge.intake.stock import StockReceipt
+from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
@@ -97,13 +98,17 @@ class Bridge:
 
     # --- accept -------------------------------------------------------------------------------
 
-    def preview(self, raw: bytes) -> tuple[CheckedRecord, Translation]:
+    def preview(self, raw: bytes, *, overlay: str = "") -> tuple[CheckedRecord, Translation]:
         """Check and translate without storing anything."""
-        return self._intake.preview(raw)
+        return self._intake.preview(raw, overlay=overlay)
 
     def accept(self, raw: bytes, *, actor: str) -> Receipt:
         """Take in one session record; when this returns, delivery is owed."""
         return self._intake.accept(raw, actor=actor)
+
+    def accept_stock(self, raw: bytes, *, actor: str) -> StockReceipt:
+        """Take in one stock document; nothing of it is delivered."""
+        return stock.accept(self._intake_rooms(), raw, actor=actor)
 
     def warm_up(self) -> str:
         """Compile what is live; return its digest. Raises NotLiveError or MappingError."""
@@ -235,6 +240,28 @@ class Bridge:
             known = record_id if found else ""
             self._audit.append(
                 tx, Entry(actor=actor, action=Action.RECORD_READ, outcome=outcome, record_id=known)
+            )
+            return found
+
+    def explain(self, reference: str) -> list[dict[str, Any]]:
+        """Say where each element of a resource that an EHR holds comes from. No PHI."""
+        kind, _, own = reference.partition("/")
+        with self._store.read() as tx:
+            return record_view.explained(tx, self._contents.why, contents.Identity(kind, own))
+
+    def stock(self) -> list[dict[str, Any]]:
+        """Return which stock documents there are; nothing of their content."""
+        with self._store.read() as tx:
+            return stock.every(tx)
+
+    def stock_document(self, stock_id: str, *, actor: str) -> dict[str, Any] | None:
+        """Return one version of a stock document, or None; the reading is noted."""
+        with self._store.begin() as tx:
+            found = stock.view(tx, self._parts.vault, stock_id)
+            outcome = "ok" if found else "not found"
+            detail = {"stock": stock_id if found else ""}
+            self._audit.append(
+                tx, Entry(actor=actor, action=Action.STOCK_READ, outcome=outcome, detail=detail)
             )
             return found
 

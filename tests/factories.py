@@ -94,7 +94,7 @@ def few_mappings() -> Files:
         performers = text[text.index("  performer:") : text.index("  valueQuantity:")]
         lines = text.replace(performers, "").splitlines(keepends=True)
         file.write_text("".join(one for one in lines if "Encounter" not in one), encoding="utf-8")
-        for folder in ("documents", "fragments"):
+        for folder in ("documents", "fragments", "overlays"):
             for unused in (resources.parent / folder).iterdir():
                 unused.unlink()
 

@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from fhirbridge import settings
-from fhirbridge.cli import printing
+from fhirbridge.cli import (
+    mapping_cases,
+    mapping_comparison,
+    mapping_explanation,
+    mapping_live,
+    mapping_reports,
+    printing,
+)
 
 
 @click.group("map")
@@ -18,7 +25,10 @@ def map_group() -> None:
     "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 def check(folder: Path | None) -> None:
-    """Check every file in FOLDER (the live mappings) and print all mistakes, each with its line."""
+    """Check every file in FOLDER and print all mistakes, each with its line.
+
+    FOLDER is by default the one that FHIRBRIDGE_MAPPINGS names.
+    """
     # Imported here: the engine is heavy, and the other commands of this file need not wait for it.
     from fhirbridge.records.source_schema import source_schema  # noqa: PLC0415
     from fhirbridge.translate import mapping_set  # noqa: PLC0415
@@ -26,3 +36,17 @@ def check(folder: Path | None) -> None:
     loaded = mapping_set.load(folder or settings.read().mappings, source_schema())
     printing.words(f"{len(loaded.mappings)} mappings, no mistakes. Set digest:")
     click.echo(loaded.digest)
+
+
+for _command in (
+    mapping_cases.test,
+    mapping_comparison.diff,
+    mapping_explanation.explain,
+    mapping_live.live,
+    mapping_live.reload,
+    mapping_reports.coverage_command,
+    mapping_reports.doc,
+    mapping_reports.export,
+    mapping_reports.schema_command,
+):
+    map_group.add_command(_command)

@@ -11,16 +11,16 @@ from fhirbridge.cli import printing, record_files
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.errors import BridgeError
+from fhirbridge.intake.stock import StockReceipt
+from fhirbridge.records import forms
+from fhirbridge.records.parts.stock import STOCK_NAME
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
-@click.option(
-    "--why", is_flag=True, help="Print where each element comes from instead of the resources."
-)
-def translate(file: BinaryIO, *, why: bool) -> None:
+def translate(file: BinaryIO) -> None:
     """Print the FHIR resources that the record in FILE becomes, one to a line. Stores nothing.
 
     FILE may be - for standard input. The output holds patient data.
@@ -32,11 +32,7 @@ def translate(file: BinaryIO, *, why: bool) -> None:
     for problem in made.problems:
         printing.words(f"{problem.code} {problem.line} {problem.source}: {problem.message}")
     for resource in made.resources:
-        if not why:
-            printing.data(resource.body)
-            continue
-        for one in resource.why:
-            printing.data({"resource": f"{resource.type}/{resource.id}", **asdict(one)})
+        printing.data(resource.body)
     if made.problems:
         raise click.ClickException(
             "the record cannot be translated; it would be held until the mappings are mended"
@@ -47,7 +43,7 @@ def translate(file: BinaryIO, *, why: bool) -> None:
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @as_json
 def ingest(files: tuple[Path, ...], *, json_wanted: bool) -> None:
-    """Take in the session records in FILES, one record to a file, in the order given.
+    """Take in the session and stock records in FILES, one to a file, in the order given.
 
     The same file again changes nothing. A refused record is named with all that is wrong in it and
     kept in quarantine; the others go on.
@@ -90,7 +86,10 @@ def show(record_id: str) -> None:
 
 def _take(bridge: Bridge, path: Path) -> dict[str, Any]:
     try:
-        receipt = bridge.accept(path.read_bytes(), actor=ACTOR)
+        raw = path.read_bytes()
+        if forms.form_of(raw) == STOCK_NAME:
+            return _stocked(path.name, bridge.accept_stock(raw, actor=ACTOR))
+        receipt = bridge.accept(raw, actor=ACTOR)
     except BridgeError as error:
         findings = [asdict(finding) for finding in getattr(error, "findings", ())]
         return {
@@ -108,6 +107,11 @@ def _take(bridge: Bridge, path: Path) -> dict[str, Any]:
         "planned": planned,
         "findings": [asdict(finding) for finding in receipt.findings],
     }
+
+
+def _stocked(name: str, receipt: StockReceipt) -> dict[str, Any]:
+    findings = [asdict(finding) for finding in receipt.findings]
+    return {"file": name, "id": receipt.id, "state": receipt.state, "findings": findings}
 
 
 def _show(results: list[dict[str, Any]]) -> None:

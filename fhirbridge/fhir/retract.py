@@ -5,10 +5,13 @@ from typing import Any
 # R4: the types we send whose own status element has the code entered-in-error.
 STATUS_TYPES = frozenset(
     {
+        "Appointment",
         "CarePlan",
+        "Consent",
         "DocumentReference",
         "Encounter",
         "MedicationAdministration",
+        "MedicationRequest",
         "MedicationStatement",
         "Observation",
         "Procedure",

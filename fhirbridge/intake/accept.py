@@ -67,12 +67,12 @@ class Intake:
             there = f"there are: {', '.join(known)}" if known else "there is none"
             raise DestinationError(f"the live mappings have no overlay {overlay}", hint=there)
 
-    def preview(self, raw: bytes) -> tuple[CheckedRecord, Translation]:
+    def preview(self, raw: bytes, *, overlay: str = "") -> tuple[CheckedRecord, Translation]:
         """Check and translate without storing anything."""
         checked = schema.load(raw)
         with self._rooms.store.read() as tx:
             owing = self._owing(tx)
-        return checked, owing.translator.translate(checked.document)
+        return checked, owing.translator.translate(checked.document, overlay)
 
     def accept(self, raw: bytes, *, actor: str) -> Receipt:
         """Take in one session record; when this returns, delivery is owed.

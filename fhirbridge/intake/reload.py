@@ -56,7 +56,7 @@ def reload(rooms: Rooms, folder: Path, source: SourceField, *, actor: str) -> Re
     mistakes: tuple[str, ...]
     try:
         overlays = frozenset(mapping_set.compile_all(files, source))
-        ran = cases.run(files, cases.find(folder / "tests"), source).cases
+        ran = cases.run(files, folder, source)
         mistakes = _failing(ran)
     except MappingError as error:
         mistakes = tuple(map(str, error.faults))
@@ -82,9 +82,7 @@ def start(tx: Connection, rooms: Rooms, files: Files, *, actor: str) -> bool:
 
 
 def _failing(ran: Sequence[CaseResult]) -> tuple[str, ...]:
-    return tuple(
-        f"case {one.name}: {line}" for one in ran for line in (*one.problems, *one.differences)
-    )
+    return tuple(f"case {one.name}: {line}" for one in ran for line in one.differences)
 
 
 def _missing(tx: Connection, overlays: frozenset[str]) -> tuple[str, ...]:

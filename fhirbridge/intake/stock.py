@@ -16,6 +16,7 @@ from fhirbridge.records.history import VersionTakenError
 from fhirbridge.records.stock import CheckedStock
 from fhirbridge.rng import new_id
 from fhirbridge.store import moment
+from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import stock as table
 from fhirbridge.translate import identity
 
@@ -51,12 +52,11 @@ def every(tx: Connection) -> list[dict[str, Any]]:
     return [_about(row) for row in tx.execute(chosen)]
 
 
-def view(tx: Connection, rooms: Rooms, stock_id: str) -> dict[str, Any] | None:
+def view(tx: Connection, vault: Vault, stock_id: str) -> dict[str, Any] | None:
     """Return one version with its findings and its document, or None."""
     row = tx.execute(select(table).where(table.c.id == stock_id)).one_or_none()
     if row is None:
         return None
-    vault = rooms.vault
     opened = codec.decode(vault.unseal(vault.key(tx, row.id), row.sealed, f"stock:{row.id}"))
     return {**_about(row), **opened}
 

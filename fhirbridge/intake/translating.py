@@ -57,7 +57,9 @@ class Translator:
         try:
             self.provenance_of(document, overlay)(["Patient/a"], "a", document["recorded_at"])
         except NotTranslatedError as error:
-            return error.problems
+            return error.problems or (
+                Problem(code=error.code, mapping="", line="", source="", message=error.message),
+            )
         return ()
 
 

@@ -86,6 +86,17 @@ class Contents:
         result: dict[str, Any] = codec.decode(plain)
         return result
 
+    def why(self, tx: Connection, row_id: str) -> list[dict[str, Any]]:
+        """Open where each element of one version comes from: target, line, sources, rule."""
+        row = tx.execute(
+            select(resource.c.record_id, resource.c.sealed_why).where(resource.c.id == row_id)
+        ).one()
+        plain = self._vault.unseal(
+            self._vault.key(tx, row.record_id), row.sealed_why, f"why:{row_id}"
+        )
+        result: list[dict[str, Any]] = codec.decode(plain)
+        return result
+
     def row_names(self, rows: Iterable[str]) -> frozenset[str]:
         """Return the stored names of source rows such as `vitals/v-03`."""
         return frozenset(self._vault.digest(row) for row in rows if row)

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, select
 from fhirbridge.outbox import contents
 from fhirbridge.records import history
 from fhirbridge.store.sealed import Vault
-from fhirbridge.store.tables import delivery, delivery_item, destination, ledger
+from fhirbridge.store.tables import delivery, delivery_item, destination, ledger, resource
 
 Body = Callable[[Connection, str], dict[str, Any]]
+Why = Callable[[Connection, str], list[dict[str, Any]]]
 
 
 def view(tx: Connection, *, vault: Vault, body: Body, record_id: str) -> dict[str, Any] | None:
@@ -87,6 +88,32 @@ def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
         ],
         "body": body(tx, row.id),
     }
+
+
+def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dict[str, Any]]:
+    """Say, for each destination that holds a resource, from what the version there was made.
+
+    Paths, lines and rules only, no PHI; empty where none holds it.
+    """
+    chosen = (
+        select(ledger.c.destination, ledger.c.ehr_version, resource)
+        .join(resource, resource.c.id == ledger.c.resource)
+        .where(ledger.c.type == identity.type, ledger.c.resource_id == identity.id)
+        .order_by(ledger.c.destination)
+    )
+    return [
+        {
+            "destination": row.destination,
+            "version": row.ehr_version,
+            "record": row.record_id,
+            "purpose": row.purpose,
+            "mapping": row.mapping,
+            "overlay": row.overlay,
+            "mapping_set": row.set_digest,
+            "why": why(tx, row.id),
+        }
+        for row in tx.execute(chosen)
+    ]
 
 
 def table_of(tx: Connection, destination: str) -> list[dict[str, Any]]:

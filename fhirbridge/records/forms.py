@@ -19,17 +19,24 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def judge(raw: bytes) -> Verdict:
-    """Check a session or a stock record; what is no JSON at all is one finding."""
+def form_of(raw: bytes) -> str:
+    """Name the form that a document says it has; what says none is read as a session."""
     try:
         sent = codec.decode(raw)
+    except codec.NotJsonError:
+        return SCHEMA_NAME
+    is_stock = isinstance(sent, dict) and sent.get("schema") == STOCK_NAME
+    return STOCK_NAME if is_stock else SCHEMA_NAME
+
+
+def judge(raw: bytes) -> Verdict:
+    """Check a session or a stock record; what is no JSON at all is one finding."""
+    form = form_of(raw)
+    try:
+        checked = stock.load(raw) if form == STOCK_NAME else schema.load(raw)
     except codec.NotJsonError as error:
         finding = Finding(level=Level.ERROR, code=error.code, pointer="", message=error.message)
         return Verdict(form="", refused=True, findings=(finding,))
-    is_stock = isinstance(sent, dict) and sent.get("schema") == STOCK_NAME
-    form = STOCK_NAME if is_stock else SCHEMA_NAME
-    try:
-        checked = stock.load(raw) if is_stock else schema.load(raw)
     except InvalidRecordError as refusal:
         return Verdict(form=form, refused=True, findings=refusal.findings)
     return Verdict(form=form, refused=False, findings=checked.findings)

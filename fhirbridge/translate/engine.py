@@ -236,7 +236,10 @@ class _Work:
 
     def _note_dangling(self, kind: str, at: Why) -> None:
         file, _, line = at.line.rpartition(":")
-        self.frame.mapping = file.rpartition("/")[2].removesuffix(".yaml")
+        named = file.rpartition("/")[2].removesuffix(".yaml")
+        # What an overlay or a fragment writes stands in a file that is no mapping.
+        owners = (made.mapping for made in self.made if any(one is at for one in made.why))
+        self.frame.mapping = next(owners, named)
         place = Place(file=f"set/{file}", line=int(line))
-        message = f"{at.target} refers to {a(kind)} that this record does not make"
+        message = f"{at.target or 'it'} refers to {a(kind)} that this record does not make"
         self.frame.refuse("E410", place, message, at.sources)

@@ -19,11 +19,19 @@ from fhirbridge.translate.skeletons.spelling import expression_text, row_binding
 from fhirbridge.translate.tables.code_table import refuse_keys
 from fhirbridge.translate.values import Scope
 from fhirbridge.translate.written import Part, written
-from fhirbridge.translate.yaml_tree import Fields, Node, Scalar, Sequence, fields_of, items_of, text_of
+from fhirbridge.translate.yaml_tree import (
+    Fields,
+    Node,
+    Scalar,
+    Sequence,
+    fields_of,
+    items_of,
+    text_of,
+)
 
-_NEEDED = ("mapping", "version", "target", "scope", "key", "owner", "reviewed", "resource")
-_KEYS = (
-    *_NEEDED,
+NEEDED = ("mapping", "version", "target", "scope", "key", "owner", "reviewed", "resource")
+KEYS = (
+    *NEEDED,
     "profile",
     "optional",
     "each",
@@ -95,11 +103,11 @@ class Mapping:
 
 def read_head(name: str, tree: Fields, faults: Faults) -> Head:
     """Read what stands in the head without its expressions. Raises FaultError E206."""
-    refuse_keys(tree, _KEYS, faults, "E206")
-    missing = [key for key in _NEEDED if key not in tree.items]
+    refuse_keys(tree, KEYS, faults, "E206")
+    missing = [key for key in NEEDED if key not in tree.items]
     if missing:
         raise FaultError("E206", tree.place, f"the head lacks {', '.join(missing)}")
-    texts = {key: text_of(tree.items[key], f"'{key}'", tree.place) for key in _NEEDED[:4]}
+    texts = {key: text_of(tree.items[key], f"'{key}'", tree.place) for key in NEEDED[:4]}
     _check_head(tree, name, texts)
     spelt = tree.items.get("keyspace")
     return Head(

@@ -139,15 +139,12 @@ def _unless_faulty(loader: "_Loader", faults: Faults, made: T) -> T:
 def _read(folder: Path, faults: Faults) -> Files:
     """Read the files of a set; what lies there and would be passed over is noted."""
     found: dict[str, bytes] = {}
-    for name in _FILES:
+    for name in (*_FILES, *_MAY_LACK):
         path = folder / name
         if path.is_file():
             _take(found, path, name, faults, folder.name)
-        else:
+        elif name in _FILES:
             faults.add("E219", Place(file=f"{folder.name}/{name}"), "the file is missing")
-    for name in _MAY_LACK:
-        if (folder / name).is_file():
-            _take(found, folder / name, name, faults, folder.name)
     for inner, ending in _FOLDERS.items():
         for path in sorted((folder / inner).glob("*")) if (folder / inner).is_dir() else ():
             name = f"{inner}/{path.name}"

@@ -1,4 +1,7 @@
-"""What the mappings of a set write, read and ask: gathered while they are compiled, not from text."""
+"""What the mappings of a set write, read and ask.
+
+Gathered while they are compiled, and not from their text.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -11,6 +11,7 @@ from fhirbridge.web import (
     api_page,
     api_records,
     api_status,
+    api_stock,
     exchange,
     headers,
     openapi,
@@ -61,7 +62,7 @@ def _bare(most_bytes: int) -> Flask:
 
 
 def _open_routes(app: Flask, guard: Guard) -> None:
-    operations = (*api_records.OPERATIONS, *api_status.OPERATIONS)
+    operations = (*api_records.OPERATIONS, *api_stock.OPERATIONS, *api_status.OPERATIONS)
     document = openapi.open_routes(app, guard, operations)
     for page in api_page.pages(document):
         endpoint = page.view.__name__

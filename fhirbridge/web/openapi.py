@@ -10,6 +10,7 @@ from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 
 from fhirbridge.fhir import codec
 from fhirbridge.records.json_schema import json_schema
+from fhirbridge.records.parts.stock import STOCK_NAME
 from fhirbridge.web.guard import Guard
 from fhirbridge.web.problems import PROBLEM_JSON
 from fhirbridge.web.routes import Operation
@@ -19,6 +20,7 @@ EXAMPLE = Path(__file__).parents[1] / "samples" / "01-iv-series-visit-1.v1.json"
 SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fhirbridge token`."}
 ROOMS = {
     "records": "Send session records and see what became of them.",
+    "stock": "Send the stock of controlled substances, for the clinic's own accounts.",
     "status": "How the service and its deliveries stand.",
 }
 # The version of the API, not of the program: the document is public.
@@ -51,6 +53,7 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
     components = api.spec.components
     components.security_scheme("token", SECURITY)
     components.schema("Session", json_schema())
+    components.schema("Stock", json_schema(STOCK_NAME))
     example = {"summary": "an IV visit (synthetic)", "value": codec.decode(EXAMPLE.read_bytes())}
     components.example("visit", example)
     for room, about in ROOMS.items():

@@ -146,6 +146,26 @@ class Record(Closed):
     resources = fields.List(fields.Nested(Resource), required=True)
 
 
+class StockReceipt(Closed):
+    id = _text("opaque; Location leads to the document")
+    version = _count()
+    state = _text("as of a record", "current", "older", "repeated")
+    findings = fields.List(fields.Nested(Finding), required=True)
+
+
+class StockDocument(Closed):
+    id = _text()
+    version = _count()
+    state = _text("", "current", "older", "superseded")
+    in_error = fields.Boolean(required=True, metadata={"description": "it was taken back"})
+    received_at = _text()
+    warnings = _count()
+    held = _count("elements that are held")
+    findings = fields.List(fields.Nested(StoredFinding), required=True)
+    zone_applied = _texts("pointers at times that were read in the clinic's zone")
+    document = fields.Dict(required=True, metadata={"description": "without what is held"})
+
+
 class Destination(Closed):
     name = _text()
     base_url = _text()
@@ -195,9 +215,3 @@ class Status(Closed):
 
 class Health(Closed):
     status = _text()
-
-
-class Readiness(Closed):
-    status = _text()
-    mappings = _text("digest of the mapping set that is live")
-    refused = _text("digest of a later draft that was refused, or empty; see the status")

@@ -1,6 +1,6 @@
 """Which parts of the mappings no case reaches: a branch, the items of a $for, a whole mapping.
 
-Judged by line: a part is reached where some element of it was made, or was asked and came out empty.
+Judged by line: a part is reached where an element of it was made, or asked for and empty.
 """
 
 from collections.abc import Collection, Iterable, Iterator

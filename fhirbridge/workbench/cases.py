@@ -22,6 +22,7 @@ from fhirbridge.translate.values import Translation
 from fhirbridge.workbench import branches, differences, expected
 from fhirbridge.workbench.rehearsal import is_synthetic, rehearse
 
+CASES = "tests"
 RECORD = "record.json"
 SAMPLES = "fhirbridge.samples"
 
@@ -75,51 +76,35 @@ class CaseResult:
 
     name: str
     differences: tuple[str, ...]  # "vital-weight.json [0].valueQuantity.value: expected …, found …"
-    problems: tuple[str, ...]  # why it is not translated, or what is wrong with what was made
     files: int = 0  # that were made
 
     @property
     def passed(self) -> bool:
         """Whether all is as expected."""
-        return not self.differences and not self.problems
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """How all cases went."""
-
-    cases: tuple[CaseResult, ...]
-    unreached: tuple[str, ...]  # lines of parts of the mappings that no case reaches
-
-    @property
-    def passed(self) -> bool:
-        """Whether each case is as expected; what no case reaches is no failure."""
-        return all(case.passed for case in self.cases)
+        return not self.differences
 
 
 def find(folder: Path, name: str = "") -> tuple[Case, ...]:
-    """Return the cases in a folder, or only the one of that name. Raises CaseError."""
-    inner = sorted(path for path in folder.glob("*") if path.is_dir())
+    """Return the cases of a folder of mappings, or only the one of that name. Raises CaseError."""
+    inner = sorted(path for path in (folder / CASES).glob("*") if path.is_dir())
     found = [Case(name=path.name, folder=path) for path in inner]
     if not name:
         return tuple(found)
     chosen = tuple(case for case in found if case.name == name)
     if not chosen:
         near = suggest(name, [case.name for case in found])
-        raise CaseError(f"there is no case {name}{near}", hint=f"the folders of {folder.name}/")
+        raise CaseError(f"there is no case {name}{near}", hint=f"see the folders of {CASES}/")
     return chosen
 
 
-def run(files: Files, cases: Sequence[Case], source: SourceField) -> Report:
-    """Translate each case and compare it with what is expected of it.
+def run(files: Files, folder: Path, source: SourceField) -> tuple[CaseResult, ...]:
+    """Translate the cases of a folder with these files; compare with what is expected of each.
 
-    `cases.run(files, cases.find(folder / "tests"), source)`; nothing is written. Each case must
-    also be sound R4, and make the same again and with its rows in another order.
+    Each must also be sound R4, and make the same again and with its rows in another order.
     Raises MappingError where the files, or an overlay that a case names, cannot be compiled.
     """
     bench = Bench(files, source)
-    results = tuple(bench.run(case) for case in cases)
-    return Report(cases=results, unreached=branches.unreached(files, bench.reached))
+    return tuple(bench.run(case) for case in find(folder))
 
 
 def update(files: Files, cases: Sequence[Case], source: SourceField) -> tuple[str, ...]:
@@ -158,7 +143,7 @@ class Bench:
         self._files = files
         self._source = source
         self._sets: dict[str, MappingSet] = {}
-        self.reached: set[str] = set()
+        self._reached: set[str] = set()
 
     def set_of(self, overlay: str) -> MappingSet:
         """Compile the set with an overlay, once. Raises MappingError."""
@@ -182,21 +167,24 @@ class Bench:
         except BridgeError as error:
             return _failed(case, [f"{error.code} {error.message}"])
         trial = Trial(document=document, mapping_set=mappings)
-        self.reached |= branches.lines_of(trial.made)
+        self._reached |= branches.lines_of(trial.made)
         if trial.made.problems:
-            return _failed(case, not_translated(trial.made))
+            return _failed(case, _problems(trial.made))
         kept = case.kept()
         found = expected.files_of(trial.made, why=expected.WHY in kept)
         return CaseResult(
             name=case.name,
-            differences=tuple(_compared(kept, found)),
-            problems=(*unsound(trial.made), *trial.unsteady()),
+            differences=(*_compared(kept, found), *_unsound(trial.made), *trial.unsteady()),
             files=len(found),
         )
 
+    def unreached(self) -> tuple[str, ...]:
+        """Return the lines of those parts of the mappings that no case has reached so far."""
+        return branches.unreached(self._files, self._reached)
+
 
 def _failed(case: Case, lines: Sequence[str]) -> CaseResult:
-    return CaseResult(name=case.name, differences=(), problems=tuple(lines))
+    return CaseResult(name=case.name, differences=tuple(lines))
 
 
 def _compared(kept: dict[str, str], found: dict[str, str]) -> Iterator[str]:
@@ -211,7 +199,7 @@ def _compared(kept: dict[str, str], found: dict[str, str]) -> Iterator[str]:
             yield from differences.of_json(name, kept[name], found[name])
 
 
-def not_translated(made: Translation) -> list[str]:
+def _problems(made: Translation) -> list[str]:
     """Say why a record cannot be translated, one line for each problem."""
     return [
         f"{one.code} {one.line} {one.source}: {one.message}".replace("  ", " ")
@@ -219,7 +207,7 @@ def not_translated(made: Translation) -> list[str]:
     ]
 
 
-def unsound(made: Translation) -> Iterator[str]:
+def _unsound(made: Translation) -> Iterator[str]:
     """Say what R4 does not allow in what was made."""
     for one in made.resources:
         for said in validate.problems(one.body):
@@ -243,11 +231,11 @@ class Trial:
         if rehearse(self.document, self.mapping_set) != self.made:
             yield "translated twice, it becomes two things"
         turned = rehearse(_turned(self.document), self.mapping_set)
-        if ids_of(turned) != ids_of(self.made):
+        if _ids_of(turned) != _ids_of(self.made):
             yield "with its rows in another order it becomes other resources"
 
 
-def ids_of(made: Translation) -> set[str]:
+def _ids_of(made: Translation) -> set[str]:
     """Return `Observation/abc` for each resource."""
     return {f"{one.type}/{one.id}" for one in made.resources}
 

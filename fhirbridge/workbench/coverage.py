@@ -1,7 +1,10 @@
-"""Coverage as a contract: each field of the record is read by a mapping, or ignored with a reason."""
+"""Coverage as a contract.
+
+Each field of the record is read by a mapping, or ignored with a reason.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,10 +91,13 @@ def _entries(node: Node, faults: Faults) -> Iterator[Ignored]:
         yield Ignored(field=path, reason=reason, owner=owner, place=place)
 
 
-def gaps(compiled: MappingSet, entries: Iterable[Ignored]) -> Gaps:
-    """Compare what the mappings read, and what is ignored, with what the record has."""
-    known = tuple(leaves(compiled.source))
-    read = compiled.read
+def gaps(compiled: Collection[MappingSet], entries: Iterable[Ignored]) -> Gaps:
+    """Compare what the record has with what is read, by one overlay at least, and what is ignored.
+
+    `compiled` is the set with each of its overlays.
+    """
+    known = tuple(leaves(next(iter(compiled)).source))
+    read = frozenset[str]().union(*(one.read for one in compiled))
     covered: set[str] = set()
     stale: list[Fault] = []
     for entry in entries:
@@ -99,7 +105,7 @@ def gaps(compiled: MappingSet, entries: Iterable[Ignored]) -> Gaps:
         unread = [path for path in named if path not in read]
         message = _mistake(entry, named, unread, known) or _twice(entry, unread, covered)
         if message:
-            stale.append(Fault(code="E221", place=entry.place, message=message))
+            stale.append(Fault(code="E223", place=entry.place, message=message))
         covered.update(unread)
     missing = (path for path in known if path not in read and path not in covered)
     return Gaps(unread=tuple(missing), stale=tuple(stale))
@@ -128,11 +134,23 @@ def _twice(entry: Ignored, unread: list[str], covered: set[str]) -> str:
     return ""
 
 
+def expected(compiled: MappingSet, entries: Iterable[Ignored]) -> frozenset[str]:
+    """Return the fields that a translation leaves unread: ignored, or read only at delivery."""
+    per_delivery = {m.name for m in compiled.mappings if m.scope is Scope.DELIVERY}
+    later = {path for one in compiled.written if one.mapping in per_delivery for path in one.reads}
+    patterns = [entry.field for entry in entries]
+    known = leaves(compiled.source)
+    return frozenset(
+        path for path in known if path in later or any(_names(one, path) for one in patterns)
+    )
+
+
 @dataclass(slots=True)
 class Tally:
     """What a corpus of records showed; paths and names only, never a patient's value."""
 
     compiled: MappingSet
+    expected: frozenset[str] = frozenset()  # fields of which it is known that nothing reads them
     records: int = 0
     refused: int = 0  # records that could not be translated
     unread: Counter[str] = field(default_factory=Counter)  # fields with data that nothing read
@@ -145,7 +163,7 @@ class Tally:
         found = engine.translate(record, mapping_set=self.compiled, site=site)
         self.records += 1
         self.refused += bool(found.problems)
-        self.unread.update(set(map(_without_index, found.unmapped)))
+        self.unread.update(set(map(_without_index, found.unmapped)) - self.expected)
         self._count(record, found)
 
     def _count(self, record: Mapping[str, Any], found: Translation) -> None:
@@ -202,4 +220,3 @@ def _at(record: Mapping[str, Any], path: str) -> str:
         else:
             value = value.get(step) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else ""
-

@@ -1,4 +1,4 @@
-"""What happens when a field of a record is missing: never an exception, never an invalid resource."""
+"""What a missing field of a record does: never an exception, never an invalid resource."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -21,13 +21,15 @@ def run(files: Files, cases: Sequence[Case], source: SourceField) -> tuple[int, 
     """
     bench = Bench(files, source)
     sound: set[str] = set()
-    tried, wrong = 0, []
+    tried = 0
+    wrong: list[str] = []
     for case in cases:
         sent = codec.decode(case.record())
         for pointer in pointers(sent):
             tried += 1
-            for said in _trial(without(sent, pointer), bench.set_of(case.overlay), sound):
-                wrong.append(f"{case.name} without /{'/'.join(map(str, pointer))}: {said}")
+            place = f"{case.name} without /{'/'.join(map(str, pointer))}"
+            said = _trial(without(sent, pointer), bench.set_of(case.overlay), sound)
+            wrong += [f"{place}: {sentence}" for sentence in said]
     return tried, tuple(wrong)
 
 

@@ -1,4 +1,4 @@
-"""One record translated as a clinic would, for a site that is not real: what cases and diffs use."""
+"""One record translated as a clinic would, for a site that is not real."""
 
 from collections.abc import Iterator
 from dataclasses import replace

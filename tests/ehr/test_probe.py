@@ -35,6 +35,17 @@ def test_a_look_reads_the_capability_statement_and_nothing_else(version: str) ->
     assert seen.missing == ()
 
 
+def test_a_look_keeps_the_profiles_that_the_server_lists() -> None:
+    core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    base = "http://hl7.org/fhir/StructureDefinition/Patient"
+    patient = {"type": "Patient", "profile": base, "supportedProfile": [core, core, 7]}
+    strange = [{"type": "Group", "supportedProfile": "none"}, "no object"]
+
+    seen = looked_at(answer(200, STATEMENT | {"rest": [{"resource": [patient, *strange]}]}))
+
+    assert seen.profiles == (base, core)
+
+
 @pytest.mark.parametrize(
     "outcome",
     [

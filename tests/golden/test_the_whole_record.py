@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fhirbridge.fhir.validate import problems
 from fhirbridge.translate.values import Translation
 from tests.golden import translating
 from tests.golden.translating import Json
@@ -115,13 +116,167 @@ def test_the_witness_of_waste_is_in_words_and_performs_nothing(whole: Translatio
             assert witness not in _performers(made.body)
 
 
+def test_waste_is_told_apart_from_the_dose(whole: Translation) -> None:
+    given = translating.bodies(whole, "medication-administration")[0]
+
+    (waste,) = [one for one in given["extension"] if one["url"].endswith("/waste")]
+    told = {part["url"]: part for part in waste["extension"]}
+    assert str(told["amount"]["valueQuantity"]["value"]) == "65.25"
+    assert told["witness"]["valueReference"] != told["giver"]["valueReference"]
+    assert str(given["dosage"]["dose"]["value"]) == "34.75"
+
+
+def test_a_yes_of_the_suicide_screener_is_found_by_its_code(whole: Translation) -> None:
+    answers = translating.bodies(whole, "scale-cssrs-item")
+
+    yes = [
+        body["code"]["coding"][0]["code"]
+        for body in answers
+        if body["valueCodeableConcept"]["coding"][0]["display"] == "Yes"
+    ]
+
+    assert yes == ["93246-7", "93247-5", "93267-3"]
+    assert all("display" not in body["code"]["coding"][0] for body in answers)
+    panel = translating.only(whole, "scale-cssrs")
+    assert panel["hasMember"] == [{"reference": f"Observation/{row['id']}"} for row in answers]
+
+
+def test_the_answers_of_the_gad7_stand_under_their_own_codes(whole: Translation) -> None:
+    answers = translating.bodies(whole, "scale-gad7-item")
+
+    codes = [body["code"]["coding"][0]["code"] for body in answers]
+
+    assert codes[5:] == ["69689-8", "69736-7"]  # annoyed, afraid
+    assert translating.code_of(translating.bodies(whole, "scale-gad7")[0]) == "70274-6"
+
+
+def test_a_line_of_a_hundred_millimetres_is_no_score(whole: Translation) -> None:
+    (line,) = [
+        body
+        for body in translating.bodies(whole, "scale")
+        if body["code"]["text"].startswith("Pain severity, visual")
+    ]
+
+    assert (line["valueQuantity"]["value"], line["valueQuantity"]["code"]) == (54, "mm")
+
+
+@pytest.mark.parametrize(
+    ("status", "in_fhir"),
+    [
+        ("proposed", "proposed"),
+        ("active", "active"),
+        ("rejected", "rejected"),
+        ("withdrawn", "inactive"),
+        ("expired", "inactive"),
+    ],
+)
+def test_a_consent_has_the_state_that_it_has(status: str, in_fhir: str) -> None:
+    found = changed({"status": status}, "consents")
+
+    assert translating.bodies(found, "consent")[0]["status"] == in_fhir
+
+
+def test_a_consent_for_one_recipient_says_so(whole: Translation) -> None:
+    refused = [
+        body for body in translating.bodies(whole, "consent") if body["status"] == "rejected"
+    ]
+
+    assert [body["policyRule"]["text"] for body in refused] == [
+        "Consent to the sharing of records, for other-ehr"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        ({"status": "proposed", "start": None, "end": None}, "proposed"),
+        ({"status": "booked"}, "booked"),
+        ({"status": "booked", "end": None}, None),
+        ({"status": "arrived"}, "arrived"),
+        ({"status": "done"}, "fulfilled"),
+        ({"status": "no-show"}, "noshow"),
+        ({"status": "cancelled", "end": None}, "cancelled"),
+        ({"status": "booked", "ehr_appointment": "EHR-1"}, None),
+        ({"status": "entered-in-error"}, None),
+    ],
+)
+def test_a_planned_visit_is_an_appointment_where_r4_has_one(row: Json, status: str | None) -> None:
+    def change(record: Json) -> None:
+        changed_row = record["plan"]["visits"][0] | row
+        record["plan"]["visits"] = [
+            {name: value for name, value in changed_row.items() if value is not None}
+        ]
+
+    found = translating.changed(change, translating.WHOLE)
+
+    made = translating.bodies(found, "appointment")
+    activity = translating.only(found, "care-plan")["activity"][-1]
+    assert [body["status"] for body in made] == ([status] if status else [])
+    assert ("reference" in activity) == bool(status)
+    assert ("detail" in activity) == (not status)  # R4 cpl-3
+    assert [problem for body in made for problem in problems(body)] == []
+
+
+def test_a_visit_names_its_appointment_and_the_plan_what_came_of_it(whole: Translation) -> None:
+    done = translating.only(whole, "care-plan")["activity"][5]
+
+    visit = translating.only(whole, "encounter")
+
+    assert done["outcomeReference"] == [{"reference": f"Encounter/{visit['id']}"}]
+    assert visit["appointment"] == [done["reference"]]
+
+
+def test_the_room_lies_within_the_registered_place_of_the_clinic(whole: Translation) -> None:
+    place, room = translating.only(whole, "location"), translating.only(whole, "room")
+
+    assert room["partOf"] == {"reference": f"Location/{place['id']}"}
+    visit = translating.only(whole, "encounter")
+    assert visit["location"][0]["location"] == {"reference": f"Location/{room['id']}"}
+
+
 def test_home_and_past_drugs_are_statements_with_their_own_status(whole: Translation) -> None:
     now = [body["status"] for body in translating.bodies(whole, "current-medication")]
     past = [body["status"] for body in translating.bodies(whole, "prior-medication")]
 
     assert now == ["active", "stopped"]
     assert past == ["completed", "unknown"]
-    assert "MedicationRequest" not in {made.type for made in whole.resources}
+
+
+@pytest.mark.parametrize(
+    ("order", "dose", "sent"),
+    [
+        ({"status": "active"}, "completed", []),
+        ({"status": "active", "ehr_order": "EHR-1"}, "completed", []),
+        ({}, "in-progress", []),
+        ({}, "completed", ["completed"]),
+        ({}, "stopped", ["completed"]),
+        ({"status": "completed"}, "completed", ["completed"]),
+        ({"status": "stopped"}, "stopped", ["stopped"]),
+        ({"status": "cancelled"}, "not-done", ["cancelled"]),
+    ],
+)
+def test_no_order_is_ever_an_active_prescription(order: Json, dose: str, sent: list[str]) -> None:
+    def change(record: Json) -> None:
+        record["orders"] = [record["orders"][0] | order]
+        record["administrations"] = [record["administrations"][0] | {"status": dose}]
+        record["adverse_events"] = []
+
+    found = translating.changed(change, translating.WHOLE)
+
+    made = translating.bodies(found, "medication-request")
+    assert [body["status"] for body in made] == sent
+
+
+def test_an_order_of_the_ehr_is_named_by_its_number_and_not_made_again(whole: Translation) -> None:
+    given = translating.bodies(whole, "medication-administration")[1]
+
+    assert given["request"]["identifier"] == {"value": "EHR-ORD-7"}
+    assert "reference" not in given["request"]
+    ordered = [
+        body["medicationCodeableConcept"]["text"]
+        for body in translating.bodies(whole, "medication-request")
+    ]
+    assert ordered == ["Ketamine", "Esketamine"]
 
 
 def test_a_planned_dose_is_no_administration(whole: Translation) -> None:

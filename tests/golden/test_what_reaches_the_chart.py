@@ -69,6 +69,17 @@ def test_a_dose_by_weight_is_worked_out_in_milligrams_and_kept_as_written() -> N
     assert dosage["text"].startswith("0.50 mg/kg; ")
 
 
+def test_what_was_written_stands_beside_a_dose_that_was_worked_out() -> None:
+    def give(record: Json) -> None:
+        record["administrations"][0]["dose"] = {"value": Decimal("0.50"), "unit": "mg/kg"}
+
+    given = only(changed(give), "medication-administration")
+
+    (written,) = [one for one in given["extension"] if one["url"].endswith("/dose-as-written")]
+    assert str(written["valueQuantity"]["value"]) == "0.50"
+    assert written["valueQuantity"]["code"] == "mg/kg"
+
+
 def test_a_number_of_sprays_is_a_dose() -> None:
     def give(record: Json) -> None:
         record["administrations"][0]["dose"] = {"value": 6, "unit": "spray"}
@@ -233,6 +244,16 @@ def test_a_rate_that_changed_is_told_in_words_and_the_dose_stands_once(name: str
     assert "rateQuantity" not in dosage
     assert dosage["text"].count("mg/h from") == 2
     assert "value" in dosage["dose"]
+
+
+def test_the_steps_of_a_rate_stand_in_an_extension_in_their_order() -> None:
+    found = translating.translate(translating.sample("03-iv-series-visit-3.v1"))
+
+    given = only(found, "medication-administration")
+
+    steps = [one["extension"] for one in given["extension"] if one["url"].endswith("/rate-step")]
+    assert [[part["url"] for part in step] for step in steps] == [["start", "end", "rate"]] * 2
+    assert [str(step[2]["valueQuantity"]["value"]) for step in steps] == ["54.30", "45.25"]
 
 
 def test_the_lot_and_its_expiry_stand_on_the_drug() -> None:

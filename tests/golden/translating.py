@@ -19,7 +19,7 @@ MAPPINGS = ROOT / "mappings"
 SAMPLES = {path.stem: path for path in sorted((ROOT / "fhirbridge" / "samples").glob("*.json"))}
 # Every field that a record may have, in one visit: for the mappings only, no demo plays it.
 WHOLE = "full-record"
-SAMPLES[WHOLE] = MAPPINGS / "tests" / WHOLE / cases.RECORD
+SAMPLES[WHOLE] = MAPPINGS / cases.CASES / WHOLE / cases.RECORD
 FIRST_VISIT = next(iter(SAMPLES))
 SITE = rehearsal.SITE
 RECORDED = rehearsal.RECORDED
@@ -89,4 +89,3 @@ def code_of(observation: Json) -> str:
 def note_of(document_reference: Json) -> str:
     data = document_reference["content"][0]["attachment"]["data"]
     return base64.b64decode(data, validate=True).decode("utf-8")
-

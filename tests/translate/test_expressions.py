@@ -10,6 +10,7 @@ from fhirbridge.translate.expressions.parser import (
     Member,
     Minus,
     Name,
+    Span,
     parse,
     split_as,
 )
@@ -28,8 +29,10 @@ def shown(tree: Expression) -> str:
     return shown_path(tree)
 
 
-def shown_path(tree: Literal | Name | Dollar | Member | Index) -> str:
+def shown_path(tree: Literal | Span | Name | Dollar | Member | Index) -> str:
     match tree:
+        case Span():
+            return str(tree.length)
         case Literal():
             return repr(tree.value)
         case Name():

@@ -187,7 +187,8 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
                 "'equivalence' is one of relatedto, equivalent, equal, wider, subsumes, narrower, "
                 "specializes, inexact, unmatched; did you mean 'equivalent'?"),
         mistake(WAY, "unmapped: error", "unmapped: eror", "E303 5:11",
-                "'unmapped' is error or text-only; did you mean 'error'?"),
+                "'unmapped' is error, text-only, omit or {use: system#code}; "
+                "did you mean 'error'?"),
         mistake(WAY, "{table: way}", "{table: wya}", "E303 3:17",
                 "the record has no table 'wya'; did you mean 'way'?"),
         mistake(WAY, "codings: [46713006]", "coding: [46713006]", "E303 8:17",

@@ -16,7 +16,9 @@ from fhirbridge.translate.mapping_set import MappingSet
 from fhirbridge.translate.values import Translation
 from tests.translate.small_set import FILES, SITE, SOURCE, write
 
-NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-10_000, max_value=10_000)
+NUMBERS = st.decimals(
+    allow_nan=False, allow_infinity=False, min_value=-10_000, max_value=10_000
+).filter(lambda number: len(codec.plain(number)) <= codec.MAX_NUMBER_DIGITS)
 MOMENTS = st.datetimes().map(lambda at: at.isoformat(timespec="seconds") + "+01:00")
 TEXTS = st.text(
     st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=8
@@ -47,9 +49,10 @@ RECORDS = records_of(SOURCE)
 
 
 @cache
-def small_set() -> MappingSet:
+def small_set(*, traced: bool = True) -> MappingSet:
     with tempfile.TemporaryDirectory() as folder:
-        return mapping_set.load(write(Path(folder), FILES), SOURCE)
+        files = mapping_set.read(write(Path(folder), FILES))
+    return mapping_set.compile_set(files, SOURCE, traced=traced)
 
 
 def translated(record: dict[str, Any]) -> Translation:
@@ -66,6 +69,34 @@ def test_equal_records_give_equal_bytes(record: dict[str, Any]) -> None:
         codec.encode(made.body) for made in second.resources
     ]
     assert first.problems == second.problems
+
+
+@given(RECORDS)
+def test_an_untraced_set_makes_the_same_bytes_and_finds_the_same_faults(
+    record: dict[str, Any],
+) -> None:
+    traced = translated(record)
+
+    plain = engine.translate(record, mapping_set=small_set(traced=False), site=SITE)
+
+    assert [codec.encode(made.body) for made in plain.resources] == [
+        codec.encode(made.body) for made in traced.resources
+    ]
+    assert [(made.row, made.as_of, made.content_hash) for made in plain.resources] == [
+        (made.row, made.as_of, made.content_hash) for made in traced.resources
+    ]
+    assert {(found.code, found.line) for found in plain.problems} <= {
+        (found.code, found.line) for found in traced.problems
+    }
+    assert bool(plain.problems) == bool(traced.problems)
+
+
+@given(RECORDS)
+def test_an_untraced_set_notes_nothing(record: dict[str, Any]) -> None:
+    plain = engine.translate(record, mapping_set=small_set(traced=False), site=SITE)
+
+    assert (plain.unmapped, plain.empty) == ((), ())
+    assert all(made.why == () for made in plain.resources)
 
 
 @given(RECORDS)

@@ -71,8 +71,14 @@ interpretation:
             {"_effectiveDateTime": {"extension": [{"url": "http://x", "valueCode": "unknown"}]}},
         ),
         (
-            "contained:\n  - resourceType: Medication\n    id: m\n    code: {text: x}",
-            {"contained": [{"resourceType": "Medication", "id": "m", "code": {"text": "x"}}]},
+            (
+                "contained:\n  - resourceType: Medication\n    id: m\n    code: {text: x}\n"
+                "partOf: [{reference: '#m'}]"
+            ),
+            {
+                "contained": [{"resourceType": "Medication", "id": "m", "code": {"text": "x"}}],
+                "partOf": [{"reference": "#m"}],
+            },
         ),
         ("bodySite: = text(visit.room)", {}),
         ("bodySite: = text('arm')", {"bodySite": {"text": "arm"}}),

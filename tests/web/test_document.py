@@ -74,6 +74,8 @@ def test_every_route_is_documented_with_those_who_may_use_it(service: Service) -
     assert roles == {
         "POST /api/v1/sessions": ["admin", "integrator"],
         "GET /api/v1/sessions/{record_id}": ["admin", "auditor", "integrator"],
+        "POST /api/v1/stock": ["admin", "integrator"],
+        "GET /api/v1/stock/{stock_id}": ["admin", "auditor", "integrator"],
         "GET /api/v1/status": ["admin", "auditor", "operator"],
         "GET /healthz": None,
         "GET /readyz": None,

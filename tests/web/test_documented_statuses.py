@@ -1,18 +1,23 @@
 """Every status that the document promises is had here; the client checks its shape."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from fhirbridge.access.tokens import Role
+from fhirbridge.fhir import codec
+from tests.records.test_stock import a_stock
 from tests.records.visits import a_visit, edited
 from tests.web.documented_client import document_of, operations_of
-from tests.web.service import JSON, MOST_BYTES, SESSIONS, STATUS, Service
+from tests.web.service import JSON, MOST_BYTES, SESSIONS, STATUS, STOCK, Service
 
 Provoke = Callable[[Service], TestResponse]
 POST, GET = f"POST {SESSIONS}", f"GET {SESSIONS}/{{record_id}}"
 STATE, HEALTH, READY = f"GET {STATUS}", "GET /healthz", "GET /readyz"
+STOCK_POST, STOCK_GET = f"POST {STOCK}", f"GET {STOCK}/{{stock_id}}"
+NO_STOCK = f"{STOCK}/{'0' * 32}"
 NONE = f"{SESSIONS}/{'0' * 32}"
 
 
@@ -24,6 +29,27 @@ def conflict(service: Service) -> TestResponse:
 def accepted(service: Service) -> TestResponse:
     sent = service.send(a_visit())
     return service.client(Role.AUDITOR).get(sent.headers["Location"])
+
+
+def stock(service: Service, body: Any, **more: Any) -> TestResponse:
+    raw = body if isinstance(body, bytes) else codec.encode(body)
+    return service.client(Role.INTEGRATOR).post(STOCK, data=raw, **{"content_type": JSON, **more})
+
+
+def stock_conflict(service: Service) -> TestResponse:
+    stock(service, a_stock())
+    return stock(service, a_stock(counts=[], losses=[]))
+
+
+def stock_accepted(service: Service) -> TestResponse:
+    sent = stock(service, a_stock())
+    return service.client(Role.AUDITOR).get(sent.headers["Location"])
+
+
+def stock_locked(service: Service) -> TestResponse:
+    service.token(Role.INTEGRATOR)
+    with service.locked():
+        return stock(service, a_stock())
 
 
 def locked(service: Service) -> TestResponse:
@@ -50,7 +76,7 @@ def broken(method: str, role: Role | None, path: str) -> Provoke:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(service.bridge, method, fail)
-            if path == SESSIONS:
+            if path in (SESSIONS, STOCK):
                 return client.post(path, data=b"{}", content_type=JSON)
             return client.get(path)
 
@@ -78,6 +104,22 @@ PROVOCATIONS: dict[tuple[str, int], Provoke] = {
     (GET, 404): getting(NONE, Role.INTEGRATOR),
     (GET, 500): broken("record", Role.AUDITOR, NONE),
     (GET, 503): unreadable(Role.AUDITOR, NONE),
+    (STOCK_POST, 202): lambda service: stock(service, a_stock()),
+    (STOCK_POST, 400): lambda service: stock(service, b"{"),
+    (STOCK_POST, 401): lambda service: service.client().post(STOCK),
+    (STOCK_POST, 403): lambda service: service.client(Role.AUDITOR).post(STOCK),
+    (STOCK_POST, 409): stock_conflict,
+    (STOCK_POST, 413): lambda service: stock(service, b" " * (MOST_BYTES + 1)),
+    (STOCK_POST, 415): lambda service: stock(service, a_stock(), content_type="application/xml"),
+    (STOCK_POST, 422): lambda service: stock(service, {}),
+    (STOCK_POST, 500): broken("accept_stock", Role.INTEGRATOR, STOCK),
+    (STOCK_POST, 503): stock_locked,
+    (STOCK_GET, 200): stock_accepted,
+    (STOCK_GET, 401): getting(NO_STOCK),
+    (STOCK_GET, 403): getting(NO_STOCK, Role.OPERATOR),
+    (STOCK_GET, 404): getting(NO_STOCK, Role.INTEGRATOR),
+    (STOCK_GET, 500): broken("stock_document", Role.AUDITOR, NO_STOCK),
+    (STOCK_GET, 503): unreadable(Role.AUDITOR, NO_STOCK),
     (STATE, 200): getting(STATUS, Role.OPERATOR),
     (STATE, 401): getting(STATUS),
     (STATE, 403): getting(STATUS, Role.INTEGRATOR),

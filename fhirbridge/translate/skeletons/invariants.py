@@ -88,7 +88,7 @@ def _goes_with(name: str, needed: str) -> Broken:
 
 
 def _written(node: Fields, name: str) -> list[Node]:
-    """Return what stands at an element; `rate[x]` is any of rateRatio, rateQuantity…"""
+    """Return what stands at an element; `rate[x]` is any of rateRatio and rateQuantity."""
     stem = name.removesuffix("[x]")
     found = []
     for key, inner in node.items.items():

@@ -21,7 +21,7 @@ from fhirbridge.translate.frame import Run
 from fhirbridge.translate.skeletons import invariants, rendering
 from fhirbridge.translate.skeletons.constants import constant
 from fhirbridge.translate.skeletons.fragments import Fragment
-from fhirbridge.translate.skeletons.rendering import Child, Producer, Shell
+from fhirbridge.translate.skeletons.rendering import Child, Shell
 from fhirbridge.translate.skeletons.shapes import shape_for
 from fhirbridge.translate.skeletons.spelling import (
     DIRECTIVES,
@@ -36,6 +36,7 @@ from fhirbridge.translate.skeletons.spelling import (
 )
 from fhirbridge.translate.tables.code_table import CODE
 from fhirbridge.translate.written import Part, Written, shown, written
+from fhirbridge.translate.why import Producer
 from fhirbridge.translate.yaml_tree import (
     Fields,
     Node,

@@ -3,6 +3,8 @@
 A word is never left out silently.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +14,7 @@ from fhirbridge.translate.faults import FaultError, Faults, Place, suggest
 from fhirbridge.translate.frame import RefusedError
 from fhirbridge.translate.source_types import tables_of, type_of
 from fhirbridge.translate.tables.code_table import CODE, CodeTable, Concept, refuse_keys
+from fhirbridge.translate.values import Translation
 from fhirbridge.translate.yaml_tree import (
     Fields,
     Node,
@@ -25,6 +28,8 @@ from fhirbridge.translate.yaml_tree import (
 _KEYS = ("url", "version", "source", "target", "unmapped", "rows", "owner", "reviewed", "note")
 _ROW_KEYS = ("key", "codings", "equivalence", "text", "note")
 _SHORT_ROW = 3
+_UNMAPPED = "unmapped:"  # so begins what a rule says of a word without a row
+_RULE = re.compile(rf"translate\([^()]* {_UNMAPPED} [a-z-]+\)")
 
 
 class Unmapped(StrEnum):
@@ -32,6 +37,8 @@ class Unmapped(StrEnum):
 
     ERROR = "error"
     TEXT_ONLY = "text-only"
+    OMIT = "omit"
+    USE = "use"  # written {use: system#code}
 
 
 class Equivalence(StrEnum):
@@ -62,6 +69,7 @@ class ConceptMap:
     table: str  # "" where the map is for the words of one field
     keys: tuple[str, ...]
     unmapped: Unmapped
+    instead: Concept  # of `use`
     rows: Mapping[str, Row]
 
     def find(self, key: str) -> tuple[Concept, str]:
@@ -72,13 +80,15 @@ class ConceptMap:
                 row.concept,
                 f"translate({self.name} {self.version}, {row.equivalence or 'text'})",
             )
-        if self.unmapped is Unmapped.TEXT_ONLY:
-            return Concept(text=key), f"translate({self.name} {self.version}, unmapped)"
-        raise RefusedError("E405", f"the word has no row in conceptmaps/{self.name}.yaml")
+        if self.unmapped is Unmapped.ERROR:
+            raise RefusedError("E405", f"the word has no row in conceptmaps/{self.name}.yaml")
+        rule = f"translate({self.name} {self.version}, {_UNMAPPED} {self.unmapped})"
+        return Concept(text=key) if self.unmapped is Unmapped.TEXT_ONLY else self.instead, rule
 
     def codes(self) -> tuple[tuple[str, str], ...]:
         """Return every (system, code) that may come out."""
-        codings = [coding for row in self.rows.values() for coding in row.concept.codings]
+        concepts = [*(row.concept for row in self.rows.values()), self.instead]
+        codings = [coding for concept in concepts for coding in concept.codings]
         return tuple(dict.fromkeys((coding["system"], coding["code"]) for coding in codings))
 
 
@@ -97,7 +107,7 @@ def load(
     )
     default = tree.items.get("target")
     alias = text_of(default, "'target'", tree.place, code="E303") if default else ""
-    unmapped = _unmapped(tree)
+    unmapped, instead = _unmapped(tree, alias, codes)
     listed = items_of(tree.items.get("rows"), "'rows'", tree.place, code="E303")
     rows: dict[str, Row] = {}
     for node in listed:
@@ -110,8 +120,25 @@ def load(
             "E302", place, f"no row for {', '.join(map(repr, missing))} of {table or 'the field'}"
         )
     return ConceptMap(
-        name=name, url=url, version=version, table=table, keys=keys, unmapped=unmapped, rows=rows
+        name=name,
+        url=url,
+        version=version,
+        table=table,
+        keys=keys,
+        unmapped=unmapped,
+        instead=instead,
+        rows=rows,
     )
+
+
+def unmapped_words(found: Translation) -> Counter[str]:
+    """Count the words without a row, by what the why says of them: none is passed over silently.
+
+    One of `omit` stands in what came out empty, the others in what was made.
+    """
+    whys = [*found.empty, *(why for made in found.resources for why in made.why)]
+    rules = [rule for why in whys for rule in _RULE.findall(why.rule)]
+    return Counter(rules)
 
 
 def _source(fields: Fields, source: SourceField) -> tuple[str, tuple[str, ...]]:
@@ -141,14 +168,18 @@ def _values(path: str, place: Place, source: SourceField) -> tuple[str, ...]:
     return kind.values
 
 
-def _unmapped(tree: Fields) -> Unmapped:
-    text = text_of(tree.items.get("unmapped"), "'unmapped'", tree.place, code="E303")
-    if text not in list(Unmapped):
+def _unmapped(tree: Fields, alias: str, codes: CodeTable) -> tuple[Unmapped, Concept]:
+    """Read what becomes of a word without a row, and the code that `use` puts in its place."""
+    node = tree.items.get("unmapped")
+    if isinstance(node, Fields) and list(node.items) == ["use"]:
+        return Unmapped.USE, _code(node.items["use"], alias, codes)
+    text = text_of(node, "'unmapped'", tree.place, code="E303")
+    plain = [known for known in Unmapped if known is not Unmapped.USE]
+    if text not in plain:
         place = tree.items["unmapped"].place
-        raise FaultError(
-            "E303", place, f"'unmapped' is {' or '.join(Unmapped)}{suggest(text, Unmapped)}"
-        )
-    return Unmapped(text)
+        message = f"'unmapped' is {', '.join(plain)} or {{use: system#code}}{suggest(text, plain)}"
+        raise FaultError("E303", place, message)
+    return Unmapped(text), Concept()
 
 
 def _take(

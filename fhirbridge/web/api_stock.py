@@ -1,0 +1,80 @@
+"""Clinic systems send stock documents; nothing of them is delivered."""
+
+from http import HTTPStatus
+
+from flask import Response, url_for
+
+from fhirbridge.access.tokens import Role
+from fhirbridge.errors import BridgeError
+from fhirbridge.web import problems, schemas
+from fhirbridge.web.api_records import REFUSALS
+from fhirbridge.web.exchange import answer, body, bridge
+from fhirbridge.web.guard import caller
+from fhirbridge.web.routes import Operation, only
+
+
+class NoSuchStockError(BridgeError):
+    """No stock document has this id."""
+
+    code = "E915"
+    http_status = HTTPStatus.NOT_FOUND
+
+
+def submit() -> Response:
+    """Send one stock document: receipts, vials, returns, counts and losses of a stretch of time.
+
+    Answered only after the document and its evidence are stored in one commit. A repeat (same
+    version, same content) is answered alike, with the first one's id and the state `repeated`.
+    """
+    receipt = bridge().accept_stock(body(), actor=caller().actor)
+    where = url_for("stock.show", stock_id=receipt.id)
+    shown = {
+        "id": receipt.id,
+        "version": receipt.version,
+        "state": receipt.state,
+        "findings": [problems.finding(found) for found in receipt.findings],
+    }
+    return answer(shown, HTTPStatus.ACCEPTED, Location=where)
+
+
+def show(stock_id: str) -> Response:
+    """Show one version of a stock document as it is stored; each reading is noted."""
+    found = bridge().stock_document(stock_id, actor=caller().actor)
+    if found is None:
+        raise NoSuchStockError("no stock document has this id", hint="take it from the receipt")
+    return answer(found)
+
+
+OPERATIONS = (
+    Operation(
+        room="stock",
+        method="POST",
+        rule="/api/v1/stock",
+        view=submit,
+        access=only(Role.INTEGRATOR, Role.ADMIN),
+        body={
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Stock"}}},
+        },
+        answers={HTTPStatus.ACCEPTED: schemas.StockReceipt},
+        headers={"Location": {"description": "where it is shown", "schema": {"type": "string"}}},
+        refusals={
+            **REFUSALS,
+            HTTPStatus.BAD_REQUEST: "not JSON",
+            HTTPStatus.CONFLICT: "this version was sent with other content",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "larger than this service takes",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/json, or compressed",
+            HTTPStatus.UNPROCESSABLE_ENTITY: "refused, with everything that was found",
+        },
+    ),
+    Operation(
+        room="stock",
+        method="GET",
+        rule="/api/v1/stock/<stock_id>",
+        view=show,
+        access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
+        parameters=({"in": "path", "name": "stock_id", "description": "id of the receipt"},),
+        answers={HTTPStatus.OK: schemas.StockDocument},
+        refusals={**REFUSALS, HTTPStatus.NOT_FOUND: "no stock document has this id"},
+    ),
+)
