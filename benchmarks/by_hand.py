@@ -5,7 +5,6 @@ It makes the same resources and nothing else: no why, no problems, no tables but
 
 from typing import Any
 
-from fhirbridge.fhir import codec
 from fhirbridge.translate import identity
 from fhirbridge.translate.mapping_set import MappingSet
 from fhirbridge.translate.values import Site
@@ -31,19 +30,12 @@ MAPPINGS = (
     "patient",
     "practitioner",
 )
-PROFILES = {
+PROFILES = {  # where it has another name than the mapping
     "condition": "condition-encounter-diagnosis",
-    "encounter": "encounter",
-    "organization": "organization",
-    "patient": "patient",
-    "practitioner": "practitioner",
-    "vital-blood-pressure": "blood-pressure",
     "vital-end-tidal-co2": "vital-signs",
-    "vital-heart-rate": "heart-rate",
     "vital-height": "body-height",
     "vital-mean-pressure": "vital-signs",
     "vital-oxygen-saturation": "pulse-oximetry",
-    "vital-respiratory-rate": "respiratory-rate",
     "vital-temperature": "body-temperature",
     "vital-weight": "body-weight",
 }
@@ -98,7 +90,7 @@ class ByHand:
         own = identity.resource_id(self.site, kind, keyspace, *key)
         found = {"system": f"https://{self.site.host}/id/{keyspace}", "value": own}
         more = body.pop("identifier", ())
-        profile = US_CORE + PROFILES[keyspace]
+        profile = US_CORE + PROFILES.get(keyspace, keyspace.removeprefix("vital-"))
         head = {"resourceType": kind, "id": own, "meta": {"profile": [profile]}}
         return {**head, "identifier": [found, *more], **body}
 
@@ -390,15 +382,8 @@ def name(row: Json) -> Json:
 
 def address(row: Json) -> Json:
     """Return an Address."""
-    return present(
-        use=row.get("use"),
-        line=row.get("line"),
-        city=row.get("city"),
-        district=row.get("district"),
-        state=row.get("state"),
-        postalCode=row.get("postal_code"),
-        country=row.get("country"),
-    )
+    parts = ("use", "line", "city", "district", "state", "country")
+    return present(postalCode=row.get("postal_code"), **{part: row.get(part) for part in parts})
 
 
 def origins(row: Json) -> list[Json]:
@@ -412,8 +397,3 @@ def origins(row: Json) -> list[Json]:
         for kind, text in found
         if text
     ]
-
-
-def hashed(made: list[Json]) -> list[str]:
-    """Return the content hash of each resource, which translation gives too."""
-    return [codec.content_hash(one) for one in made]

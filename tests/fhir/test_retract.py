@@ -15,7 +15,15 @@ SUBJECT = {"reference": "Patient/p1"}
 CODED = {"coding": [{"system": "urn:example:s", "code": "confirmed", "display": "Confirmed"}]}
 
 # Shared with other visits, or without a status of its own: a person decides.
-NEVER_BY_US = {"Organization", "Patient", "Practitioner", "Provenance"}
+NEVER_BY_US = {
+    "AdverseEvent",
+    "Location",
+    "Organization",
+    "Patient",
+    "Practitioner",
+    "PractitionerRole",
+    "Provenance",
+}
 
 
 @pytest.mark.parametrize(

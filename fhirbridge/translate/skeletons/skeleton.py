@@ -35,8 +35,8 @@ from fhirbridge.translate.skeletons.spelling import (
     row_binding,
 )
 from fhirbridge.translate.tables.code_table import CODE
-from fhirbridge.translate.written import Part, Written, shown, written
 from fhirbridge.translate.why import Producer
+from fhirbridge.translate.written import Part, Written, shown, written
 from fhirbridge.translate.yaml_tree import (
     Fields,
     Node,
