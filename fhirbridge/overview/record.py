@@ -29,6 +29,7 @@ def view(tx: Connection, *, vault: Vault, body: Body, record_id: str) -> dict[st
         "mapping_set": row.set_digest,
         "findings": held["findings"],
         "problems": held["problems"],
+        "zone_applied": held["zone_applied"],
         "deliveries": [_delivery(tx, one) for one in _deliveries(tx, record_id)],
         "resources": [_resource(tx, one, body) for one in contents.of_record(tx, record_id)],
     }

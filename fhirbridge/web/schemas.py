@@ -142,6 +142,7 @@ class Record(Closed):
     mapping_set = _text("digest of the mappings that translated it")
     findings = fields.List(fields.Nested(StoredFinding), required=True)
     problems = fields.List(fields.Nested(TranslationProblem), required=True)
+    zone_applied = _texts("pointers at times that were read in the clinic's zone")
     deliveries = fields.List(fields.Nested(Delivery), required=True)
     resources = fields.List(fields.Nested(Resource), required=True)
 

@@ -36,6 +36,12 @@ def _warn_of_criteria(draft: Draft, period: dict[str, Any]) -> None:
     if unmet and "discharged_at" in period and not period.get("against_advice"):
         text = "the patient was discharged and nobody wrote that this criterion was met"
         draft.warn(unmet[0], "R318", text)
+    left = at(period.get("discharged_at"))
+    for path, row in rows_in(period, "criteria", PLACE):
+        met = at(row.get("time")) if row.get("met") is True else None
+        if met and left and met > left:
+            text = "this criterion was met after the patient was discharged; check the times"
+            draft.warn((*path, "time"), "R318", text)
 
 
 def _warn_of_minutes(draft: Draft, period: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ def check(draft: Draft, source: SourceField) -> None:
     screening.hold_contradictions(draft)
     emptied.check(draft)
     references.drop_held(draft, source)
+    references.warn_of_patient_ids(draft, source)
     vitals.warn(draft)
     doses.check(draft)
     infusions.check(draft)

@@ -1,5 +1,6 @@
 """Ids: no two rows of one list share one, and every id that is named is there."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -8,6 +9,7 @@ from fhirbridge.records.source import Json, SourceField
 
 ANY_ROW = "*"
 ENTERED_IN_ERROR = "entered-in-error"
+SHORTEST_ID = 4  # a shorter one stands in other ids by chance
 # A consent or a condition keeps its row: what was taken back must stay known.
 RETRACTABLE = (
     "medications_current", "labs", "procedures", "orders", "administrations", "waste", "vitals",
@@ -52,6 +54,20 @@ def drop_held(draft: Draft, source: SourceField) -> None:
             draft.hold(
                 place.path, "R220", f"{name} names a row that is held itself; mend that row first"
             )
+
+
+def warn_of_patient_ids(draft: Draft, source: SourceField) -> None:
+    """Warn once where the id of a row holds the patient's id: patients merge, rows must not."""
+    patient = str(draft.part("patient").get("id", ""))
+    if len(patient) < SHORTEST_ID:
+        return
+    holds = re.compile(rf"(?<![A-Za-z0-9]){re.escape(patient)}(?![A-Za-z0-9])")
+    for place in draft.walk(source):
+        row_id = place.value.get("id") if place.field.kind == "object" else None
+        if place.path not in ((), ("patient",)) and isinstance(row_id, str) and holds.search(row_id):
+            text = "id holds the patient's id; when patients are merged this row would be lost"
+            draft.warn((*place.path, "id"), "R336", text)
+            return
 
 
 def _refuse_doubles(draft: Draft, place: Place) -> None:

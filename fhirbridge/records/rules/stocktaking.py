@@ -5,6 +5,7 @@ from typing import Any
 from fhirbridge.records import units
 from fhirbridge.records.draft import Draft, Path
 from fhirbridge.records.moments import at
+from fhirbridge.records.rules import persons
 
 MOVED = ("receipts", "returns", "counts", "losses")
 NEEDS_WITNESS = ("returns", "losses")
@@ -15,7 +16,7 @@ def hold_own_witness(draft: Draft) -> None:
     """Hold a witness who is the one who acted."""
     for part in MOVED:
         for path, row in draft.rows(part):
-            if row.get("witness") and row.get("witness") == row.get("by"):
+            if persons.are_one(draft, row.get("witness"), row.get("by")):
                 text = "witness is the one who did it; name another person who saw it"
                 draft.hold((*path, "witness"), "R217", text)
 

@@ -1,6 +1,7 @@
 """Waste of a controlled substance: the witness is another person than the one who gave it."""
 
 from fhirbridge.records.draft import Draft
+from fhirbridge.records.rules import persons
 
 
 def hold_own_witness(draft: Draft) -> None:
@@ -10,8 +11,8 @@ def hold_own_witness(draft: Draft) -> None:
     """
     gave = {row.get("id"): row.get("performer") for _, row in draft.rows("administrations")}
     for path, row in draft.rows("waste"):
-        witness = row.get("witness")
-        if witness and witness in (row.get("giver"), gave.get(row.get("administration"))):
+        others = (row.get("giver"), gave.get(row.get("administration")))
+        if any(persons.are_one(draft, row.get("witness"), other) for other in others):
             text = "witness is the one who gave the drug; name another person who saw the waste"
             draft.hold((*path, "witness"), "R217", text)
 
