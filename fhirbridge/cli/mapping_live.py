@@ -9,6 +9,7 @@ from fhirbridge import settings
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
+from fhirbridge.translate.mapping_set import Files
 
 
 @click.command()
@@ -35,11 +36,24 @@ def reload(folder: Path | None, *, json_wanted: bool) -> None:
 
 
 @click.command()
+@click.option("--digest", help="With --write: another set that was live once.")
+@click.option(
+    "--write",
+    "target",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the files of the live set into this new folder.",
+)
 @as_json
-def live(*, json_wanted: bool) -> None:
+def live(*, digest: str | None, target: Path | None, json_wanted: bool) -> None:
     """Say which mappings are live, and whether a draft was refused since."""
+    if digest and target is None:
+        raise click.UsageError("--digest needs --write FOLDER")
     with opened() as bridge:
         found = bridge.mappings()
+        files = bridge.mapping_files(digest or found.digest) if target else None
+    if target is not None:
+        _write(files, target)
+        return
     if json_wanted:
         printing.data(asdict(found))
         return
@@ -49,3 +63,17 @@ def live(*, json_wanted: bool) -> None:
         printing.words(f"A draft was refused at {found.refused_at} ({found.refused}):")
         for line in found.mistakes:
             printing.words(f"  {line}")
+
+
+def _write(files: Files | None, target: Path) -> None:
+    """Write a set as it was; a folder that is there already is left alone."""
+    if files is None:
+        raise click.ClickException("no set with this digest was ever live")
+    if target.exists():
+        raise click.ClickException(f"{target.name} is there already; name a new folder")
+    for name, raw in files.by_name.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
+    printing.words(f"{len(files.by_name)} files written. Set digest:")
+    click.echo(files.digest)

@@ -88,6 +88,23 @@ def test_a_resource_in_the_ehr_is_explained_by_the_mappings_that_made_it(
     assert shown["mapping_set"] in done.stderr
 
 
+def test_the_files_of_a_set_that_was_live_can_be_written_again(
+    run: Run, draft: Path, tmp_path: Path
+) -> None:
+    old = run("map", "live").stdout.strip()
+    rewrite(draft / "resources" / "vital-heart-rate.yaml", "owner:", "note: newer\nowner:")
+    assert run("map", "reload", str(draft)).returncode == 0
+    target = tmp_path / "as-it-was"
+
+    done = run("map", "live", "--digest", old, "--write", str(target))
+    again = run("map", "live", "--write", str(target))
+
+    assert done.stdout.strip() == old
+    assert run("map", "check", str(target)).stdout.strip() == old
+    assert again.returncode == 1
+    assert run("map", "live", "--digest", "0", "--write", str(tmp_path / "no")).returncode == 1
+
+
 def test_what_no_ehr_holds_is_said(run: Run) -> None:
     done = run("map", "explain", "--back", "Observation/abc")
 
