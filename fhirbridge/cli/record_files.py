@@ -44,26 +44,33 @@ def check(files: tuple[Path, ...], *, json_wanted: bool) -> None:
     "--to", "folder", type=click.Path(file_okay=False, path_type=Path),
     help="Write the records as JSON files into this folder instead of taking them in.",
 )  # fmt: skip
-@click.argument("file", type=FILE)
+@click.argument("files", nargs=-1, required=True, type=FILE)
 @as_json
 def import_(
     map_file: Path,
     exports: tuple[str, ...],
     folder: Path | None,
-    file: Path,
+    files: tuple[Path, ...],
     *,
     only_check: bool,
     json_wanted: bool,
 ) -> None:
-    """Make session records from the flat export in FILE and take them in.
+    """Make session records from the flat exports in FILES and take them in.
 
-    The column map says which column fills which field; the README of the samples has one. Each
+    The column map says which column fills which field; the samples have one. Rows of one visit may
+    stand in several files. Columns that the map does not read are named. Each
     finding names the row and column that it comes from. A record that is refused is not taken in;
     the others are. The exit status is 1 where one is refused.
     """
     found = columns.load(map_file.read_bytes())
     joined = [_export(found, text) for text in exports]
-    records = flat.assemble(found, (file.name, file.read_bytes()), joined)
+    visits = [(path.name, path.read_bytes()) for path in files]
+    records = flat.assemble(found, visits, joined)
+    for sheet, name, raw in (
+        *((found.sessions, *visit) for visit in visits),
+        *((found.exports[kind], name, raw) for kind, name, raw in joined),
+    ):
+        _say_unread(sheet, name, raw)
     results = [_checked(record) for record in records]
     good = [
         record for record, result in zip(records, results, strict=True) if not result["refused"]
@@ -94,6 +101,12 @@ def _judged(name: str, raw: bytes) -> dict[str, Any]:
     verdict = forms.judge(raw)
     findings = [asdict(finding) for finding in verdict.findings]
     return {"file": name, "form": verdict.form, "refused": verdict.refused, "findings": findings}
+
+
+def _say_unread(sheet: columns.Sheet, name: str, raw: bytes) -> None:
+    left = flat.unread(sheet, raw)
+    if left:
+        printing.words(f"{name}: the column map does not read {', '.join(left)}")
 
 
 def _export(found: columns.ColumnMap, text: str) -> tuple[str, str, bytes]:

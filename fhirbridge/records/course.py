@@ -1,9 +1,19 @@
 """The rest of a synthetic course: consultation, background, events, discharge, plan."""
 
-from typing import Any
-
 from fhirbridge.records import vocabulary
 from fhirbridge.records.invention import Part, Scene, amount
+
+EXPECTED = ("dissociation", "nausea", "dizziness", "headache", "transient-hypertension", "sedation",
+            "anxiety", "vertigo", "blurred-vision", "numbness")  # fmt: skip
+REACTIONS: tuple[Part, ...] = ({"text": "Rash"}, {"key": "vomiting"})
+PARTS: tuple[Part, ...] = ({"text": "Pale"}, {"key": "drowsiness"})
+ASLEEP: tuple[Part, ...] = ({"text": "Patient asleep"}, {"key": "clinical-decision"})
+JUDGED = ("none", "mild", "moderate", "severe")
+TIMES: dict[str, Part] = {
+    "induction": {"times": 2, "times_max": 3, "per": 1, "unit": "wk"},
+    "taper": {"times": 1, "per": 1, "per_max": 2, "unit": "wk"},
+    "maintenance": {"times": 1, "per": 2, "per_max": 6, "unit": "wk"},
+}
 
 
 def consultation(at: Scene) -> Part:
@@ -49,6 +59,8 @@ def _tried(at: Scene) -> list[Part]:
     ]  # fmt: skip
     return [
         *rows,
+        {"id": "pt-before", "kind": "ketamine", "drug": {"key": "ketamine"},
+         "sessions": dice.whole(2, 8), "outcome": "response", "start": "2024-03"},
         {"id": "pt-ect", "kind": "ect", "sessions": dice.whole(6, 12), "outcome": "intolerance"},
         {"id": "pt-talk", "kind": "psychotherapy", "name": "Cognitive behavioural therapy",
          "sessions": dice.whole(8, 40), "outcome": "response"},
@@ -73,19 +85,24 @@ def medications(at: Scene) -> list[Part]:
     dice = at.dice
     names = {"lorazepam": "benzodiazepine", "phenelzine": "maoi", "methylphenidate": "stimulant"}
     name = dice.pick(tuple(names))
+    drug = {"key": name} if name in vocabulary.keys("drug") else {"text": name}
+    status = dice.pick(("active", "on-hold", "stopped"))
     return [
-        {"id": "mc-1", "as_of": at.at(2), "drug": {"text": name}, "dose": amount(1, "mg"),
+        {"id": "mc-1", "as_of": at.at(2), "drug": drug, "dose": amount(1, "mg"),
          "route": {"key": "oral"}, "frequency": "once a day", "as_needed": False,
-         "status": dice.pick(("active", "on-hold", "stopped")), "classes": [names[name]],
-         "start": "2024-02", "end": "2027", "last_taken": at.at(-900), "how": "stated",
+         "status": status, "classes": [names[name]],
+         "start": "2024-02", **({"end": "2025-12"} if status == "stopped" else {}),
+         "last_taken": at.at(-900), "how": "stated",
          "reasons": ["c-2"], "note": "From the list that the patient brought"}
     ]  # fmt: skip
 
 
 def allergies(at: Scene) -> list[Part]:
+    dice = at.dice
     return [
         {"id": "al-1", "as_of": at.at(2), "kind": "allergy", "substance": {"text": "penicillin"},
-         "reactions": [{"id": "re-1", "what": {"text": "Rash"}, "severity": {"key": "mild"}}],
+         "reactions": [{"id": "re-1", "what": dict(dice.pick(REACTIONS)),
+                        "severity": {"key": "mild"}}],
          "criticality": "low", "clinical_status": "active", "verification_status": "confirmed",
          "onset": "1999", "note": "As a child"},
         {"id": "al-2", "kind": "none-known", "substance": {"key": "ketamine"}},
@@ -118,7 +135,7 @@ def procedures(at: Scene) -> list[Part]:
          "site": {"key": "forearm"}, "reasons": ["c-1"], "outcome": "Runs well",
          "note": "First try"},
         {"id": "pr-2", "kind": {"key": "psychotherapy"}, "status": "not-done", "start": at.at(60),
-         "status_reason": {"text": "Patient asleep"}},
+         "status_reason": dict(at.dice.pick(ASLEEP))},
     ]  # fmt: skip
 
 
@@ -132,14 +149,14 @@ def sedation(at: Scene, minute: int) -> list[Part]:
 
 
 def dissociation(at: Scene, minute: int) -> list[Part]:
-    parts = [at.dice.whole(0, 15) for _ in range(3)]
+    parts = [at.dice.whole(0, most) for most in (20, 20, 8)]
     names = ("depersonalisation", "derealisation", "amnesia")
     return [
         {"id": "ds-1", "status": "final", "instrument": {"key": "cadss", "version": "23"},
          "time": at.at(minute), "total": sum(parts), "subscales": [
              {"id": f"su-{name}", "name": name, "value": value}
              for name, value in zip(names, parts, strict=True)],
-         "judgement": at.dice.pick(("none", "mild", "moderate", "severe")),
+         "judgement": JUDGED[min(3, (sum(parts) + 14) // 15)],
          "observed_by": "st-monitoring", "resolved_at": at.at(minute + 40), "note": "Calm"}
     ]  # fmt: skip
 
@@ -147,13 +164,14 @@ def dissociation(at: Scene, minute: int) -> list[Part]:
 def adverse_events(at: Scene, minute: int, *, rate: str, rescue: str) -> list[Part]:
     dice = at.dice
     events = [key for key in vocabulary.keys("adverse-event") if key != "suicidal-thoughts"]
-    event = dice.pick(events)
+    event = dice.pick(EXPECTED if dice.happens(3, 4) else events)
+    severity = dice.pick(vocabulary.keys("severity"))
     row: Part = {
         "id": "ae-1", "status": "final", "event": {"key": event},
-        "parts": [{"id": "ap-1", "event": {"text": "Pale"}}],
+        "parts": [{"id": "ap-1", "event": dict(dice.pick(PARTS))}],
         "onset": at.at(minute), "resolved": at.at(minute + 12),
-        "severity": {"key": dice.pick(vocabulary.keys("severity"))},
-        "seriousness": dice.pick(("non-serious", "life-threatening")),
+        "severity": {"key": severity},
+        "seriousness": "life-threatening" if severity == "severe" else "non-serious",
         "causality": dice.pick(vocabulary.keys("causality")),
         "suspected": ["a-1", rate] if rate else ["a-1"],
         "actions": [
@@ -162,7 +180,7 @@ def adverse_events(at: Scene, minute: int, *, rate: str, rescue: str) -> list[Pa
             {"id": "ac-2", "kind": "drug-given", "time": at.at(minute + 2),
              "administration": rescue},
         ],
-        "outcome": dice.pick(vocabulary.keys("adverse-event-outcome")),
+        "outcome": dice.pick(("resolved", "resolved", "resolved-with-sequelae")),
         "reported_by": "st-monitoring", "note": "Told the prescriber",
     }  # fmt: skip
     return [row, {"id": "ae-2", "event": {"text": "Felt as if made of glass"}}]
@@ -174,8 +192,10 @@ def observation(at: Scene, start: int, end: int) -> Part:
         "minutes_required": end - start,
         "criteria": [
             {"id": f"cr-{key}", "criterion": {"key": key}, "met": True, "time": at.at(end),
-             "value": amount(120, "mmHg"), "text": "Seen"}
-            for key in ("pressure-acceptable", "alert-and-oriented")
+             "text": "Seen", **value}
+            for key, value in (
+                ("pressure-acceptable", {"value": amount(120, "mmHg")}), ("alert-and-oriented", {})
+            )
         ],
         "score": {"instrument": {"key": "aldrete"}, "total": at.dice.whole(9, 10),
                   "time": at.at(end)},
@@ -224,14 +244,22 @@ def plan(at: Scene, session_id: str) -> Part:
 
 
 def _phase(at: Scene, number: int, kind: str) -> Part:
-    start = 21 * number
-    frequency: dict[str, Any] = {"times": 2, "times_max": 3, "per": 1, "per_max": 2, "unit": "wk"}
-    return {
-        "id": f"ph-{kind}", "kind": kind, "status": "not-started", "status_reason": "Follows",
-        "frequency": frequency, "dates": [at.day(start)], "consecutive_days": 2, "as_needed": False,
-        "as_needed_for": "Relapse", "as_needed_interval": amount(7, "d"), "start": at.day(start),
-        "end": at.day(start + 20), "open_ended": False, "route": {"key": "intravenous-infusion"},
-        "dose": {"low": 25, "high": 50, "options": [25, 50], "step": 25, "unit": "mg"},
-        "dose_per_weight": {"low": 0, "high": 1, "unit": "mg/kg"}, "duration": amount(40, "min"),
-        "note": "May change",
+    start = 28 * number
+    row: Part = {
+        "id": f"ph-{kind}", "kind": kind, "status_reason": "Follows", "note": "May change",
+        "status": "in-progress" if number == 0 else "not-started",
+        "start": at.day(start), "end": at.day(start + 27), "open_ended": False,
     }  # fmt: skip
+    if kind == "stopped":
+        return row
+    row |= {
+        "route": {"key": "intravenous-infusion"},
+        "dose": {"low": 25, "high": 50, "options": [25, 50], "step": 25, "unit": "mg"},
+        "dose_per_weight": {"low": 0, "high": 1, "options": [1], "step": 1, "unit": "mg/kg"},
+        "duration": amount(40, "min"),
+    }
+    if kind in TIMES:
+        days = [at.day(start), at.day(start + 3)]
+        return row | {"frequency": dict(TIMES[kind]), "dates": days, "consecutive_days": 2}
+    prn = {"as_needed_for": "Relapse", "as_needed_interval": amount(28, "d")}
+    return row | {"as_needed": True, **prn}

@@ -113,6 +113,7 @@ def subcutaneous(at: Scene) -> Part:
 def transdermal(at: Scene) -> Part:
     """Put on a patch of a mixture whose dose nobody knows."""
     row = _dose(at, "ketamine", "transdermal", Decimal(1), minutes=60)
+    row.pop("dose_per_weight")
     return row | {
         "drug": {"text": "Ketamine and lidocaine cream"},
         "dose": {"absent_reason": "unknown", "label": "not weighed"},
@@ -158,14 +159,20 @@ def order(at: Scene, given: Part) -> Part:
         "route": given["route"],
         "dose": mass if "value" in mass else {"absent_reason": "unknown"},
         **({"dose_per_weight": per_weight} if per_weight else {}),
-        "dose_cap": amount(500, "mg"),
-        "rate": amount(50, "mg/h"),
-        "planned_duration": amount(40, "min"),
+        "dose_cap": amount(1500 if given.get("rates") else 300, "mg"),
+        **_run(given),
         "ordered_by": "st-ordering",
         "ordered_at": at.at(6),
         "ehr_order": "EHR-ORDER-1",
         "note": "As discussed",
     }
+
+
+def _run(given: Part) -> Part:
+    """Return rate and duration of an order, where something runs."""
+    if not given.get("rates"):
+        return {}
+    return {"rate": given["rates"][0]["rate"], "planned_duration": amount(40, "min")}
 
 
 def rescue(at: Scene, minute: int) -> Part:

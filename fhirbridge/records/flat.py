@@ -6,7 +6,7 @@ and column; what the record check finds later is traced back to them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -55,27 +55,35 @@ class FlatRecord:
 
 def assemble(
     columns: ColumnMap,
-    visits: tuple[str, bytes],
+    visits: Sequence[tuple[str, bytes]],
     exports: list[tuple[str, str, bytes]] | tuple[()] = (),
 ) -> list[FlatRecord]:
-    """Put records together from the visits file (name, bytes) and exports (kind, name, bytes).
+    """Put records together from files of visits (name, bytes) and exports (kind, name, bytes).
 
     Raises TableError where a file is no table. Rows that belong to no visit are findings of a
     record without an id, which comes last.
     """
     found: dict[str, FlatRecord] = {}
     strays = FlatRecord(session_id="", document={})
-    name, raw = visits
-    for row in _rows(columns.sessions, raw):
-        session = row.cells.get(columns.sessions.session, "")
-        if not session:
-            _note(strays, "", _where(name, row, columns.sessions.session), "has no id of a visit")
-            continue
-        record = found.setdefault(session, _new(session))
-        _fill(record, columns.sessions, row, name, ())
+    for name, raw in visits:
+        for row in _rows(columns.sessions, raw):
+            session = row.cells.get(columns.sessions.session, "")
+            if not session:
+                place = _where(name, row, columns.sessions.session)
+                _note(strays, "", place, "has no id of a visit")
+                continue
+            record = found.setdefault(session, _new(session))
+            _fill(record, columns.sessions, row, name, ())
     for kind, file, content in exports:
         _join(columns.exports[kind], file, content, found, strays)
     return [*found.values(), *([strays] if strays.findings else [])]
+
+
+def unread(sheet: Sheet, raw: bytes) -> list[str]:
+    """Name the columns of a file that the map does not read. Raises TableError."""
+    rows = _rows(sheet, raw)
+    known = sheet.columns()
+    return [name for name in (rows[0].cells if rows else ()) if name and name not in known]
 
 
 def _new(session: str) -> FlatRecord:

@@ -1,14 +1,14 @@
 """Synthetic, plausible session records of every kind: each passes the check with nothing held.
 
-A record is first made complete, then thinned: what may be missing sometimes is. The same chance
-gives the same record.
+A record is first made complete, then thinned: what may be missing sometimes is. Into some of them
+comes what records rarely say. The same chance gives the same record.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from fhirbridge.records import course, dosing, invention
+from fhirbridge.records import course, dosing, invention, ornament
 from fhirbridge.records.dice import Chance, Dice, SeededChance
 from fhirbridge.records.dosing import DOSE_AT
 from fhirbridge.records.invention import Part, Scene
@@ -40,9 +40,13 @@ def generate(kind: str, chance: Chance) -> dict[str, Any]:
     dice = Dice(chance)
     scene = invention.scene(dice)
     record = KINDS[kind](scene, _frame(scene, kind))
+    if kind == "crisis":  # nothing of a crisis may be missing
+        return record
     kept_of_ten = dice.pick((10, 10, 7, 4))
     if kept_of_ten < 10:  # noqa: PLR2004, of ten
         _thin(record, source_schema(), dice, kept_of_ten)
+    if dice.happens(1, 3):
+        ornament.adorn(record, source_schema(), dice)
     return record
 
 
@@ -76,7 +80,7 @@ def _visit(at: Scene, kind: str, status: str, minutes: int) -> Part:
     return {
         "kind": kind,
         "class": "ambulatory",
-        "number": at.dice.whole(1, 12),
+        "number": at.number,
         "series": "series-1",
         "status": status,
         "start": at.at(0),
@@ -155,8 +159,12 @@ def _without_visit(status: str) -> Callable[[Scene, Part], Part]:
     def make(at: Scene, record: Part) -> Part:
         visit = _visit(at, "treatment", status, 120)
         visit.pop("disposition")
-        reason = {} if status == "planned" else {"status_reason": {"key": "patient-absent"}}
-        return record | {"visit": visit | reason}
+        if status != "planned":
+            visit["status_reason"] = {"key": "patient-absent"}
+        if status == "cancelled" and at.dice.happens(1, 4):
+            record["patient"]["deceased_on"] = at.day(-3)
+            visit["status_reason"] = {"text": "The patient died"}
+        return record | {"visit": visit}
 
     return make
 

@@ -46,6 +46,7 @@ class Scene:
     zone: str
     patient: str
     weight: Decimal
+    number: int  # of the visit in its series
 
     def at(self, minutes: int) -> str:
         """Return the time so many minutes after the visit began."""
@@ -65,6 +66,7 @@ def scene(dice: Dice) -> Scene:
         zone=dice.pick(ZONES),
         patient=f"pt-{dice.whole(1000, 9999)}",
         weight=dice.number("48", "118", "0.1"),
+        number=dice.whole(1, 12),
     )
 
 
@@ -121,11 +123,11 @@ def staff(dice: Dice) -> list[Part]:
         {
             "id": f"st-{role}",
             "name": name(dice),
-            "npi": provider_number(dice),
+            "npi": provider_number(dice, own=str(number)),
             "credentials": "MD" if role in ("ordering", "consulting") else "RN",
             "role": role,
         }
-        for role in roles
+        for number, role in enumerate(roles, start=1)
     ]
 
 
@@ -133,7 +135,7 @@ def name(dice: Dice) -> Part:
     return {
         "family": f"Synthetic-{dice.pick(FAMILIES)}",
         "given": [dice.pick(GIVEN)],
-        "prefix": ["Dr"],
+        "prefix": [dice.pick(("Dr", "Mx"))],
         "suffix": ["Jr"],
     }
 
@@ -153,8 +155,9 @@ def phone(dice: Dice) -> str:
     return f"+1-555-01{dice.whole(0, 99):02}"
 
 
-def provider_number(dice: Dice) -> str:
-    nine = f"1{dice.whole(0, 10**8 - 1):08}"
+def provider_number(dice: Dice, own: str = "0") -> str:
+    """Return a number with its check digit; `own` keeps those of one record apart."""
+    nine = f"1{own}{dice.whole(0, 10**7 - 1):07}"
     return next(nine + str(digit) for digit in range(10) if is_npi(nine + str(digit)))
 
 
@@ -166,8 +169,6 @@ def conditions(at: Scene, *, pain: bool) -> list[Part]:
             "as_of": since,
             "code": {"key": dice.pick(PAIN if pain else INDICATIONS)},
             "role": "indication",
-            "laterality": dice.pick(("left", "right", "bilateral")),
-            "body_site": {"text": "Hand"},
             "onset": str(dice.whole(2008, 2024)),
             "severity": {"key": dice.pick(vocabulary.keys("severity"))},
             "clinical_status": dice.pick(("active", "recurrence", "relapse")),
@@ -184,6 +185,9 @@ def conditions(at: Scene, *, pain: bool) -> list[Part]:
             "verification_status": "confirmed",
         },
     ]
+    if pain:
+        side = {"laterality": dice.pick(("left", "right", "bilateral"))}
+        found[0] |= {**side, "body_site": {"text": "Hand"}}
     return found
 
 
@@ -244,7 +248,7 @@ def _reading(at: Scene, number: int, minute: int) -> Part:
 
 def assessments(at: Scene, *, home: bool = False) -> list[Part]:
     dice = at.dice
-    answers = [dice.whole(0, 3) for _ in range(8)]
+    answers = [max(0, dice.whole(1, 3) - at.number // 4) for _ in range(8)]  # they fall
     answers.append(0 if dice.happens(3, 4) else dice.whole(1, 3))
     mode = dice.pick(("phone", "video", "self")) if home else "self"
     timing = (

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fhirbridge.records import vocabulary
-from fhirbridge.records.parts.session import SCHEMA_NAME
+from fhirbridge.records import stock, vocabulary
+from fhirbridge.records.parts.session import NOT_ASKED_OF_A_RETRACTION, SCHEMA_NAME
 from fhirbridge.records.parts.stock import STOCK_NAME
+from fhirbridge.records.rules import references
 from fhirbridge.records.source import SourceField
 from fhirbridge.records.source_schema import source_schema
-from fhirbridge.records.stock import stock_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOMENT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})?$"
 FORMS: Mapping[str, Callable[[], SourceField]] = {
     SCHEMA_NAME: source_schema,
-    STOCK_NAME: stock_schema,
+    STOCK_NAME: stock.stock_schema,
 }
+RETRACTABLE = {SCHEMA_NAME: references.RETRACTABLE, STOCK_NAME: stock.RETRACTABLE}
+NOT_ASKED = {SCHEMA_NAME: NOT_ASKED_OF_A_RETRACTION, STOCK_NAME: ("clinic",)}
 PLAIN: dict[str, dict[str, Any]] = {
     "string": {"type": "string", "minLength": 1},
     "integer": {"type": "integer", "minimum": 0},
@@ -33,7 +35,25 @@ def json_schema(name: str = SCHEMA_NAME) -> dict[str, Any]:
     It says what a form can say. Rules that need two fields at once (references, sums, held
     elements) stand only in the check itself.
     """
-    return {"$schema": DIALECT, "title": name, **_of(FORMS[name]())}
+    schema = _of(FORMS[name]())
+    for part in RETRACTABLE[name]:
+        row = schema["properties"][part]["items"]
+        _ask_unless_taken_back(row, tuple(one for one in row["required"] if one != "id"))
+    _ask_unless_taken_back(schema, NOT_ASKED[name])
+    return {"$schema": DIALECT, "title": name, **schema}
+
+
+def _ask_unless_taken_back(schema: dict[str, Any], paths: tuple[str, ...]) -> None:
+    """Ask for these fields ("patient.name" is one of a part) only where the status is another."""
+    asked: dict[str, Any] = {}
+    for path in paths:
+        part, _, name = path.rpartition(".")
+        holder = schema["properties"][part] if part else schema
+        holder["required"] = [one for one in holder["required"] if one != (name or path)]
+        below = asked.setdefault("properties", {}).setdefault(part, {}) if part else asked
+        below.setdefault("required", []).append(name or path)
+    taken_back = {"status": {"const": references.ENTERED_IN_ERROR}}
+    schema |= {"if": {"properties": taken_back, "required": ["status"]}, "else": asked}
 
 
 def _of(field: SourceField) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import zip_longest
 
 from fhirbridge.errors import BridgeError
 
@@ -122,7 +123,7 @@ def _cells(header: list[str], row: list[str], number: int) -> dict[str, str]:
             hint="a cell that holds the delimiter must stand in quotes",
         )
     cells: dict[str, str] = {}
-    for name, cell in zip(header, row, strict=False):
+    for name, cell in zip_longest(header, row[: len(header)], fillvalue=""):
         if len(cell) > CELL_LIMIT:
             raise TableError(f"row {number}, column {name}: the cell is too long")
         quoted = _QUOTED.fullmatch(cell.strip())

@@ -27,13 +27,14 @@ class Hl7Validator:
 
         A dict is encoded as the program sends it. `profile` is checked besides meta.profile.
         """
-        found = self._ask(resource, [profile] if profile else [])
+        found = self.messages(resource, [profile] if profile else [])
         wrong = {"error", "fatal"}
         return [f"{m['location']}: {m['message']}" for m in found if m["severity"] in wrong]
 
-    def _ask(
-        self, resource: bytes | dict[str, Any], profiles: Sequence[str]
+    def messages(
+        self, resource: bytes | dict[str, Any], profiles: Sequence[str] = ()
     ) -> list[dict[str, str]]:
+        """Return all that the validator says: severity, location, message, id."""
         text = resource if isinstance(resource, bytes) else codec.encode(resource)
         request = codec.encode({"resource": text.decode(), "profiles": list(profiles)})
         to_validator = jvm.pipe(self._process.stdin)

@@ -1,6 +1,5 @@
-"""Flat exports: the map of the samples' README, and files that spreadsheets and monitors make."""
+"""Flat exports: the map of the samples, and files that spreadsheets and monitors make."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from fhirbridge.records.columns import ColumnMapError
 from fhirbridge.records.forms import judge
 from fhirbridge.records.tables import TableError
 
-README = Path(__file__).parents[2] / "fhirbridge/samples/README.md"
-MAP = re.search(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]  # type: ignore[index]
+SAMPLES = Path(__file__).parents[2] / "fhirbridge/samples"
+MAP = (SAMPLES / "columns.yaml").read_text(encoding="utf-8")
 VISITS = """Visit,Saved,Chart,Name,Day,Begin,End,Weight,Drug,Route,Dose
 s-1,03/02/2026 12:00,pt-1,Synthetic-Álvarez,03/02/2026,09:00,10:00,72.50,K,IV,36.25
 s-2,03/03/2026 12:00,pt-2,Synthetic-Berg,03/03/2026,09:00,09:40,80.0,K,IM,40
@@ -36,7 +35,7 @@ NO_TIME = "is not a time of the form that the column map says"
 def read(visits: str | bytes = VISITS, *exports: tuple[str, str], text: str = MAP) -> list[Any]:
     raw = visits.encode() if isinstance(visits, str) else visits
     joined = [(kind, f"{kind}.csv", content.encode()) for kind, content in exports]
-    return flat.assemble(columns.load(text.encode()), ("visits.csv", raw), joined)
+    return flat.assemble(columns.load(text.encode()), [("visits.csv", raw)], joined)
 
 
 def loaded(record: flat.FlatRecord) -> schema.CheckedRecord:
@@ -275,3 +274,23 @@ def test_any_cells_give_records_or_findings(cells: list[str]) -> None:
     verdicts = [judge(codec.encode(one.document)) for one in records if one.session_id]
     codes = [finding.code for verdict in verdicts for finding in verdict.findings]
     assert all(code.startswith("R") for code in codes)
+
+
+def test_a_visit_may_stand_in_two_files() -> None:
+    lines = VISITS.splitlines()
+    other = lines[1].replace("72.50,K,IV,36.25", ",,,")
+    again = f"{lines[0]}\n{other}\n{lines[2]}\n"
+    files = [("a.csv", f"{lines[0]}\n{lines[1]}\n".encode()), ("b.csv", again.encode())]
+
+    joined = flat.assemble(columns.load(MAP.encode()), files)
+
+    assert [one.document for one in joined] == [one.document for one in read()]
+    assert messages(joined) == []
+
+
+def test_columns_that_the_map_does_not_read_are_named() -> None:
+    sheet = columns.load(MAP.encode()).sessions
+    more = VISITS.replace("Dose\n", "Dose,Ward,Comment\n")
+
+    assert flat.unread(sheet, VISITS.encode()) == []
+    assert flat.unread(sheet, more.encode()) == ["Ward", "Comment"]

@@ -197,3 +197,48 @@ def test_a_count_of_sprays_is_a_dose() -> None:
     record = edited(a_visit(NASAL), (DOSE, amount(6, "spray")))
 
     assert load(record).document["administrations"][0]["dose"] == amount(6, "spray")
+
+
+def test_a_witness_who_is_the_giver_on_another_staff_row_is_held() -> None:
+    giver = a_visit()["staff"][0]
+    second = {**giver, "id": "st-again", "role": "witness"}
+    waste = {
+        "id": "w-1", "time": "2026-03-02T10:15:00-05:00", "drug": {"key": "ketamine"},
+        "amount": amount(10, "mg"), "giver": giver["id"], "witness": "st-again",
+    }  # fmt: skip
+    record = edited(a_visit(waste=[waste]), ("/staff/-", second))
+
+    assert ("held", "R217", "/waste/0/witness") in found(record)
+
+
+@pytest.mark.parametrize("sign", ["µ", "μ"])
+def test_a_microgram_may_be_written_with_either_sign(sign: str) -> None:
+    dose = amount(36250, f"{sign}g")
+
+    assert found(edited(a_visit(), (DOSE, dose))) == []
+
+
+@pytest.mark.parametrize(
+    ("instrument", "total"),
+    [
+        ({"key": "ham-d-21"}, 67),
+        ({"key": "bdi", "version": "FS"}, 22),
+        ({"key": "bdi", "version": "IA"}, 64),
+        ({"key": "whodas", "version": "12"}, 61),
+        ({"key": "whodas", "unit": "%"}, 101),
+        ({"key": "cadss", "version": "23"}, 93),
+        ({"key": "pain-vas", "unit": "points"}, 11),
+        ({"key": "pain-vas", "unit": "mm"}, 101),
+        ({"key": "pcl-5", "subscale": "C"}, 9),
+        ({"key": "rass"}, 5),
+    ],
+)
+def test_a_total_is_held_to_the_range_of_its_version_unit_or_subscale(
+    instrument: dict[str, str], total: int
+) -> None:
+    row = {"id": "as-9", "instrument": instrument, "time": "2026-03-02T09:03:00-05:00"}
+    beyond = edited(a_visit(), ("/assessments/-", {**row, "total": total}))
+    within = edited(a_visit(), ("/assessments/-", {**row, "total": total - 1}))
+
+    assert ("held", "R209", "/assessments/1/total") in found(beyond)
+    assert found(within) == []

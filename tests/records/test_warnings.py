@@ -204,3 +204,24 @@ def test_a_stopped_dose_is_not_held_against_what_was_planned_by_weight() -> None
     record = edited(a_visit(), (f"{GIVEN}/status", "stopped"), (f"{GIVEN}/dose/value", 20))
 
     assert "R311" not in [code for _, code, _ in found(record)]
+
+
+def test_a_criterion_met_after_the_discharge_is_named() -> None:
+    met = "2026-03-02T11:20:00-05:00"
+    period = {
+        "id": "op-1", "start": "2026-03-02T10:12:00-05:00",
+        "discharged_at": "2026-03-02T11:10:00-05:00",
+        "criteria": [
+            {"id": "cr-1", "criterion": {"key": "walks-unaided"}, "met": True, "time": met}
+        ],
+    }  # fmt: skip
+
+    place = "/observation_period/criteria/0/time"
+    assert ("warning", "R318", place) in found(a_visit(observation_period=period))
+
+
+def test_the_id_of_a_row_that_holds_the_patients_id_is_named_once() -> None:
+    patient = a_visit()["patient"]["id"]
+    record = edited(a_visit(), ("/vitals/0/id", f"{patient}-1"), ("/vitals/1/id", f"{patient}-2"))
+
+    assert found(record) == [("warning", "R336", "/vitals/0/id")]

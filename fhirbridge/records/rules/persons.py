@@ -9,4 +9,5 @@ def are_one(draft: Draft, first: Json, second: Json) -> bool:
     if not first or not second:
         return False
     numbers = {row.get("id"): row.get("npi") for _, row in draft.rows("staff")}
-    return first == second or (numbers.get(first) or first) == (numbers.get(second) or second)
+    named = [numbers.get(one) or one for one in (first, second)]
+    return bool(named[0] == named[1])

@@ -64,7 +64,9 @@ def warn_of_patient_ids(draft: Draft, source: SourceField) -> None:
     holds = re.compile(rf"(?<![A-Za-z0-9]){re.escape(patient)}(?![A-Za-z0-9])")
     for place in draft.walk(source):
         row_id = place.value.get("id") if place.field.kind == "object" else None
-        if place.path not in ((), ("patient",)) and isinstance(row_id, str) and holds.search(row_id):
+        if place.path == ("patient",) or not isinstance(row_id, str):
+            continue
+        if holds.search(row_id):
             text = "id holds the patient's id; when patients are merged this row would be lost"
             draft.warn((*place.path, "id"), "R336", text)
             return
