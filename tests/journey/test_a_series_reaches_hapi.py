@@ -70,8 +70,12 @@ def test_every_resource_is_in_hapi_as_it_was_sent(arrived: Arrived) -> None:
 def test_hapi_finds_no_error_in_any_of_them(arrived: Arrived) -> None:
     found = {
         reference: errors
-        for reference, ours in arrived.resources.items()
-        if (errors := far_side.validation_errors(arrived.base_url, ours))
+        for reference in arrived.resources
+        if (
+            errors := far_side.validation_errors(
+                arrived.base_url, far_side.read(arrived.base_url, reference)
+            )
+        )
     }
 
     assert found == {}

@@ -40,11 +40,20 @@ def test_every_resource_is_in_hapi_as_it_was_sent_and_without_error(arrived: Arr
     wrong = {}
     for one in arrived.resources:
         theirs = far_side.read(arrived.base_url, one["resource"])
-        errors = far_side.validation_errors(arrived.base_url, one["body"])
+        errors = far_side.validation_errors(arrived.base_url, theirs)
         if errors or not projection.same(one["body"], theirs):
             wrong[one["resource"]] = errors
 
     assert wrong == {}
+
+
+def test_no_profile_is_claimed_that_hapi_does_not_list(arrived: Arrived) -> None:
+    claimed = [one for one in arrived.resources if "profile" in one["body"].get("meta", {})]
+
+    theirs = [far_side.read(arrived.base_url, one["resource"]) for one in claimed]
+
+    assert claimed
+    assert [one for one in theirs if "profile" in one["meta"]] == []
 
 
 def test_an_adverse_event_is_there_with_the_dose_it_belongs_to(arrived: Arrived) -> None:

@@ -7,7 +7,7 @@ from flask import Flask
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.web.app import create_app
-from tests.web.service import MOST_BYTES, SESSIONS, STATUS, Service
+from tests.web.service import MOST_BYTES, SESSIONS, STATUS, STOCK, Service
 
 PUBLIC = {
     "/healthz",
@@ -17,9 +17,12 @@ PUBLIC = {
     "/api/docs/<name>",
 }
 RECORD = "/api/v1/sessions/<record_id>"
+STOCK_DOCUMENT = f"{STOCK}/<stock_id>"
 MAY_USE = {
     ("POST", SESSIONS): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", RECORD): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
+    ("POST", STOCK): {Role.INTEGRATOR, Role.ADMIN},
+    ("GET", STOCK_DOCUMENT): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -33,7 +36,8 @@ def routes(app: Flask) -> set[tuple[str, str]]:
 
 
 def address(rule: str) -> str:
-    return rule.replace("<record_id>", "0" * 32).replace("<name>", "swagger-ui.css")
+    named = rule.replace("<record_id>", "0" * 32).replace("<stock_id>", "0" * 32)
+    return named.replace("<name>", "swagger-ui.css")
 
 
 def test_s01_the_routes_are_those_of_this_page(service: Service) -> None:

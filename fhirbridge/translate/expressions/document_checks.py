@@ -104,10 +104,23 @@ class _Walk:
         ):
             rows = self.type_of(node.node, scope)
             return rows.one() if rows else None
+        if isinstance(node, nodes.Compare):
+            self._compared(node, scope)
+            return None
         found = [self.type_of(child, scope) for child in node.iter_child_nodes()]
         if isinstance(node, nodes.Filter) and found and found[0] is not None:
             self._filtered(node, found[0])
         return None
+
+    def _compared(self, node: nodes.Compare, scope: _Scope) -> None:
+        """Note a word that the field it is compared with, or looked for in, never has."""
+        sides = [node.expr, *(operand.expr for operand in node.ops)]
+        kinds = [self.type_of(side, scope) for side in sides]
+        known = {word for kind in kinds if kind for word in kind.values}
+        for side in sides:
+            word = side.value if isinstance(side, nodes.Const) else None
+            if known and isinstance(word, str) and word not in known:
+                self._note(node, f"the field is never '{word}'{suggest(word, sorted(known))}")
 
     def _filtered(self, node: nodes.Filter, kind: Type) -> None:
         """Note the fields that a filter reads by itself."""

@@ -101,6 +101,9 @@ def load(
     """
     refuse_keys(tree, _KEYS, faults)
     url = text_of(tree.items.get("url"), "'url'", tree.place, code="E303")
+    if url != f"https://{{site}}/ConceptMap/{name}":
+        message = f"'url' must be https://{{site}}/ConceptMap/{name}, by the file's name"
+        faults.add("E303", tree.places["url"], message)
     version = text_of(tree.items.get("version"), "'version'", tree.place, code="E303")
     table, keys = _source(
         fields_of(tree.items.get("source"), "'source'", tree.place, code="E303"), source
