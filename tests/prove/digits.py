@@ -61,9 +61,7 @@ def lost(record: dict[str, Any], made: TranslatedResource) -> Iterator[str]:
             yield f"{made.mapping}: {path} is not as written"
 
 
-def kept(
-    found: Number, unit: str | None, record: dict[str, Any], sources: tuple[str, ...]
-) -> bool:
+def kept(found: Number, unit: str | None, record: dict[str, Any], sources: tuple[str, ...]) -> bool:
     """Tell whether a number has its source's digits; in another unit, exactly its amount."""
     named = [(path, at(record, path)) for path in sources]
     given = [(path, value) for path, value in named if is_number(value)]
