@@ -111,7 +111,7 @@ class Bridge:
         return stock.accept(self._intake_rooms(), raw, actor=actor)
 
     def warm_up(self) -> str:
-        """Compile what is live; return its digest. Raises NotLiveError or MappingError."""
+        """Compile what is live; return its digest. Raises NotLiveError."""
         return self._intake.warm_up()
 
     # --- mappings -----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import mapping_set
+from fhirbridge.translate.faults import MappingError
 from fhirbridge.translate.mapping_set import Files, MappingSet
 
 LIVE = "live"
@@ -43,14 +44,21 @@ class Variants:
 
     @property
     def base(self) -> MappingSet:
-        """The set without any overlay. Raises MappingError."""
+        """The set without any overlay. Raises NotLiveError."""
         return self.of("")
 
     def of(self, overlay: str) -> MappingSet:
-        """Return the set with one overlay ("" for none). Raises MappingError."""
+        """Return the set with one overlay ("" for none).
+
+        Raises NotLiveError where this version of the program cannot compile what another one could.
+        """
         with self._lock:
             if overlay not in self._made:
-                self._made[overlay] = self._compile(self.files, overlay)
+                try:
+                    self._made[overlay] = self._compile(self.files, overlay)
+                except MappingError as error:
+                    said = f"the live mappings do not fit this version: {error.message}"
+                    raise NotLiveError(said, hint=f"run: {RELOAD}") from error
             return self._made[overlay]
 
 

@@ -28,7 +28,7 @@ class Translator:
         return self.variants.digest
 
     def translate(self, document: dict[str, Any], overlay: str = "") -> Translation:
-        """Translate a record. Raises MappingError where the overlay cannot be compiled."""
+        """Translate a record. Raises NotLiveError where the set cannot be compiled."""
         if document.get("status") == IN_ERROR:
             return Translation(
                 resources=(), problems=(), set_digest=self.digest, unmapped=(), empty=()

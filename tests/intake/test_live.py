@@ -12,6 +12,7 @@ from fhirbridge.intake.live import NotLiveError
 from fhirbridge.intake.reload import RefusedMappingsError
 from fhirbridge.store.tables import mapping_set
 from fhirbridge.translate.faults import MappingError
+from fhirbridge.translate.mapping_set import read
 from tests import factories
 from tests.factories import World, a_short_visit, amended, rate, retracted
 
@@ -161,6 +162,22 @@ def test_a_set_that_was_changed_in_the_database_translates_nothing() -> None:
 
     with pytest.raises(NotLiveError, match="not what was made live"):
         world.accept(a_short_visit())
+
+
+def test_a_live_set_that_this_version_cannot_compile_says_what_to_do(draft: Path) -> None:
+    world = World()
+    edit(draft, "resources/vital-heart-rate.yaml", "v.heart_rate", "v.an_old_name")
+    with world.store.begin() as tx:
+        # As an older version of the program left it, which knew that name.
+        live.make_live(tx, read(draft), at="2026-01-01T00:00:00.000000Z", actor="test")
+
+    with pytest.raises(NotLiveError, match="do not fit this version") as refused:
+        world.accept(a_short_visit())
+    edit(draft, "resources/vital-heart-rate.yaml", "v.an_old_name", "v.heart_rate")
+    world.bridge.reload_mappings(draft, actor="test")
+
+    assert refused.value.hint == "run: fhirbridge map reload"
+    assert world.accept(a_short_visit()).translation == "done"
 
 
 def test_without_a_live_set_nothing_is_taken_in() -> None:
