@@ -154,6 +154,7 @@ def test_what_is_shared_is_never_retracted_even_when_nobody_is_left(world: World
         "DocumentReference",
         "Encounter",
         "MedicationAdministration",
+        "MedicationRequest",
         "Observation",
     }
     for kind in ("Patient", "CarePlan", "Condition", "Goal", "Practitioner", "Organization"):
