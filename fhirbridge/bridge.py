@@ -34,7 +34,6 @@ from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
-from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Site, Translation
 
@@ -123,10 +122,8 @@ class Bridge:
         """
         return reload.reload(self._intake_rooms(), folder, self._parts.source(), actor=actor)
 
-    def start_mappings(self, folder: Path, *, actor: str) -> None:
-        """Make the first set live: it must compile. Raises MappingError."""
-        files = mapping_set.read(folder)
-        mapping_set.compile_all(files, self._parts.source())
+    def start_mappings(self, files: Files, *, actor: str) -> None:
+        """Make the first set live, which was compiled before."""
         with self._store.begin() as tx:
             reload.start(tx, self._intake_rooms(), files, actor=actor)
 

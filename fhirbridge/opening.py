@@ -67,6 +67,9 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
             "there is a database already, without its keys; nothing was changed",
             hint="put back its key files: what it holds cannot be read with others",
         )
+    # Before anything is made: a set with mistakes must not leave half an installation behind.
+    files = mapping_set.read(settings.mappings)
+    mapping_set.compile_all(files, source_schema())
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (settings.master_key_file, settings.site_key_file):
         _write_key(path, chance.token(KEY_BYTES))
@@ -74,7 +77,7 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
     store.create()
     with store.begin() as tx:
         vault.note_fingerprints(tx, site_key=site_key)
-    bridge.start_mappings(settings.mappings, actor="init")
+    bridge.start_mappings(files, actor="init")
     secret = bridge.make_token(name="first", role=Role.ADMIN, actor="init")
     bridge.close()
     return secret

@@ -25,19 +25,19 @@ SPOOFED = {
 }
 
 
-def test_a_bad_mapping_set_stops_the_start_with_all_its_mistakes(tmp_path: Path) -> None:
+def test_a_bad_mapping_set_stops_the_first_start_with_all_its_mistakes_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
     shutil.copytree(SOURCE_MAPPINGS, tmp_path / "mappings")
     broken = sorted((tmp_path / "mappings" / "resources").glob("*.yaml"))[:2]
     for path in broken:
         path.write_text("resource: Nothing\nunknown: 1\n")
     chosen = settings_below(tmp_path / "home", tmp_path / "mappings")
-    opening.initialise(chosen)
-    bridge = opening.open_bridge(chosen)
 
     with pytest.raises(MappingError) as refused:
-        create_app(bridge, most_bytes=MOST_BYTES)
+        opening.initialise(chosen)
 
-    bridge.close()
+    assert not (tmp_path / "home").exists()
     assert all(path.name in refused.value.message for path in broken)
 
 
