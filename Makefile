@@ -32,6 +32,10 @@ test-unit: venv ## the tests that need nothing but Python; seconds
 test-hapi: venv test-tools ## the tests against a real HAPI server and the HL7 validator
 	@$(BIN)/pytest -m hapi
 
+.PHONY: prove
+prove: venv ## the full proofs: 10,000 generated records, thousands of typos, every missing field; about an hour
+	@$(BIN)/pytest -q tests/prove/prove_*.py
+
 .PHONY: check
 check: venv ## format, lint, types, import rules, spelling
 	$(BIN)/ruff format --check .

@@ -22,6 +22,8 @@ from tests.prove import digits
 KINDS = tuple(generator.KINDS)
 PROCESSES = 2
 CHUNK = 50
+# Spawned, so that each process has a hash seed of its own.
+SPAWNED = multiprocessing.get_context("spawn")
 
 
 @dataclass(kw_only=True)
@@ -58,13 +60,15 @@ def compiled(*, traced: bool = True, overlay: str = "") -> MappingSet:
 def examine_all(count: int) -> Examined:
     """Examine that many records, in more than one process."""
     found = Examined()
-    chunks = [range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
-    # Spawned, so that each process has a hash seed of its own.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+    chunks = chunked(count)
+    with ProcessPoolExecutor(PROCESSES, mp_context=SPAWNED) as pool:
         for one in pool.map(examine, chunks):
             found.add(one)
     return found
+
+
+def chunked(count: int) -> list[range]:
+    return [range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
 
 
 def examine(numbers: Sequence[int]) -> Examined:

@@ -6,7 +6,9 @@ was meant: there the cases find it, without which no mapping set goes live.
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -19,25 +21,27 @@ from fhirbridge.translate.mapping_set import Files
 from fhirbridge.workbench import cases, coverage
 from fhirbridge.workbench.cases import Bench
 from tests.golden import translating
+from tests.prove import corpus
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-# Words for people: comments, sources, displays, literals with a space or alone in an "&", HTML.
+# Words for people: comments, sources, displays, UCUM annotations, what stands between Jinja tags.
 FOR_PEOPLE = {
     "yaml": re.compile(
         r"(?:^|(?<=\s))#.*"
         r"|^ *(?:source|license|owner|reviewed|note|version):.*"
         r"|^ *reason:(?:.*\n {6}.*)*(?=\n *owner)"
         r"|\b(?:display|text|message|title|source|note): (?!\"?=)(?:\"[^\"]*\"|[^,}\n]*)"
-        r"|'[^']* [^']*'",
+        r"|\"\{[^}]*\}\"",
         re.MULTILINE,
     ),
-    "html": re.compile(
-        r"(?:\A|(?<=%\})|(?<=\}\}))(?:(?!\{[{%]).)+"
-        r"|(?<!= )(?<!coded\()'[^']*'(?! (?:not )?in)",
-        re.DOTALL,
-    ),
+    "html": re.compile(r"(?:\A|(?<=%\})|(?<=\}\}))(?:(?!\{[{%]).)+", re.DOTALL),
 }
-NO_WORD = re.compile(r"[^\w.-]")
+LITERAL = re.compile(r"'([^'\n]*)'")
+# What a document asks for, by a comparison or in a ConceptMap, is no word for people.
+ASKED = re.compile(r"(?:= |coded\()$")
+ASKED_AFTER = re.compile(r" (?:not )?in ")
+# Of these the loader cannot know what was meant.
+ADDRESS = re.compile(r"https?://|^keyspace: |identifier\('|\bcode: ")
 TEXT_AT = re.compile(
     r"\.(?:text|display|div|title|description|comment|valueString|unit)(?:\[\d+\])?: "
 )
@@ -57,7 +61,7 @@ class Finder(StrEnum):
 
     LOADER = "the loader, which names the line"
     USER = "the loader, which names the lines that use the word"
-    CASES = "the cases: what is made differs"
+    CASES = "the cases: an address or an id differs in what is made"
     READER = "who reads it: only words for people differ"
     NOBODY = "nobody"
 
@@ -65,7 +69,9 @@ class Finder(StrEnum):
 def plant(count: int, files: Files, seed: str, *, for_people: bool) -> Iterator[Typo]:
     """Choose letters of all files, of words for people or of all the rest."""
     texts = {name: raw.decode("utf-8") for name, raw in sorted(files.by_name.items())}
-    places = [(name, at) for name in texts for at in letters(name, texts[name], for_people)]
+    places = [
+        (name, at) for name in texts for at in letters(name, texts[name], for_people=for_people)
+    ]
     chance = SeededChance(seed)
     for _ in range(count):
         name, at = places[chance.randrange(len(places))]
@@ -73,13 +79,30 @@ def plant(count: int, files: Files, seed: str, *, for_people: bool) -> Iterator[
         yield Typo(file=name, at=at, letter=others[chance.randrange(len(others))])
 
 
-def letters(name: str, text: str, for_people: bool) -> Iterator[int]:  # noqa: FBT001
+def letters(name: str, text: str, *, for_people: bool) -> Iterator[int]:
     """Return where the letters of a file are that are for people, or those that are not."""
     pattern = FOR_PEOPLE[name.rpartition(".")[2]]
     words = {at for match in pattern.finditer(text) for at in range(*match.span())}
+    words |= {at for match in _literals(name, text) for at in range(*match.span())}
     for at, letter in enumerate(text):
         if letter.isascii() and letter.isalpha() and (at in words) is for_people:
             yield at
+
+
+def is_for_people(typo: Typo) -> bool:
+    text = mapping_set.read(translating.MAPPINGS).by_name[typo.file].decode("utf-8")
+    return typo.at in letters(typo.file, text, for_people=True)
+
+
+def _literals(name: str, text: str) -> Iterator[re.Match[str]]:
+    """Return the literals that are written out: in a document, that nothing is compared with."""
+    for match in LITERAL.finditer(text):
+        if name.endswith(".html"):
+            asked = ASKED.search(text[: match.start()]) or ASKED_AFTER.match(text[match.end() :])
+            if not asked:
+                yield match
+        elif " " in match[1]:
+            yield match
 
 
 def spoilt(files: Files, typo: Typo) -> Files:
@@ -92,25 +115,65 @@ def spoilt(files: Files, typo: Typo) -> Files:
 def faults(files: Files) -> tuple[Fault, ...]:
     """Return each mistake that the loader finds, in ignored.yaml too."""
     try:
+        mapping_set.compile_set(files, source_schema())  # most are found without the overlays
         compiled = mapping_set.compile_all(files, source_schema())
         return coverage.gaps(list(compiled.values()), coverage.ignored(files)).stale
     except MappingError as error:
         return tuple(error.faults)
 
 
+def judged(typos: Sequence[Typo]) -> list[Finder]:
+    """Say of each typo who finds it."""
+    with ProcessPoolExecutor(corpus.PROCESSES, mp_context=corpus.SPAWNED) as pool:
+        named = set[Typo]().union(*pool.map(named_together, _batches(typos)))
+        rest = [typo for typo in typos if typo not in named]
+        found = dict(zip(rest, pool.map(found_by, rest, chunksize=4), strict=True))
+    return [found.get(typo, Finder.LOADER) for typo in typos]
+
+
+def _batches(typos: Sequence[Typo]) -> list[list[Typo]]:
+    """Share out the typos in files that no other file uses, one of each file to a batch."""
+    batches: list[list[Typo]] = []
+    counted: Counter[str] = Counter()
+    for typo in typos:
+        if typo.file.startswith("resources/"):
+            if counted[typo.file] == len(batches):
+                batches.append([])
+            batches[counted[typo.file]].append(typo)
+            counted[typo.file] += 1
+    return batches
+
+
+def named_together(typos: Sequence[Typo]) -> list[Typo]:
+    """Return the typos whose line the loader names while the others are there too."""
+    files = mapping_set.read(translating.MAPPINGS)
+    wrong = files
+    for typo in typos:
+        wrong = spoilt(wrong, typo)
+    said = faults(wrong)
+    return [typo for typo in typos if _is_named(said, files, typo)]
+
+
 def found_by(typo: Typo) -> Finder:
-    """Say who finds a typo in the mappings of this repository."""
+    """Say who finds one typo in the mappings of this repository."""
     files = mapping_set.read(translating.MAPPINGS)
     text = files.by_name[typo.file].decode("utf-8")
     wrong = spoilt(files, typo)
     said = faults(wrong)
-    if any(_names(fault, f"{files.root}/{typo.file}", text, typo.at) for fault in said):
+    if _is_named(said, files, typo):
         return Finder.LOADER
     if said:
-        words = (_word(text, typo.at), _word(wrong.by_name[typo.file].decode("utf-8"), typo.at))
-        used = any(word in f"{fault}" for fault in said for word in words)
-        return Finder.USER if used else Finder.NOBODY
-    return _by_cases(wrong)
+        return Finder.USER
+    found = _by_cases(wrong)
+    line = text.splitlines()[text.count("\n", 0, typo.at)]
+    # Anything else that only the cases find is a check that the loader lacks.
+    return Finder.NOBODY if found is Finder.CASES and not ADDRESS.search(line) else found
+
+
+def _is_named(said: Sequence[Fault], files: Files, typo: Typo) -> bool:
+    text = files.by_name[typo.file].decode("utf-8")
+    file = f"{files.root}/{typo.file}"
+    return any(_names(fault, file, text, typo.at) for fault in said)
 
 
 def _names(fault: Fault, file: str, text: str, at: int) -> bool:
@@ -126,10 +189,6 @@ def _names(fault: Fault, file: str, text: str, at: int) -> bool:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
-
-
-def _word(text: str, at: int) -> str:
-    return NO_WORD.split(text[:at])[-1] + NO_WORD.split(text[at:])[0]
 
 
 def _by_cases(files: Files) -> Finder:

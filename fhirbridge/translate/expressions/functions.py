@@ -16,8 +16,8 @@ from fhirbridge.translate.expressions.compiled import (
     as_list,
     slot_of,
 )
-from fhirbridge.translate.expressions.parser import Call, Expression
-from fhirbridge.translate.faults import a
+from fhirbridge.translate.expressions.parser import Call, Expression, Literal
+from fhirbridge.translate.faults import a, suggest
 from fhirbridge.translate.frame import Frame, RefusedError, Run
 from fhirbridge.translate.source_types import (
     BOOLEAN,
@@ -198,6 +198,7 @@ def _iif(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
 def _coalesce(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     made = [compiler.compile(argument, names) for argument in tree.arguments]
     kind = joined(compiler, tree, [one.type for one in made])
+    _refuse_near_miss(compiler, tree, [one.type for one in made])
     runs = [as_list(one) for one in made]
 
     def run(frame: Frame) -> Any:
@@ -207,6 +208,20 @@ def _coalesce(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compile
         return found[0] if found else None
 
     return Compiled(run=run, type=kind)
+
+
+def _refuse_near_miss(compiler: ExpressionCompiler, tree: Call, types: list[Type]) -> None:
+    """Refuse a literal that is almost a word of the field that it stands in for."""
+    ways = [
+        (argument, kind.values)
+        for argument, kind in zip(tree.arguments, types, strict=True)
+        if kind.values
+    ]
+    known = {word for way, words in ways if not isinstance(way, Literal) for word in words}
+    for way, words in ways:
+        near = suggest(words[0], known) if isinstance(way, Literal) else ""
+        if near and words[0] not in known:
+            raise compiler.fault("E205", way, f"the field is never '{words[0]}'{near}")
 
 
 TABLE: dict[str, Function] = {
