@@ -18,7 +18,7 @@ from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.faults import Fault, MappingError
 from fhirbridge.translate.mapping_set import Files
-from fhirbridge.workbench import cases, coverage
+from fhirbridge.workbench import cases, coverage, differences, expected
 from fhirbridge.workbench.cases import Bench
 from tests.golden import translating
 from tests.prove import corpus
@@ -164,7 +164,7 @@ def found_by(typo: Typo) -> Finder:
         return Finder.LOADER
     if said:
         return Finder.USER
-    found = _by_cases(wrong)
+    found = _by_cases(wrong, typo)
     line = text.splitlines()[text.count("\n", 0, typo.at)]
     # Anything else that only the cases find is a check that the loader lacks.
     return Finder.NOBODY if found is Finder.CASES and not ADDRESS.search(line) else found
@@ -191,11 +191,25 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _by_cases(files: Files) -> Finder:
+def _by_cases(files: Files, typo: Typo) -> Finder:
+    """Translate the cases, of a mapping those that it makes something of, until one differs."""
     bench = Bench(files, source_schema())
+    mapping = typo.file.removeprefix("resources/").removesuffix(".yaml")
     for case in cases.find(translating.MAPPINGS):
-        differences = bench.run(case).differences
-        if differences:
-            words = all(TEXT_AT.search(one) or ".html line" in one for one in differences)
-            return Finder.READER if words else Finder.CASES
+        kept = case.kept()
+        if typo.file.startswith("resources/") and f"{mapping}.json" not in kept:
+            continue
+        made = expected.files_of(bench.translate(case))
+        if made != kept:
+            return Finder.READER if _only_words(kept, made) else Finder.CASES
     return Finder.NOBODY
+
+
+def _only_words(kept: dict[str, str], made: dict[str, str]) -> bool:
+    """Tell whether two translations differ in words for people only."""
+    return kept.keys() == made.keys() and all(
+        TEXT_AT.search(said)
+        for name in kept
+        if name.endswith(".json")
+        for said in differences.of_json(name, kept[name], made[name])
+    )
