@@ -13,6 +13,9 @@ from fhirbridge.cli import (
     mapping_reports,
     printing,
 )
+from fhirbridge.cli.paths import FOLDER
+from fhirbridge.records.source_schema import source_schema
+from fhirbridge.translate import mapping_set
 
 
 @click.group("map")
@@ -21,18 +24,12 @@ def map_group() -> None:
 
 
 @map_group.command()
-@click.argument(
-    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("folder", required=False, type=FOLDER)
 def check(folder: Path | None) -> None:
     """Check every file in FOLDER and print all mistakes, each with its line.
 
     FOLDER is by default the one that FHIRBRIDGE_MAPPINGS names.
     """
-    # Imported here: the engine is heavy, and the other commands of this file need not wait for it.
-    from fhirbridge.records.source_schema import source_schema  # noqa: PLC0415
-    from fhirbridge.translate import mapping_set  # noqa: PLC0415
-
     loaded = mapping_set.load(folder or settings.read().mappings, source_schema())
     printing.words(f"{len(loaded.mappings)} mappings, no mistakes. Set digest:")
     click.echo(loaded.digest)

@@ -8,13 +8,13 @@ import click
 
 from fhirbridge import settings
 from fhirbridge.cli import printing
+from fhirbridge.cli.paths import FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
 from fhirbridge.workbench import cases, mutation
 from fhirbridge.workbench.cases import CaseResult
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 MOST = 20  # differences of one case that are printed as words
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 import click
 
 from fhirbridge.cli import printing
+from fhirbridge.cli.paths import FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
 from fhirbridge.workbench import comparison
 from fhirbridge.workbench.comparison import Comparison
 from fhirbridge.workbench.versions import VersionStep, taken
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()

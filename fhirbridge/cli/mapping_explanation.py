@@ -8,6 +8,7 @@ import click
 
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import opened
+from fhirbridge.cli.paths import FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.records import schema
 from fhirbridge.records.checked import CheckedRecord
@@ -17,8 +18,6 @@ from fhirbridge.translate.values import Translation
 from fhirbridge.workbench import explanation
 from fhirbridge.workbench.explanation import Explained
 from fhirbridge.workbench.rehearsal import rehearse
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()

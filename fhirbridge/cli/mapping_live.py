@@ -8,14 +8,13 @@ import click
 from fhirbridge import settings
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
+from fhirbridge.cli.paths import FOLDER, NEW_FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.translate.mapping_set import Files
 
 
 @click.command()
-@click.argument(
-    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("folder", required=False, type=FOLDER)
 @as_json
 def reload(folder: Path | None, *, json_wanted: bool) -> None:
     """Make the mappings in FOLDER live: they translate every record from now on.
@@ -40,7 +39,7 @@ def reload(folder: Path | None, *, json_wanted: bool) -> None:
 @click.option(
     "--write",
     "target",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NEW_FOLDER,
     help="Write the files of the live set into this new folder.",
 )
 @as_json

@@ -8,6 +8,7 @@ import click
 
 from fhirbridge import settings
 from fhirbridge.cli import printing
+from fhirbridge.cli.paths import FOLDER, NEW_FOLDER
 from fhirbridge.records import schema as record_schema
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
@@ -22,17 +23,14 @@ from fhirbridge.workbench import (
 )
 
 _TRIAL_KEY = b"coverage only; nothing made with it leaves"
-_folder = click.argument(
-    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
-_output_folder = click.Path(file_okay=False, path_type=Path)
+_folder = click.argument("folder", required=False, type=FOLDER)
 
 
 @click.command("coverage")
 @_folder
 @click.option(
     "--corpus",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="A folder of session records: say also what of them nothing read.",
 )
 @printing.as_json
@@ -122,7 +120,7 @@ def doc(folder: Path | None, form: str, output: Path | None) -> None:
 
 @click.command()
 @_folder
-@click.option("--output", required=True, type=_output_folder, help="A folder to write.")
+@click.option("--output", required=True, type=NEW_FOLDER, help="A folder to write.")
 def export(folder: Path | None, output: Path) -> None:
     """Write each ConceptMap as a FHIR resource, with the CodeSystem of the words it maps from."""
     document = sign_off.document(mapping_set.read(_chosen(folder)), source_schema())
@@ -132,7 +130,7 @@ def export(folder: Path | None, output: Path) -> None:
 
 @click.command("schema")
 @_folder
-@click.option("--output", type=_output_folder, help="A folder to write; else FOLDER/schema.")
+@click.option("--output", type=NEW_FOLDER, help="A folder to write; else FOLDER/schema.")
 def schema_command(folder: Path | None, output: Path | None) -> None:
     """Write JSON Schemas with which editors complete mapping files."""
     chosen = _chosen(folder)

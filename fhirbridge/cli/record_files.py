@@ -9,6 +9,7 @@ import click
 
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
+from fhirbridge.cli.paths import FILE, NEW_FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
@@ -16,7 +17,6 @@ from fhirbridge.records import columns, flat, forms, generator
 from fhirbridge.records.flat import FlatRecord
 from fhirbridge.records.json_schema import FORMS, json_schema
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOUND = ("file", "level", "code", "place", "what")
 
 
@@ -41,7 +41,7 @@ def check(files: tuple[Path, ...], *, json_wanted: bool) -> None:
 )  # fmt: skip
 @click.option("--check", "only_check", is_flag=True, help="Check only; store nothing.")
 @click.option(
-    "--to", "folder", type=click.Path(file_okay=False, path_type=Path),
+    "--to", "folder", type=NEW_FOLDER,
     help="Write the records as JSON files into this folder instead of taking them in.",
 )  # fmt: skip
 @click.argument("files", nargs=-1, required=True, type=FILE)

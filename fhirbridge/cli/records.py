@@ -9,13 +9,12 @@ import click
 from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing, record_files
 from fhirbridge.cli.opened import ACTOR, opened
+from fhirbridge.cli.paths import FILE
 from fhirbridge.cli.printing import as_json
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.records import forms
 from fhirbridge.records.parts.stock import STOCK_NAME
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
