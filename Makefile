@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 .NOTPARALLEL:
 
 .PHONY: help
@@ -22,11 +23,11 @@ endif
 
 .PHONY: test
 test: venv test-tools check ## install what the tests need, check, and run every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(PARALLEL)
 
 .PHONY: test-unit
 test-unit: venv ## the tests that need nothing but Python; seconds
-	@$(BIN)/pytest -m "not hapi and not browser and not slow"
+	@$(BIN)/pytest $(PARALLEL) -m "not hapi and not browser and not slow"
 
 .PHONY: test-hapi
 test-hapi: venv test-tools ## the tests against a real HAPI server and the HL7 validator

@@ -1,6 +1,7 @@
 """What every test may ask for, and what a run says about tests that it could not run."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -12,6 +13,8 @@ from tests.hapi.hl7_validator import Hl7Validator
 # How long an example takes says more about the machine than about the program.
 hypothesis.settings.register_profile("fhirbridge", deadline=None)
 hypothesis.settings.load_profile("fhirbridge")
+
+SERVERS = ("hapi", "hl7_validator")  # fixtures
 
 NOT_RUN = pytest.StashKey[int]()
 
@@ -31,7 +34,8 @@ def hl7_validator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl7Valid
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the US Core tests out where the package is absent; the end of the run says so."""
+    """Share the tests out to processes; leave those out that need a package which is absent."""
+    _share_out(items)
     if validators.us_core_package():
         return
     left_out = [item for item in items if item.get_closest_marker("us_core")]
@@ -39,6 +43,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _share_out(items: list[pytest.Item]) -> None:
+    """Give each file to one process, and all that ask one server to the one that started it.
+
+    What asks a server comes first: it takes longest, and the other process does the rest meanwhile.
+    """
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: SERVERS.index(groups[item]) if groups[item] in SERVERS else 9)
+
+
+def _group(item: pytest.Item) -> str:
+    asked = set(SERVERS).intersection(getattr(item, "fixturenames", ()))
+    return next((server for server in SERVERS if server in asked), item.nodeid.partition("::")[0])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that sums up."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(NOT_RUN, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process left out; each left out the same."""
+    node.config.stash[NOT_RUN] = node.workeroutput.get("left_out", 0)
 
 
 def pytest_terminal_summary(

@@ -4,6 +4,7 @@ No scalar is typed here: the target element does that.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -67,8 +68,13 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+# Most of the time of a load is spent here, and a set is compiled again for each overlay and draft.
+@lru_cache(maxsize=512)
 def read(text: str, file: str) -> Fields:
-    """Read one document that is an object. Raises FaultError E200 with the place of the mistake."""
+    """Read one document that is an object. Raises FaultError E200 with the place of the mistake.
+
+    A tree is never changed (`tree_edits` makes new ones), so equal files may share one.
+    """
     loader = _Loader(text)
     try:
         root = loader.get_single_node()

@@ -108,7 +108,7 @@ systems:
 units:
   kg: {code: kg, display: kg, dimension: mass}
   g: {code: g, display: g, dimension: mass}
-  lb: {code: "[lb_av]", display: lb, dimension: mass}
+  lb: {code: "[lb_av]", display: lb, dimension: mass, note: the pound}
   spray: {code: "{spray}", dimension: count}
 """,
     "conceptmaps/way.yaml": """\

@@ -202,6 +202,10 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
                 "'cod' means nothing here; did you mean 'code'?"),
         mistake("units.yaml", "  kg: {code", "  kq: {code", "E301 2:7",
                 "the record has no unit 'kq' of mass"),
+        mistake("units.yaml", "code: kg", "code: g", "E303 2:14",
+                "'g' is not 'kg'; if UCUM calls it so, say so in a note"),
+        mistake("units.yaml", "{spray}", "{sprai}", "E303 5:17",
+                "'{sprai}' is not 'spray'; if UCUM calls it so, say so in a note"),
         mistake("units.yaml", "dimension: mass}", "dimension: mas}", "E301 2:7",
                 "the record has no dimension 'mas'; did you mean 'mass'?"),
         # documents

@@ -6,6 +6,8 @@ Readable notes, filled in by Jinja in a sandbox that sees the record and nothing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
@@ -94,10 +96,10 @@ def load(
     found: dict[str, Document] = {}
     for name, (file, text) in texts.items():
         try:
-            tree = environment.parse(text)
+            tree = _tree(text)
             # Before it is compiled: Jinja itself would stop at the first, and suggest nothing.
             _refuse_strange(tree, environment, maps, file=file, faults=faults)
-            template = environment.from_string(text)
+            template = Template.from_code(environment, _code(text), environment.make_globals(None))
         except TemplateSyntaxError as error:
             message = f"not a template: {error.message}"
             faults.add("E209", Place(file=file, line=error.lineno), message)
@@ -111,6 +113,20 @@ def load(
             names=frozenset(meta.find_undeclared_variables(tree)),
         )
     return Documents(by_name=found)
+
+
+_NO_UNITS = UnitTable(system="", units={})
+
+
+# A document's tree and code depend on its text only: filters are looked up when it is filled in.
+@lru_cache(maxsize=32)
+def _tree(text: str) -> nodes.Template:
+    return _environment({}, _NO_UNITS).parse(text)
+
+
+@lru_cache(maxsize=32)
+def _code(text: str) -> CodeType:
+    return _environment({}, _NO_UNITS).compile(text)
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -179,6 +195,7 @@ def _environment(maps: Mapping[str, ConceptMap], units: UnitTable) -> _Environme
         finalize=_printed,
         trim_blocks=True,
         lstrip_blocks=True,
+        optimized=False,  # nothing is worked out from one set's maps and kept in the code
     )
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
     environment.tests = {name: environment.tests[name] for name in _TESTS}

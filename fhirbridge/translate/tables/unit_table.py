@@ -97,6 +97,8 @@ def _unit(name: str, node: Node, faults: Faults) -> Unit:
     _check_known(name, dimensions, node.place)
     shown = fields.items.get("display")
     display = text_of(shown, f"'display' of '{name}'", fields.place, code="E303") if shown else ""
+    if "note" not in fields.items:
+        _check_code(name, code, dimensions, fields.items["code"].place)
     return Unit(code=code, display=display, dimensions=dimensions)
 
 
@@ -111,6 +113,23 @@ def _check_known(name: str, dimensions: tuple[str, ...], place: Place) -> None:
         if name not in units:
             message = f"the record has no unit '{name}' of {dimension}{suggest(name, units)}"
             raise FaultError("E301", place, message)
+
+
+def _check_code(name: str, code: str, dimensions: tuple[str, ...], place: Place) -> None:
+    """Refuse a code that is no name of this very unit: one wrong letter may make another of it.
+
+    UCUM's own spelling of another name (`[degF]`) needs a note, so that somebody looked it up.
+    """
+    known = vocabulary.read("vocabulary.json")["units"]
+    same = [
+        other
+        for dimension in dimensions
+        for other, entry in known[dimension]["units"].items()
+        if entry == known[dimension]["units"][name] and "times" in entry
+    ]
+    if code not in (name, *same, f"{{{name}}}"):
+        message = f"'{code}' is not '{name}'; if UCUM calls it so, say so in a note"
+        raise FaultError("E303", place, message)
 
 
 def names_in(dimensions: tuple[str, ...]) -> Iterator[tuple[str, str]]:
