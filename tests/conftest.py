@@ -1,10 +1,13 @@
 """What every test may ask for, and what a run says about tests that it could not run."""
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.hapi import hapi_server
 from tests.hapi import hl7_validator as validators
@@ -14,8 +17,7 @@ from tests.hapi.hl7_validator import Hl7Validator
 hypothesis.settings.register_profile("fhirbridge", deadline=None)
 hypothesis.settings.load_profile("fhirbridge")
 
-SERVERS = ("hapi", "hl7_validator")  # fixtures
-
+TOP = Path(__file__).parent.parent
 NOT_RUN = pytest.StashKey[int]()
 
 
@@ -33,9 +35,28 @@ def hl7_validator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl7Valid
         yield started
 
 
+class ByServer(LoadFileScheduling):
+    """Gives each file to one process, and all that ask HAPI or the validator to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "servers" if asks_a_server(file) else file
+
+
+@cache
+def asks_a_server(file: str) -> bool:
+    return "pytest.mark.hapi" in (TOP / file).read_text("utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    """Say how a run in several processes shares out its tests."""
+    return ByServer(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Share the tests out to processes; leave those out that need a package which is absent."""
-    _share_out(items)
+    """Begin with what takes longest; leave out what needs a package that is absent."""
+    items.sort(key=lambda item: not asks_a_server(item.nodeid.partition("::")[0]))
     if validators.us_core_package():
         return
     left_out = [item for item in items if item.get_closest_marker("us_core")]
@@ -43,22 +64,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-def _share_out(items: list[pytest.Item]) -> None:
-    """Give each file to one process, and all that ask one server to the one that started it.
-
-    What asks a server comes first: it takes longest, and the other process does the rest meanwhile.
-    """
-    groups = {item: _group(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: SERVERS.index(groups[item]) if groups[item] in SERVERS else 9)
-
-
-def _group(item: pytest.Item) -> str:
-    asked = set(SERVERS).intersection(getattr(item, "fixturenames", ()))
-    return next((server for server in SERVERS if server in asked), item.nodeid.partition("::")[0])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
