@@ -1,4 +1,4 @@
-"""What the course says beside the visit: allergies, consents, the plan, its goals, answers in words."""
+"""What the course says beside the visit: allergies, consents, the plan, its goals, scales."""
 
 from typing import Any
 
