@@ -12,6 +12,7 @@ from fhirbridge.cli.paths import FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.records import schema
 from fhirbridge.records.checked import CheckedRecord
+from fhirbridge.records.rules import withheld
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.values import Translation
@@ -48,7 +49,8 @@ def explain(
         _explain_back(str(back), json_wanted=json_wanted)
         return
     checked, made = _translated(folder, file.read(), overlay)
-    found = explanation.explain(checked.document, made, resource=resource)
+    translated = withheld.may_leave(checked.document, source_schema())
+    found = explanation.explain(translated, made, resource=resource)
     unmapped = () if resource else made.unmapped
     if json_wanted:
         for event in explanation.events(found, unmapped):

@@ -159,7 +159,8 @@ class Intake:
             version=checked.version,
             patient_key=patient_key,
             subject=subject,
-            in_error=document.get("status") == IN_ERROR,
+            # A record that stays in the clinic as a whole takes back what was sent of it, too.
+            in_error=document.get("status") == IN_ERROR or not (made.resources or made.problems),
             received_at=moment.to_text(self._rooms.clock.now()),
             recorded_at=moment.from_record(document["recorded_at"]),
             digest=self._rooms.vault.digest(checked.content_hash),

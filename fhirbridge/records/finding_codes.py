@@ -94,6 +94,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "R335": ("a dose given to a patient found unsuitable", "check the decision"),
     "R336": ("the id of a row holds the patient's id",
              "use an id of the row alone: patients are merged"),
+    "R337": ("a row labelled psychotherapy-note that is no note: nothing of it is sent",
+             "take the label off, or tell the reader of the chart another way"),
     "R341": ("a count that the books do not have, and no loss that names it", "add the loss"),
     "R342": ("a theft, and nobody was told", "add reported_to and reported_at"),
     "R343": ("a vial that was returned or lost stands in another state", "mend one of them"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
+from fhirbridge.records.rules import withheld
 from fhirbridge.translate import identity, why
 from fhirbridge.translate.definitions import room
 from fhirbridge.translate.faults import Place, a
@@ -74,7 +75,7 @@ class _Work:
     def __init__(
         self, record: Mapping[str, Any], mapping_set: MappingSet, site: Site, run: Mapping[str, Any]
     ) -> None:
-        own = dict(record)
+        own = withheld.may_leave(dict(record), mapping_set.source)
         context = {
             "site": site.host,
             "tenant": site.tenant,

@@ -21,14 +21,15 @@ SYNTHETIC = "Synthetic"
 def rehearse(document: dict[str, Any], mapping_set: MappingSet) -> Translation:
     """Translate a checked record and make a Provenance, as if its patient were sent.
 
-    A record that was taken back makes nothing: what it made is retracted, not made again.
+    A record that was taken back makes nothing: what it made is retracted, not made again. Nor does
+    one that stays in the clinic as a whole.
     """
     if document.get("status") == IN_ERROR:
         return Translation(
             resources=(), problems=(), set_digest=mapping_set.digest, unmapped=(), empty=()
         )
     made = engine.translate(document, mapping_set=mapping_set, site=SITE)
-    if made.problems:
+    if made.problems or not made.resources:
         return made
     try:
         last = engine.provenance(

@@ -176,14 +176,11 @@ def test_a_consent_has_the_state_that_it_has(status: str, in_fhir: str) -> None:
     assert translating.bodies(found, "consent")[0]["status"] == in_fhir
 
 
-def test_a_consent_for_one_recipient_says_so(whole: Translation) -> None:
-    refused = [
-        body for body in translating.bodies(whole, "consent") if body["status"] == "rejected"
-    ]
+def test_a_consent_for_one_recipient_is_sent_to_nobody(whole: Translation) -> None:
+    made = translating.bodies(whole, "consent")
 
-    assert [body["policyRule"]["text"] for body in refused] == [
-        "Consent to the sharing of records, for other-ehr"
-    ]
+    assert len(made) == len(translating.sample(translating.WHOLE)["consents"]) - 1
+    assert b"other-ehr" not in translating.sent_bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +194,6 @@ def test_a_consent_for_one_recipient_says_so(whole: Translation) -> None:
         ({"status": "no-show"}, "noshow"),
         ({"status": "cancelled", "end": None}, "cancelled"),
         ({"status": "booked", "ehr_appointment": "EHR-1"}, None),
-        ({"status": "entered-in-error"}, None),
     ],
 )
 def test_a_planned_visit_is_an_appointment_where_r4_has_one(row: Json, status: str | None) -> None:

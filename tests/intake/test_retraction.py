@@ -62,3 +62,26 @@ def test_a_version_that_is_held_for_translation_leaves_its_session_counting(worl
 
     assert world.ehr.read(patient)["communication"][0]["language"]["coding"][0]["code"] == "es"
     assert len(world.ehr.history(patient)) == 2
+
+
+@pytest.mark.parametrize("part", ["record", "patient", "vitals"])
+def test_what_is_found_to_be_a_psychotherapy_note_is_taken_back(world: World, part: str) -> None:
+    record = a_short_visit()
+    pulse = world.of_mapping(world.take(record), "vital-heart-rate")[0]
+
+    def keep_back(new: Any) -> None:
+        row = {"record": new, "patient": new["patient"], "vitals": new["vitals"][0]}[part]
+        row["labels"] = [*row.get("labels", []), "psychotherapy-note"]
+
+    receipt = world.take(amended(record, keep_back))
+
+    assert (receipt.translation, receipt.problems) == ("done", 0)
+    assert [row.reason for row in world.rows("held")] == []
+    assert world.ehr.read(pulse)["status"] == "entered-in-error"
+
+
+def test_of_a_psychotherapy_note_from_the_start_nothing_is_owed(world: World) -> None:
+    receipt = world.take(a_short_visit(labels=["psychotherapy-note"]))
+
+    assert (receipt.translation, receipt.problems) == ("done", 0)
+    assert [len(owed.changes) for owed in receipt.owed] == [0]

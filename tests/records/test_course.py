@@ -136,6 +136,45 @@ def test_a_high_item_nine_always_asks_for_a_plan(answer: int) -> None:
     assert found(item_nine(answer)) == [("warning", "R324", "/assessments/0")]
 
 
+@pytest.mark.parametrize(
+    ("key", "number", "words", "told"),
+    [
+        ("phq-9", 9, "Not at all", False),
+        ("phq-9", 9, "0", False),
+        ("phq-9", 9, "Several days", False),  # nothing tells of the discharge
+        ("phq-9", 9, "More than half the days.", True),
+        ("phq-9", 9, "3", True),
+        ("phq-9", 9, "I would be better off dead", True),
+        ("phq-9", 8, "Nearly every day", False),
+        ("c-ssrs-screener", 1, "No", False),
+        ("c-ssrs-screener", 1, "yes", True),
+        ("c-ssrs", 4, "Sometimes", True),
+    ],
+)
+def test_an_answer_in_words_raises_the_alarm_unless_it_says_no(
+    key: str, number: int, words: str, *, told: bool
+) -> None:
+    answer = {"id": "i-1", "number": number, "text": words}
+    row = {"id": "as-1", "instrument": {"key": key}, "time": "2026-03-02T09:00:00-05:00",
+           "items": [answer]}  # fmt: skip
+
+    codes = [code for _, code, _ in found(a_visit(assessments=[row]))]
+
+    assert ("R324" in codes) is told
+
+
+def test_several_days_in_words_ask_for_a_plan_at_discharge() -> None:
+    answer = {"id": "i9", "number": 9, "text": "Several days"}
+    row = {"id": "as-1", "instrument": {"key": "phq-9"}, "time": "2026-03-02T09:00:00-05:00",
+           "items": [answer]}  # fmt: skip
+    unplanned = [
+        ("/observation_period/safety_plan", ABSENT), ("/assessments", [row]),
+        ("/conditions/2/role", "history"),
+    ]  # fmt: skip
+
+    assert found(edited(COURSE, *unplanned)) == [("warning", "R324", "/assessments/0")]
+
+
 def item_nine(answer: int) -> Record:
     total = ("/assessments/0/total", 18 + answer)
     return edited(a_visit(), ("/assessments/0/items/8/value", answer), total)

@@ -73,7 +73,7 @@ def _ideation(draft: Draft, *, at_discharge: bool) -> Iterator[tuple[str | int, 
     rule = vocabulary.read("bounds.json")["suicidality"]
     for path, row in draft.rows("assessments"):
         known = rule["instruments"].get(_key(row.get("instrument")))
-        if known and _is_positive(row, known, at_discharge=at_discharge):
+        if known and _is_positive(row, known, rule["words"], at_discharge=at_discharge):
             yield path
     for path, row in draft.rows("adverse_events"):
         if given.is_of(row, "event", *rule["events"]):
@@ -92,11 +92,20 @@ def _is_present(row: Mapping[str, Any]) -> bool:
     return not past and row.get("verification_status") not in ("refuted", "entered-in-error")
 
 
-def _is_positive(row: dict[str, Any], rule: Mapping[str, Any], *, at_discharge: bool) -> bool:
+def _is_positive(
+    row: dict[str, Any], rule: Mapping[str, Any], words: Mapping[str, int], *, at_discharge: bool
+) -> bool:
     least = rule["least_at_discharge" if at_discharge else "least"]
     items = [item for _, item in rows_in(row, "items", ())]
     wanted = [item for item in items if item.get("number") == rule.get("item", item.get("number"))]
-    scores = [item.get("value") for item in wanted]
+    scores = [_score(item, words, otherwise=least) for item in wanted]
     if "item" not in rule:
         scores.append(row.get("total"))
     return any(score is not None and score >= least for score in scores)
+
+
+def _score(item: Mapping[str, Any], words: Mapping[str, int], *, otherwise: int) -> Any:
+    """Return the answer as a number; words that nobody knows may mean yes."""
+    if "value" in item or "text" not in item:
+        return item.get("value")
+    return words.get(str(item["text"]).strip().rstrip(".!").lower(), otherwise)

@@ -20,6 +20,7 @@ from fhirbridge.records.rules import (
     versions,
     vitals,
     waste,
+    withheld,
 )
 from fhirbridge.records.source import SourceField
 
@@ -55,3 +56,4 @@ def check(draft: Draft, source: SourceField) -> None:
     screening.warn(draft)
     events.check(draft)
     discharge.check(draft)
+    withheld.warn(draft, source)

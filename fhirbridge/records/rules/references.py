@@ -45,15 +45,19 @@ def check(draft: Draft, source: SourceField, taken_back: set[tuple[str, str]]) -
 
 def drop_held(draft: Draft, source: SourceField) -> None:
     """Hold references to rows that were held, so that later steps find every row that is named."""
-    places = draft.walk(source)
-    ids = _ids_by_part(places)
-    for place in places:
-        refers = place.field.refers
-        if refers and not _known(place, ids) and draft.knows_rows_of(refers):
+    for place in lost(draft, source):
+        if draft.knows_rows_of(place.field.refers):
             name = _name(place.path)
             draft.hold(
                 place.path, "R220", f"{name} names a row that is held itself; mend that row first"
             )
+
+
+def lost(draft: Draft, source: SourceField) -> list[Place]:
+    """List the references that name no row."""
+    places = draft.walk(source)
+    ids = _ids_by_part(places)
+    return [place for place in places if place.field.refers and not _known(place, ids)]
 
 
 def warn_of_patient_ids(draft: Draft, source: SourceField) -> None:
