@@ -52,7 +52,8 @@ def refuse_circles(mappings: Sequence[OneMapping], faults: Faults) -> None:
 
 def _way_back(graph: Mapping[Made, Mapping[Made, Place]], start: Made) -> tuple[Made, ...]:
     """Return the shortest circle through others that comes back to `start`; () if there is none."""
-    ways, seen = [(start,)], {start}
+    ways: list[tuple[Made, ...]] = [(start,)]
+    seen = {start}
     for way in ways:  # grows as it is walked
         for other in graph.get(way[-1], {}):
             if other == start and len(way) > 1:
