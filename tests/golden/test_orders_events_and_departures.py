@@ -108,7 +108,7 @@ AT, LATER = "2026-03-02T11:20:00-05:00", "2026-03-02T11:30:00-05:00"
         (left({}, disposition={"key": "against-advice"}, status="stopped-early"),
          "stopped", None, "finished", None),
         (left({}, status="in-progress"), "in-progress", None, "in-progress", None),
-        (left({}), "unknown", None, "finished", None),
+        (left({}), "in-progress", None, "finished", None),
 )  # fmt: skip
 def test_who_has_left_is_no_longer_watched(
     change: Change, watched: str, until: str | None, visit: str, visit_end: str | None
