@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from fhirbridge.translate.faults import Faults, Place
 from fhirbridge.translate.mapping_file import Head
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
+from fhirbridge.translate.values import Scope
 
 Made = tuple[str, str]  # type and keyspace
 
@@ -27,33 +28,37 @@ def keyspaces_of(heads: Sequence[Head], faults: Faults) -> dict[str, dict[str, i
 
 
 def refuse_circles(mappings: Sequence[OneMapping], faults: Faults) -> None:
-    """Note each circle of references: no resource of it could be sent first.
+    """Note each circle of references of which not all go in one transaction.
 
-    A keyspace may refer to itself, since one row may refer to another.
+    What a visit makes goes together, and one row may refer to another: there a circle of keyspaces
+    does no harm. What visits share may have gone before, and must not need what has not.
     """
     graph: dict[Made, dict[Made, Place]] = {}
+    shared: dict[Made, None] = {}
     for mapping in mappings:
         own = (mapping.target, mapping.keyspace)
         graph.setdefault(own, {}).update(mapping.refers)
-    for circle in _circles(graph):
-        shown = " -> ".join(f"{kind} '{keyspace}'" for kind, keyspace in (*circle, circle[0]))
-        faults.add("E221", graph[circle[-1]][circle[0]], f"references go in a circle: {shown}")
+        if mapping.scope is not Scope.VISIT:
+            shared[own] = None
+    told: set[frozenset[Made]] = set()
+    for node in shared:
+        circle = _way_back(graph, node)
+        if circle and frozenset(circle) not in told:
+            told.add(frozenset(circle))
+            shown = " -> ".join(f"{kind} '{keyspace}'" for kind, keyspace in (*circle, circle[0]))
+            place = graph[circle[-1]][circle[0]]
+            faults.add("E221", place, f"references go in a circle: {shown}")
 
 
-def _circles(graph: Mapping[Made, Mapping[Made, Place]]) -> list[tuple[Made, ...]]:
-    """Return a circle for each reference that leads back, in the order of reading."""
-    found: list[tuple[Made, ...]] = []
-    done: set[Made] = set()
-
-    def visit(node: Made, way: tuple[Made, ...]) -> None:
-        for other in graph.get(node, {}):
-            if other in way and other != node:
-                found.append(way[way.index(other) :])
-            elif other not in way and other not in done:
-                visit(other, (*way, other))
-        done.add(node)
-
-    for node in graph:
-        if node not in done:
-            visit(node, (node,))
-    return found
+def _way_back(graph: Mapping[Made, Mapping[Made, Place]], start: Made) -> tuple[Made, ...]:
+    """Return the shortest circle through others that comes back to `start`; () if there is none."""
+    ways: list[tuple[Made, ...]] = [(start,)]
+    seen = {start}
+    for way in ways:  # grows as it is walked
+        for other in graph.get(way[-1], {}):
+            if other == start and len(way) > 1:
+                return way
+            if other not in seen:
+                seen.add(other)
+                ways.append((*way, other))
+    return ()

@@ -245,7 +245,7 @@ def test_home_and_past_drugs_are_statements_with_their_own_status(whole: Transla
         ({"status": "active", "ehr_order": "EHR-1"}, "completed", []),
         ({}, "in-progress", []),
         ({}, "completed", ["completed"]),
-        ({}, "stopped", ["completed"]),
+        ({}, "stopped", ["stopped"]),
         ({"status": "completed"}, "completed", ["completed"]),
         ({"status": "stopped"}, "stopped", ["stopped"]),
         ({"status": "cancelled"}, "not-done", ["cancelled"]),

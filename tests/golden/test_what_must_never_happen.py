@@ -20,6 +20,10 @@ from tests.prove import corpus
 RATE_CHILDREN = "rate-children"
 OVERLAYS = ("", RATE_CHILDREN, "adverse-event-resource")
 DOSED = range(4 * len(corpus.KINDS))
+MICROGRAM = Decimal("0.001")
+MILLIGRAMS = {"mg": Decimal(1), "ug": MICROGRAM, "mcg": MICROGRAM, "g": Decimal(1000)}
+POUND, OUNCE = Decimal("0.45359237"), Decimal("0.028349523125")
+KILOGRAMS = {"kg": Decimal(1), "g": MICROGRAM, "lb": POUND, "oz": OUNCE}
 
 
 def case(name: str, overlay: str = "") -> Translation:
@@ -113,11 +117,12 @@ def given(document: Json) -> Iterator[Decimal]:
         dose = row.get("dose", {})
         if row["status"] in ("planned", "not-done") or "value" not in dose:
             continue
-        factor = {"mg": Decimal(1), "ug": Decimal("0.001"), "g": Decimal(1000)}
-        if dose["unit"] in factor:
-            yield dose["value"] * factor[dose["unit"]]
-        elif dose["unit"] == "mg/kg" and row.get("weight_used", {}).get("unit") == "kg":
-            yield dose["value"] * row["weight_used"]["value"]
+        if dose["unit"] in MILLIGRAMS:
+            yield dose["value"] * MILLIGRAMS[dose["unit"]]
+        elif dose["unit"].endswith("/kg") and "weight_used" in row:
+            per_kilogram = MILLIGRAMS[dose["unit"].removesuffix("/kg")]
+            weight = row["weight_used"]
+            yield dose["value"] * per_kilogram * weight["value"] * KILOGRAMS[weight["unit"]]
 
 
 def charted(found: Translation) -> Iterator[Decimal]:
@@ -140,6 +145,20 @@ def test_9_a_dose_is_never_counted_twice(overlay: str) -> None:
         assert sum(charted(found)) == sum(given(document)), f"record {number}"
         doses += sum(given(document))
     assert doses > 1000
+
+
+def test_9_a_dose_in_any_unit_of_mass_is_charted_in_mg() -> None:
+    found = case("units-of-each-kind")
+
+    by_pound = [Decimal("36.2873896")] * 2
+    assert list(charted(found)) == [*[Decimal("36.25")] * 7, *by_pound, Decimal("36.25")]
+
+
+def test_9_a_dose_is_never_charted_by_the_kilogram() -> None:
+    found = case("units-of-each-kind")
+
+    doses = [body["dosage"]["dose"] for body in bodies(found, "medication-administration")]
+    assert not [dose for dose in doses if "/kg" in dose.get("code", "")]
 
 
 def test_9_a_stretch_at_one_rate_has_no_dose_of_its_own() -> None:

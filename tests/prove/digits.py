@@ -52,6 +52,8 @@ def lost(record: dict[str, Any], made: TranslatedResource) -> Iterator[str]:
     body = codec.decode(codec.encode(made.body))
     sources = {why.target.partition(".")[2]: why.sources for why in made.why}
     for path in numbers(body):
+        if path.endswith(".strength.denominator.value"):
+            continue  # one mL
         holder = path if path in sources else path.rpartition(".")[0]
         if holder not in sources:
             yield f"{made.mapping}: {path} comes from nowhere"
@@ -65,16 +67,31 @@ def kept(found: Number, unit: str | None, record: dict[str, Any], sources: tuple
     """Tell whether a number has its source's digits; in another unit, exactly its amount."""
     named = [(path, at(record, path)) for path in sources]
     given = [(path, value) for path, value in named if is_number(value)]
-    if len(given) != 1:  # a dose per weight, times the weight
-        return bool(given) and Fraction(found) == prod(Fraction(value) for _, value in given)
+    if len(given) != 1:  # a dose per weight, times the weight; a volume, times its strength
+        return bool(given) and Fraction(found) == prod(reckoned(record, *one) for one in given)
     path, value = given[0]
-    own = at(record, f"{path.rpartition('.')[0]}.unit") if path.endswith(".value") else unit
+    own = unit_at(record, path) if path.endswith(".value") else unit
+    if own == f"{unit}/mL":  # a strength, as so much in one mL
+        own = unit
     if own is None or unit in (own, shown(own)):
         return codec.encode(found) == codec.encode(value)
     exact = (
         units.convert(value, own, to=str(unit), dimension=one) for one in units.known().get(own, ())
     )
     return Fraction(found) in exact
+
+
+def unit_at(record: dict[str, Any], path: str) -> Any:
+    return at(record, f"{path.rpartition('.')[0]}.unit")
+
+
+def reckoned(record: dict[str, Any], path: str, value: Number) -> Fraction:
+    """Return a factor of a dose in mg: kg of the patient, mg per kg, mL, mg per mL."""
+    unit = str(unit_at(record, path))
+    (dimension,) = units.known()[unit]
+    found = units.convert(value, unit, to="kg" if dimension == "mass" else "", dimension=dimension)
+    assert found is not None
+    return found
 
 
 def shown(unit: str) -> str:

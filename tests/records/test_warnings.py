@@ -162,6 +162,30 @@ def test_a_volume_rate_of_unknown_or_several_concentrations_is_not_checked() -> 
     assert found(with_concentration(wrong, 1, 2)) == []
 
 
+@pytest.mark.parametrize("drug", [{"key": "ketamine"}, {"text": "Ketamine in saline"}])
+def test_the_dose_of_a_mixture_is_reckoned_by_its_strength(drug: Record) -> None:
+    bag = [
+        {"id": "in-1", "drug": {"key": "ketamine"}, "amount": amount("0.725", "mg/mL")},
+        {"id": "in-2", "drug": {"key": "sodium-chloride"}, "amount": amount(9, "mg/mL")},
+    ]
+    mixed = edited(a_visit(), (f"{GIVEN}/drug", drug), (f"{GIVEN}/ingredients", bag))
+
+    assert found(edited(mixed, (f"{GIVEN}/dose", amount(50, "mL")))) == []
+    assert ("warning", "R311", f"{GIVEN}/dose") in found(
+        edited(mixed, (f"{GIVEN}/dose", amount(200, "mL")))
+    )
+
+
+def test_of_two_drugs_in_a_bag_no_dose_is_reckoned() -> None:
+    bag = [
+        {"id": f"in-{key}", "drug": {"key": key}, "amount": amount("0.725", "mg/mL")}
+        for key in ("ketamine", "magnesium-sulfate")
+    ]
+    mixed = edited(a_visit(), (f"{GIVEN}/drug", {"text": "Mixture"}), (f"{GIVEN}/ingredients", bag))
+
+    assert found(edited(mixed, (f"{GIVEN}/dose", amount(200, "mL")))) == []
+
+
 def test_a_pause_within_a_segment_counts_as_nothing_given() -> None:
     pause = {"id": "p-1", "start": "2026-03-02T09:40:00-05:00", "end": "2026-03-02T09:50:00-05:00"}
     paused = edited(a_visit(), (f"{GIVEN}/pauses", [pause]))

@@ -89,6 +89,24 @@ def test_a_coded_field_is_translated_or_taken_as_given(
     )
 
 
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ({"key": "vein"}, "Intravenous route"),
+        ({"key": "nose"}, "By nose"),
+        ({"system": "urn:x", "code": "1", "display": "One"}, "One"),
+        ({"system": "urn:x", "code": "1"}, "1"),
+        ({"text": "by ear"}, "by ear"),
+    ],
+)
+def test_a_coded_field_is_said_in_words(tmp_path: Path, way: dict[str, str], said: str) -> None:
+    files = extra("status: final\ncode: {text: \"= words('way', rows[0].way)\"}")
+
+    made = only(translated(tmp_path, files, record_with(way=way)), "extra")
+
+    assert made.body["code"] == {"text": said}
+
+
 def test_a_key_without_a_row_is_a_problem_that_does_not_repeat_it(tmp_path: Path) -> None:
     translation = translated(tmp_path, record=record_with(way={"key": "secret-word"}))
 

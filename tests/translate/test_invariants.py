@@ -129,7 +129,7 @@ CIRCLE = """\
 mapping: {own}
 version: 1.0.0
 target: Observation
-scope: visit
+scope: {scope}
 key: [session_id]
 owner: nobody
 reviewed: not signed off
@@ -141,13 +141,22 @@ resource:
 """
 
 
-def test_references_that_go_in_a_circle_are_refused_with_the_circle_spelt(tmp_path: Path) -> None:
-    files = dict(FILES) | {
-        f"resources/{own}.yaml": CIRCLE.format(own=own, other=other)
-        for own, other in (("one", "two"), ("two", "three"), ("three", "one"))
+def in_a_circle(scopes: tuple[str, str, str]) -> dict[str, str]:
+    ways = zip(("one", "two", "three"), ("two", "three", "one"), scopes, strict=True)
+    return dict(FILES) | {
+        f"resources/{own}.yaml": CIRCLE.format(own=own, other=other, scope=scope)
+        for own, other, scope in ways
     }
 
-    found = faults(tmp_path, files)
+
+@pytest.mark.parametrize(
+    "scopes",
+    [("series", "series", "series"), ("series", "visit", "visit"), ("site", "visit", "patient")],
+)
+def test_references_that_go_in_a_circle_are_refused_with_the_circle_spelt(
+    tmp_path: Path, scopes: tuple[str, str, str]
+) -> None:
+    found = faults(tmp_path, in_a_circle(scopes))
 
     assert len(found) == 1
     assert found[0].startswith("E221 mappings/resources/")
@@ -155,7 +164,13 @@ def test_references_that_go_in_a_circle_are_refused_with_the_circle_spelt(tmp_pa
     assert "references go in a circle: Observation 'one' -> Observation 'two'" in found[0]
 
 
+def test_what_one_visit_makes_may_refer_to_each_other(tmp_path: Path) -> None:
+    assert faults(tmp_path, in_a_circle(("visit", "visit", "visit"))) == []
+
+
 def test_one_row_may_refer_to_another_of_its_kind(tmp_path: Path) -> None:
-    files = dict(FILES) | {"resources/one.yaml": CIRCLE.format(own="one", other="one")}
+    files = dict(FILES) | {
+        "resources/one.yaml": CIRCLE.format(own="one", other="one", scope="visit")
+    }
 
     assert faults(tmp_path, files) == []

@@ -42,8 +42,34 @@ def test_a_time_keeps_how_its_zone_is_written(at: str, later: str) -> None:
     assert evaluate("at + 5 'minutes'", {"at": at}, SOURCE) == later
 
 
-def test_nothing_moved_is_nothing() -> None:
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [
+        ("2026-03-02T09:00:00-05:00", "23:30:00"),
+        ("2026-03-01T09:00:00-05:00", "2026-03-02 23:30:00"),
+        ("2026-03-02T09:00:00-04:00", "2026-03-02 23:30:00 -05:00"),
+        ("2026-03-02T09:00:00Z", "2026-03-02 23:30:00 -05:00"),
+        (None, "2026-03-02 23:30:00 -05:00"),
+    ],
+)
+def test_a_time_stands_alone_only_beside_one_of_its_day_and_offset(
+    beside: str | None, told: str
+) -> None:
+    source = an_object({"at": a_field("dateTime"), "beside": a_field("dateTime")})
+
+    assert evaluate("clock(at, beside)", {"at": AT, "beside": beside}, source) == told
+
+
+def test_the_two_ways_to_write_utc_are_one_offset() -> None:
+    source = an_object({"at": a_field("dateTime"), "beside": a_field("dateTime")})
+    record = {"at": "2026-03-02T23:30:00Z", "beside": "2026-03-02T09:00:00+00:00"}
+
+    assert evaluate("clock(at, beside)", record, source) == "23:30:00"
+
+
+def test_nothing_told_or_moved_is_nothing() -> None:
     assert evaluate("at + 5 'minutes'", {}, SOURCE) is None
+    assert evaluate("clock(at, at)", {}, SOURCE) is None
 
 
 @pytest.mark.parametrize(
@@ -52,6 +78,7 @@ def test_nothing_moved_is_nothing() -> None:
         ("at + 5 'weeks'", "E201", "seconds, minutes, hours, days"),
         ("at + 1.5 'hours'", "E201", "a whole number"),
         ("at + 9999999 'days'", "E201", "a whole number"),
+        ("clock(at, day)", "E205", "clock() takes two times"),
         ("day + 5 'minutes'", "E205", "a time is needed"),
         ("n + 5 'minutes'", "E205", "a time is needed"),
         ("at * 5 'minutes'", "E205", "a number is needed"),

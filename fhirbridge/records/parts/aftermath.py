@@ -88,7 +88,10 @@ class Action(Row):
 
 
 class AdverseEvent(Row):
-    """An unwanted effect. `suspected` names doses, or stretches of an infusion."""
+    """An unwanted effect. `suspected` names doses, or stretches of an infusion.
+
+    `reported_by` is a staff row or the patient.
+    """
 
     retractable = True
 
@@ -103,7 +106,7 @@ class AdverseEvent(Row):
     suspected = Rows(RowRef("administrations", "administrations.rates"))
     actions = rows(Action)
     outcome = TableWord("adverse-event-outcome")
-    reported_by = RowRef("staff")
+    reported_by = RowRef("staff", "patient")
     note = Text()
 
 

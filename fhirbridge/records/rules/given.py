@@ -38,7 +38,22 @@ def dose(row: Mapping[str, Any]) -> Fraction | None:
     if mass is not None:
         return mass
     per_weight, body = units.measured(given, "mass-per-weight"), weight(row)
-    return per_weight * body if per_weight is not None and body else None
+    if per_weight is not None:
+        return per_weight * body if body else None
+    volume, strength = units.measured(given, "volume"), strength_of(row)
+    return volume * strength if volume is not None and strength is not None else None
+
+
+def strength_of(row: Mapping[str, Any]) -> Fraction | None:
+    """Return how much of the drug one mL of its mixture holds; None where that is not said."""
+    keys = [
+        (part, (part.get("drug") or {}).get("key"))
+        for _, part in rows_in(dict(row), "ingredients", ())
+    ]
+    own = (row.get("drug") or {}).get("key")
+    vehicle = vocabulary.read("bounds.json")["vehicle"]
+    wanted = [part for part, key in keys if (key == own if own else key != vehicle)]
+    return units.measured(wanted[0].get("amount"), "concentration") if len(wanted) == 1 else None
 
 
 def dose_per_weight(row: Mapping[str, Any]) -> Fraction | None:

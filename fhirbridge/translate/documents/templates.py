@@ -55,7 +55,7 @@ _TESTS = (
     "even",
 )
 _DAY = 10
-_MINUTE = 16
+MINUTE, SECOND = 16, 19  # how far of a time is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +203,31 @@ def _environment(maps: Mapping[str, ConceptMap], units: UnitTable) -> _Environme
     environment.filters["measure"] = lambda value: _measure(value, units)
     environment.filters["coded"] = lambda value, name="": _coded(value, maps.get(name))
     environment.filters["date"] = lambda value: (value or "")[:_DAY]
-    environment.filters["time"] = lambda value: (value or "")[_DAY + 1 : _MINUTE]
+    environment.filters["time"] = _time
     return environment
+
+
+def _time(moment: str | None, *beside: str | None) -> str:
+    """Write the minute: alone, or beside another time so that its day is not mistaken."""
+    if not moment or not beside:
+        return (moment or "")[_DAY + 1 : MINUTE]
+    return clock(moment, beside[0], MINUTE)
+
+
+def clock(moment: str, beside: str | None, until: int) -> str:
+    """Write a time as one says it beside another.
+
+    The time of day alone where both are of one local date and one offset; else with its date, and
+    with its offset where that differs.
+    """
+    time, offset = moment[_DAY + 1 : until], _offset(moment)
+    if beside is None or offset != _offset(beside):
+        return f"{moment[:_DAY]} {time} {offset}"
+    return time if moment[:_DAY] == beside[:_DAY] else f"{moment[:_DAY]} {time}"
+
+
+def _offset(moment: str) -> str:
+    return "+00:00" if moment.endswith("Z") else moment[-len("+00:00") :]
 
 
 def _printed(value: Any) -> Any:
@@ -227,13 +250,13 @@ def _measure(measure: Any, units: UnitTable) -> str:
 def _coded(coded: Any, concept_map: ConceptMap | None) -> str:
     """Write a coded field in words: its text, the display of its code, else the key."""
     if isinstance(coded, str):
-        return _words(coded, concept_map)
+        return words_of_key(coded, concept_map)
     if not isinstance(coded, Seen) or not coded:
         return ""
     given = [_read(coded, name) for name in ("text", "display", "key", "code")]
     key = given[2]
     if key and not given[0] and not given[1]:
-        return _words(key, concept_map)
+        return words_of_key(key, concept_map)
     return next((text for text in given if text), "")
 
 
@@ -242,7 +265,7 @@ def _read(coded: Seen, name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _words(key: str, concept_map: ConceptMap | None) -> str:
+def words_of_key(key: str, concept_map: ConceptMap | None) -> str:
     row = concept_map.rows.get(key) if concept_map else None
     if row is None:
         return key.replace("-", " ")

@@ -1,4 +1,4 @@
-"""Functions of mappings: quantity, ref, identifier, translate, code, text, document, xhtml."""
+"""Functions of mappings: quantity, ref, identifier, document, xhtml; and those of coded fields."""
 
 import base64
 from collections.abc import Callable
@@ -7,13 +7,15 @@ from typing import Any
 
 from fhirbridge.translate import identity, why
 from fhirbridge.translate.documents import templates
-from fhirbridge.translate.expressions import document_checks
+from fhirbridge.translate.expressions import coded_functions, document_checks
 from fhirbridge.translate.expressions.compiled import (
     MANY,
     Compiled,
     ExpressionCompiler,
     Function,
     Names,
+    constant,
+    lifted,
     spell,
     words_of,
 )
@@ -25,36 +27,14 @@ from fhirbridge.translate.source_types import (
     IDENTIFIER,
     NUMBERS,
     QUANTITY,
-    WORDS,
     XHTML,
     Type,
-    is_coded,
     is_measure,
 )
 from fhirbridge.translate.tables import unit_table
-from fhirbridge.translate.tables.code_table import Concept
-from fhirbridge.translate.tables.concept_maps import ConceptMap
 
 _XHTML_START = '<div xmlns="http://www.w3.org/1999/xhtml">'
 _KEY_KINDS = ("string", "integer", "decimal", "date", "dateTime", "partialDate", "boolean")
-
-
-def _lifted(made: Compiled, apply: Callable[[Any, Frame], Any], kind: Type) -> Compiled:
-    """Apply a function to a value, or to each of a list; what comes out empty is left out."""
-    run = made.run
-    if not made.type.many:
-
-        def one(frame: Frame) -> Any:
-            value = run(frame)
-            return None if value is None else apply(value, frame)
-
-        return Compiled(run=one, type=kind)
-
-    def each(frame: Frame) -> Any:
-        found = (apply(value, frame) for value in run(frame))
-        return [value for value in found if value is not None]
-
-    return Compiled(run=each, type=kind.list())
 
 
 def _quantity(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
@@ -116,7 +96,7 @@ def _of_measure(
             return units.quantity(number, name)
         return units.quantity(units.convert(Decimal(number), name, wanted), wanted)
 
-    return _lifted(made, apply, QUANTITY)
+    return lifted(made, apply, QUANTITY)
 
 
 def _of_number(compiler: ExpressionCompiler, made: Compiled, unit: Compiled) -> Compiled:
@@ -128,7 +108,7 @@ def _of_number(compiler: ExpressionCompiler, made: Compiled, unit: Compiled) -> 
             raise RefusedError("E407", "a number has no unit")
         return units.quantity(number, name)
 
-    return _lifted(made, apply, QUANTITY)
+    return lifted(made, apply, QUANTITY)
 
 
 def _ref(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
@@ -215,7 +195,7 @@ def _of_parts(
 
 
 def _identifier(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-    name = _constant(compiler, tree.arguments[0], "identifier() takes a name in quotes first")
+    name = constant(compiler, tree.arguments[0], "identifier() takes a name in quotes first")
     arguments = tree.arguments[1:]
     parts = [compiler.compile(argument, names) for argument in arguments]
     _check_keys(compiler, parts, arguments)
@@ -225,121 +205,6 @@ def _identifier(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compi
         return {"system": f"https://{frame.site.host}/id/{name}", "value": value}
 
     return _of_parts(parts, identify, IDENTIFIER)
-
-
-def _constant(compiler: ExpressionCompiler, tree: Expression, message: str) -> str:
-    """Return a text in quotes, or a bare word."""
-    if isinstance(tree, Literal) and isinstance(tree.value, str):
-        return tree.value
-    if isinstance(tree, Name):
-        return tree.name
-    raise compiler.fault("E203", tree, message)
-
-
-def _translate(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-    message = "translate() takes the name of a ConceptMap first; with a hyphen it stands in quotes"
-    name = _constant(compiler, tree.arguments[0], message)
-    maps = compiler.world.maps
-    if name not in maps:
-        message = f"no ConceptMap '{name}'{suggest(name, maps)}"
-        needs = f"conceptmaps/{name}.yaml"
-        raise compiler.fault("E204", tree.arguments[0], message, needs=needs)
-    made = compiler.compile(tree.arguments[1], names)
-    coded = is_coded(made.type)
-    if not coded and made.type.kind != "string":
-        message = f"translate() takes a coded field or a word, and this is {a(made.type)}"
-        raise compiler.fault("E205", tree.arguments[1], message)
-    _check_table(compiler, tree, made.type, maps[name])
-    names.noted.translate(name, made.type)
-    concept_map = maps[name]
-
-    def of_word(word: str, frame: Frame) -> Concept:
-        concept, rule = concept_map.find(word)
-        frame.follow(rule)
-        return concept
-
-    def of_coded(value: dict[str, Any], frame: Frame) -> Concept | None:
-        key = value.get("key")
-        if key is not None:
-            return of_word(frame.read(value, "key"), frame)
-        return as_given(value, frame)
-
-    kind = Type(kind="concept", codes=concept_map.codes(), words_too=coded)
-    return _lifted(made, of_coded if coded else of_word, kind)
-
-
-def _check_table(
-    compiler: ExpressionCompiler, tree: Call, kind: Type, concept_map: ConceptMap
-) -> None:
-    """Refuse a map of another table, or without a row for each word of the field."""
-    if concept_map.table and kind.table == concept_map.table:
-        return
-    has_key = kind.field is not None and "key" in kind.field.fields
-    if has_key or (kind.table and concept_map.table):
-        own = f"keys of '{kind.table}'" if kind.table else "keys of several tables"
-        wanted = f"'{concept_map.table}'" if concept_map.table else "one field"
-        message = f"the field takes {own}, and this map is for {wanted}"
-        raise compiler.fault("E204", tree.arguments[0], message)
-    words = words_of(kind, compiler.world)
-    missing = [word for word in words if word not in concept_map.rows]
-    if missing:
-        message = f"the map has no row for '{missing[0]}', which the field can be"
-        raise compiler.fault("E204", tree.arguments[0], message)
-
-
-def as_given(value: dict[str, Any], frame: Frame) -> Concept | None:
-    """Return a coded field's own system and code, or its text."""
-    if value.get("code") is not None:
-        names = ("system", "code", "display")
-        coding = {name: found for name in names if (found := frame.read(value, name)) is not None}
-        frame.follow("as given")
-        return Concept(codings=(coding,))
-    text = frame.read(value, "text")
-    return None if text is None else Concept(text=text)
-
-
-def _code(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-    alias = _constant(
-        compiler, tree.arguments[0], "code() takes a code system of codes.yaml in quotes"
-    )
-    table, place = compiler.world.codes, compiler.fault("", tree.arguments[0], "").fault.place
-    system = table.system(alias, place)
-    made = compiler.single(tree.arguments[1], names)
-    if made.type.kind != "string":
-        raise compiler.fault(
-            "E205", tree.arguments[1], f"a code is a text, and this is {a(made.type)}"
-        )
-    words = words_of(made.type, compiler.world)
-    names.noted.use_codes(alias, words or system.displays)
-    for word in words:
-        table.find(alias, word, compiler.fault("", tree.arguments[1], "").fault.place)
-
-    def apply(code: str, _: Frame) -> Concept:
-        if code not in system.displays:
-            raise RefusedError("E406", f"the code is not among those of '{alias}' in codes.yaml")
-        return table.concept(alias, code)
-
-    codes = tuple((system.url, code) for code in words or system.displays)
-    return _lifted(made, apply, Type(kind="concept", codes=codes))
-
-
-def _text(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-    made = compiler.compile(tree.arguments[0], names)
-    if made.type.kind == "string":
-        return _lifted(made, lambda text, _: Concept(text=text), WORDS)
-    if not is_coded(made.type):
-        message = f"text() takes a text or a coded field, and this is {a(made.type)}"
-        raise compiler.fault("E205", tree.arguments[0], message)
-
-    names.noted.read_inside(made.type, "text", "display", "key", "code")
-
-    def words(value: dict[str, Any], frame: Frame) -> Concept | None:
-        for name in ("text", "display", "key", "code"):
-            if value.get(name) is not None:
-                return Concept(text=frame.read(value, name))
-        return None
-
-    return _lifted(made, words, WORDS)
 
 
 def _document(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
@@ -353,7 +218,7 @@ def _document(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compile
 
 def _xhtml(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     rendered = _rendered(compiler, tree, names)
-    name = _constant(compiler, tree.arguments[0], "")
+    name = constant(compiler, tree.arguments[0], "")
     if not compiler.world.documents.by_name[name].text.lstrip().startswith(_XHTML_START):
         message = f"documents/{name}.html must start with {_XHTML_START}"
         raise compiler.fault("E209", tree.arguments[0], message)
@@ -361,7 +226,7 @@ def _xhtml(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
 
 
 def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callable[[Frame], str]:
-    name = _constant(compiler, tree.arguments[0], "the name of a document stands in quotes")
+    name = constant(compiler, tree.arguments[0], "the name of a document stands in quotes")
     known = compiler.world.documents
     if name not in known.by_name:
         message = f"there is no documents/{name}.html{suggest(name, known.by_name)}"
@@ -384,12 +249,10 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
 
 
 TABLE: dict[str, Function] = {
+    **coded_functions.TABLE,
     "quantity": Function(make=_quantity, least=1, most=2),
     "ref": Function(make=_ref, least=2, most=MANY),
     "identifier": Function(make=_identifier, least=2, most=MANY),
-    "translate": Function(make=_translate, least=2, most=2),
-    "code": Function(make=_code, least=2, most=2),
-    "text": Function(make=_text, least=1, most=1),
     "document": Function(make=_document, least=1, most=1),
     "xhtml": Function(make=_xhtml, least=1, most=1),
 }

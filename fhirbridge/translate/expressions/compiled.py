@@ -6,7 +6,15 @@ from typing import Any, Protocol
 
 from fhirbridge.translate.documents.templates import Documents
 from fhirbridge.translate.expressions.narrowing import Facts, facts_of, merged
-from fhirbridge.translate.expressions.parser import Call, Dollar, Expression, Index, Member, Name
+from fhirbridge.translate.expressions.parser import (
+    Call,
+    Dollar,
+    Expression,
+    Index,
+    Literal,
+    Member,
+    Name,
+)
 from fhirbridge.translate.faults import FaultError, Place
 from fhirbridge.translate.frame import Frame, Run
 from fhirbridge.translate.source_types import Type
@@ -183,3 +191,30 @@ def spell(tree: Expression) -> str:
         case Call():
             return f"{spell(tree.base)}.{tree.name}()" if tree.base else f"{tree.name}()"
     return "this"
+
+
+def lifted(made: Compiled, apply: Callable[[Any, Frame], Any], kind: Type) -> Compiled:
+    """Apply a function to a value, or to each of a list; what comes out empty is left out."""
+    run = made.run
+    if not made.type.many:
+
+        def one(frame: Frame) -> Any:
+            value = run(frame)
+            return None if value is None else apply(value, frame)
+
+        return Compiled(run=one, type=kind)
+
+    def each(frame: Frame) -> Any:
+        found = (apply(value, frame) for value in run(frame))
+        return [value for value in found if value is not None]
+
+    return Compiled(run=each, type=kind.list())
+
+
+def constant(compiler: ExpressionCompiler, tree: Expression, message: str) -> str:
+    """Return a text in quotes, or a bare word."""
+    if isinstance(tree, Literal) and isinstance(tree.value, str):
+        return tree.value
+    if isinstance(tree, Name):
+        return tree.name
+    raise compiler.fault("E203", tree, message)
