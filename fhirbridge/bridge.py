@@ -265,7 +265,7 @@ class Bridge:
     def status(self) -> status.Status:
         """Return counts and what waits. No PHI."""
         with self._store.read() as tx:
-            return status.read(tx, asdict(live.standing(tx)))
+            return status.read(tx, self._parts.vault, asdict(live.standing(tx)))
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""
