@@ -1,5 +1,6 @@
 """One record version: what was found in it, what it became, and where each resource stands."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from fhirbridge.records import history
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, destination, ledger, resource
 
+OURS = re.compile(r"[A-Za-z0-9.-]{1,64}")  # R4 id
 Body = Callable[[Connection, str], dict[str, Any]]
 Why = Callable[[Connection, str], list[dict[str, Any]]]
 
@@ -103,6 +105,8 @@ def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dic
 
     Paths, lines and rules only, no PHI; empty where none holds it.
     """
+    if not OURS.fullmatch(identity.id):
+        return []
     chosen = (
         select(ledger.c.destination, ledger.c.ehr_version, resource)
         .join(resource, resource.c.id == ledger.c.resource)
