@@ -144,10 +144,20 @@ class Bridge:
         return worker.Loop(self._rooms())
 
     def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
-        """Translate again what mended mappings can translate, then deliver all that is due."""
-        self._intake.translate_held()
+        """Translate again what mended mappings can translate, then deliver all that is due.
+
+        Raises NotLiveError where the live mappings translate nothing: after what is due was sent.
+        """
+        unfit = None
+        try:
+            self._intake.translate_held()
+        except live.NotLiveError as error:
+            unfit = error
         self._intake.expire_quarantine()
-        return worker.until_idle(self._rooms(), on_step=on_step)
+        swept = worker.until_idle(self._rooms(), on_step=on_step)
+        if unfit is not None:
+            raise unfit
+        return swept
 
     def retry(self, delivery_id: str | None, *, actor: str) -> int:
         """Put one stuck delivery back in line, or (None) every parked one."""
@@ -180,7 +190,6 @@ class Bridge:
             paused=registry.NOT_PROVEN,
         )
         probe.look(self._parts.ehr_for(new))
-        self._intake.refuse_unknown(overlay)
         with self._store.begin() as tx:
             registry.add(tx, new, at=moment.to_text(self.clock.now()))
             detail = {
@@ -265,7 +274,7 @@ class Bridge:
     def status(self) -> status.Status:
         """Return counts and what waits. No PHI."""
         with self._store.read() as tx:
-            return status.read(tx, asdict(live.standing(tx)))
+            return status.read(tx, self._parts.vault, asdict(live.standing(tx)))
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""

@@ -22,6 +22,7 @@ from fhirbridge.intake import live
 from fhirbridge.intake.accept import Intake, Receipt
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
+from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Identity
@@ -210,6 +211,10 @@ class World:
     @property
     def rooms(self) -> run.Rooms:
         return self.bridge._rooms()
+
+    @property
+    def intake_rooms(self) -> IntakeRooms:
+        return self.bridge._intake_rooms()
 
     @property
     def intake(self) -> Intake:

@@ -1,7 +1,6 @@
 """`fhirbridge map test`: the cases that lie beside the mappings."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -49,7 +48,15 @@ def test(
     tried, wrong = mutation.run(files, chosen, source) if thorough else (0, ())
     unreached = () if name else bench.unreached()
     if json_wanted:
-        rows = [{**asdict(result), "passed": result.passed} for result in results]
+        rows = [
+            {
+                "name": one.name,
+                "differences": one.differences,
+                "files": one.files,
+                "passed": one.passed,
+            }
+            for one in results
+        ]
         shown = {"cases": rows, "unreached": unreached, "dropped": tried, "dropping": wrong}
         printing.data(shown)
     else:

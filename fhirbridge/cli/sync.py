@@ -115,7 +115,14 @@ def _show(found: Status) -> None:
     )
     if found.waiting:
         waits = [
-            [w["id"], w["destination"], w["state"], w["reason"], w["due_at"]] for w in found.waiting
+            [
+                w["id"],
+                w["destination"],
+                w["state"],
+                "; ".join([w["reason"], *w["problems"]]),
+                w["due_at"],
+            ]
+            for w in found.waiting
         ]
         printing.table("Not through", ["delivery", "destination", "state", "why", "due"], waits)
     printing.words(

@@ -59,19 +59,15 @@ class Intake:
             variants.of(overlay)
         return variants.base.digest
 
-    def refuse_unknown(self, overlay: str) -> None:
-        """Refuse an overlay that the live mappings do not have. Raises DestinationError."""
-        with self._rooms.store.read() as tx:
-            known = self._live.current(tx).base.overlays
-        if overlay and overlay not in known:
-            there = f"there are: {', '.join(known)}" if known else "there is none"
-            raise DestinationError(f"the live mappings have no overlay {overlay}", hint=there)
-
     def preview(self, raw: bytes, *, overlay: str = "") -> tuple[CheckedRecord, Translation]:
-        """Check and translate without storing anything."""
+        """Check and translate without storing anything.
+
+        Raises DestinationError where the live mappings have no such overlay.
+        """
         checked = schema.load(raw)
         with self._rooms.store.read() as tx:
             owing = self._owing(tx)
+        _refuse_unknown(owing, overlay)
         return checked, owing.translator.translate(checked.document, overlay)
 
     def accept(self, raw: bytes, *, actor: str) -> Receipt:
@@ -100,8 +96,14 @@ class Intake:
             return again.translate_held(tx, self._rooms, self._owing(tx))
 
     def owe_backlog(self, tx: Connection, name: str) -> None:
-        """Owe a new destination every current record, in the order in which they came."""
-        again.owe_backlog(tx, self._rooms, self._owing(tx), name)
+        """Owe a new destination every current record, in the order in which they came.
+
+        Raises DestinationError where the live mappings do not have its overlay: asked in the commit
+        that adds it, so that no reload comes between.
+        """
+        owing = self._owing(tx)
+        _refuse_unknown(owing, registry.get(tx, name).overlay)
+        again.owe_backlog(tx, self._rooms, owing, name)
 
     def expire_quarantine(self) -> int:
         """Erase what lay in quarantine for its time; return how many went."""
@@ -240,6 +242,13 @@ class Intake:
             },
         )
         self._rooms.audit.append(tx, entry)
+
+
+def _refuse_unknown(owing: Owing, overlay: str) -> None:
+    known = owing.translator.variants.base.overlays if overlay else ()
+    if overlay and overlay not in known:
+        there = f"there are: {', '.join(known)}" if known else "there is none"
+        raise DestinationError(f"the live mappings have no overlay {overlay}", hint=there)
 
 
 def _labels(value: Any) -> Iterator[str]:

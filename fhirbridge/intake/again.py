@@ -36,9 +36,9 @@ def _translate_again(
     whole = row.translation == "held"
     if whole:
         _note_outcome(tx, rooms, row, kept, made)
-    stuck.supersede(tx, rooms.settlement, row.id, reason=stuck.TRANSLATION, actor=ACTOR)
-    held = held_in(kept["findings"])
-    owed = owing.owe(tx, row, made, held, only=None if whole else waiting)
+    only = None if whole else waiting
+    stuck.supersede(tx, rooms.settlement, row.id, reason=stuck.TRANSLATION, actor=ACTOR, only=only)
+    owed = owing.owe(tx, row, made, held_in(kept["findings"]), only=only)
     good = not any(one.state is State.HELD for one in owed) and not made.base.problems
     entry = Entry(
         actor=ACTOR,

@@ -16,6 +16,7 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import mapping_set
 from fhirbridge.translate.faults import MappingError
+from fhirbridge.translate.mapping_folder import is_name
 from fhirbridge.translate.mapping_set import Files, MappingSet
 
 LIVE = "live"
@@ -118,8 +119,9 @@ def live_digest(tx: Connection) -> str:
 
 
 def make_live(tx: Connection, files: Files, *, at: str, actor: str) -> bool:
-    """Let these files translate from now on; False where they do already."""
-    if live_digest(tx) == files.digest:
+    """Let these files translate from now on; False where they do already, undamaged."""
+    newest = _newest(tx, LIVE)
+    if newest is not None and newest.digest == files.digest and _is_sound(tx, newest):
         return False
     _note(tx, files.digest, state=LIVE, at=at, actor=actor, files=_packed(files))
     return True
@@ -136,7 +138,7 @@ def note_refused(
 def find(tx: Connection, digest: str) -> Files | None:
     """Return a set that was live once, by its digest: what explains a resource of its time."""
     chosen = select(mapping_set).where(mapping_set.c.digest == digest, mapping_set.c.state == LIVE)
-    row = tx.execute(chosen.limit(1)).one_or_none()
+    row = tx.execute(chosen.order_by(mapping_set.c.sequence.desc()).limit(1)).one_or_none()
     return None if row is None else _opened(tx, row)
 
 
@@ -161,14 +163,23 @@ def _packed(files: Files) -> bytes:
     return zlib.compress(codec.canonical(texts))
 
 
+def _is_sound(tx: Connection, row: Row[Any]) -> bool:
+    try:
+        _opened(tx, row)
+    except NotLiveError:
+        return False
+    return True
+
+
 def _opened(tx: Connection, row: Row[Any]) -> Files:
     packed = tx.scalar(select(mapping_set.c.files).where(mapping_set.c.sequence == row.sequence))
     try:
         texts = codec.decode(zlib.decompress(packed or b""))
         files = Files(by_name={name: text.encode("utf-8") for name, text in texts.items()})
-    except (zlib.error, codec.NotJsonError, AttributeError) as error:
+    except (zlib.error, codec.NotJsonError, AttributeError, UnicodeEncodeError) as error:
         raise _changed() from error
-    if files.digest != row.digest:
+    # A name is where a file will be written, so none may lead out of its folder.
+    if files.digest != row.digest or not all(map(is_name, files.by_name)):
         raise _changed()
     return files
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, Identity, Owner
 from fhirbridge.outbox.enqueue import NOTHING_HELD, Owed, Shield
 from fhirbridge.records import history
 from fhirbridge.records.findings import Level
-from fhirbridge.translate.values import TranslatedResource, Translation
+from fhirbridge.translate.values import Problem, TranslatedResource, Translation
 
 
 class RecordRow(Protocol):
@@ -75,7 +75,7 @@ class Owing:
         """
         meant = [one for one in registry.every(tx) if only is None or one.name in only]
         if made.base.problems:
-            return tuple(self._hold(tx, row, one) for one in meant)
+            return tuple(self._hold(tx, row, meant, made.base.problems))
         owed: list[Owed] = []
         overlays = {one.overlay for one in meant} | ({""} if only is None else set())
         for overlay in sorted(overlays):
@@ -95,16 +95,20 @@ class Owing:
     ) -> list[Owed]:
         """Keep and owe what one overlay makes; where it makes nothing right, only they wait."""
         ready = made.of(overlay)
-        if ready.problems:
-            return [self._hold(tx, row, one) for one in receivers]
         owner = self._owner(row, overlay)
         before = contents.of_session(tx, row.session_key, overlay)
+        whole = self._whole(tx, row, made.document)
+        problems = ready.problems
+        if before and whole is not made.document:
+            # A retraction makes nothing of its own; that it cannot be sent is found out here.
+            problems = self.translator.unproven(whole, overlay)
+        if problems:
+            return self._hold(tx, row, receivers, problems)
         shield = self._shield(ready, before, held)
         self._keep(tx, owner, ready, shield)
         here = [Identity(one.type, one.id) for one in ready.resources]
         earlier = [Identity(one.type, one.resource_id) for one in before]
         touched = list(dict.fromkeys([*here, *earlier]))
-        whole = self._whole(tx, row, made.document)
         make_provenance = self.translator.provenance_of(whole, overlay)
         return [
             self._rooms.outbox.put(
@@ -129,37 +133,52 @@ class Owing:
     ) -> None:
         """Owe a new destination what a record version, kept before, contributes."""
         kept = contents.of_record(tx, row.id, new.overlay)
-        owner = Owner(
-            record_id=row.id,
-            patient_key=row.patient_key,
-            set_digest=row.set_digest,
-            overlay=new.overlay,
-        )
-        if not kept and new.overlay:
-            # The first destination with this overlay: what is there was never made in its words.
-            owner = self._owner(row, new.overlay)
-            ready = self.translator.translate(document, new.overlay)
-            if ready.problems:
-                self._hold(tx, row, new)
-                return
-            self._keep(tx, owner, ready, NOTHING_HELD)
-            kept = contents.of_record(tx, row.id, new.overlay)
+        if kept:
+            digest, problems = row.set_digest, self.translator.unproven(document, new.overlay)
+        else:
+            digest, problems = self.translator.digest, self._make(tx, row, document, new.overlay)
+        if problems:
+            self._hold(tx, row, [new], problems)
+            return
+        made = kept or contents.of_record(tx, row.id, new.overlay)
         self._rooms.outbox.put(
             tx,
             destination=new.name,
-            owner=owner,
-            touched=[Identity(r.type, r.resource_id) for r in kept],
+            owner=replace(self._owner(row, new.overlay), set_digest=digest),
+            touched=[Identity(r.type, r.resource_id) for r in made],
             shield=NOTHING_HELD,
             make_provenance=self.translator.provenance_of(document, new.overlay),
         )
 
-    def _hold(self, tx: Connection, row: RecordRow, one: Destination) -> Owed:
-        return self._rooms.outbox.put_held(
-            tx,
-            destination=one.name,
-            owner=self._owner(row, one.overlay),
-            reason=stuck.TRANSLATION,
-        )
+    def _make(
+        self, tx: Connection, row: RecordRow, document: dict[str, Any], overlay: str
+    ) -> tuple[Problem, ...]:
+        """Keep what was never made: an overlay's first destination came after the record."""
+        ready = self.translator.translate(document, overlay)
+        if not ready.problems:
+            held = held_in(history.content(tx, self._rooms.vault, row.id)["findings"])
+            self._keep(tx, self._owner(row, overlay), ready, self._shield(ready, (), held))
+        return ready.problems
+
+    def _hold(
+        self,
+        tx: Connection,
+        row: RecordRow,
+        receivers: Sequence[Destination],
+        problems: Sequence[Problem],
+    ) -> list[Owed]:
+        """Let destinations wait for other mappings; remember for each what is wrong with these."""
+        said = [asdict(problem) for problem in problems]
+        history.note_withheld(tx, self._rooms.vault, row.id, {one.name: said for one in receivers})
+        return [
+            self._rooms.outbox.put_held(
+                tx,
+                destination=one.name,
+                owner=self._owner(row, one.overlay),
+                reason=stuck.TRANSLATION,
+            )
+            for one in receivers
+        ]
 
     def _owner(self, row: RecordRow, overlay: str) -> Owner:
         return Owner(

@@ -20,6 +20,12 @@ from fhirbridge.translate.mapping_set import Files
 from fhirbridge.workbench import cases
 from fhirbridge.workbench.cases import CaseResult
 
+MOST_MISTAKES = 50
+UNTESTED = (
+    f"{cases.CASES}/: there is no case, so nothing says what a record must become; make a folder"
+    f" {cases.CASES}/01-iv-series-visit-1.v1, run: fhirbridge map test --update, and read it"
+)
+
 
 class RefusedMappingsError(BridgeError):
     """A draft was not made live; `mistakes` says why, and what was live still is."""
@@ -45,11 +51,29 @@ class Reloaded:
     cases: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A draft that was compiled and whose cases were run; `replaces` was live when that began."""
+
+    files: Files
+    replaces: str
+    overlays: frozenset[str]
+    cases: int
+    mistakes: tuple[str, ...]
+
+
 def reload(rooms: Rooms, folder: Path, source: SourceField, *, actor: str) -> Reloaded:
     """Make a folder of mappings live, where it compiles and all its cases hold.
 
     Raises MappingError where the folder cannot be read, RefusedMappingsError for all else.
     """
+    return settle(rooms, tried(rooms, folder, source), actor=actor)
+
+
+def tried(rooms: Rooms, folder: Path, source: SourceField) -> Tried:
+    """Try a draft, and change nothing. Raises MappingError where the folder cannot be read."""
+    with rooms.store.read() as tx:
+        replaces = live.live_digest(tx)
     files = mapping_set.read(folder)
     overlays: frozenset[str] = frozenset()
     ran: tuple[CaseResult, ...] = ()
@@ -57,17 +81,29 @@ def reload(rooms: Rooms, folder: Path, source: SourceField, *, actor: str) -> Re
     try:
         overlays = frozenset(mapping_set.compile_all(files, source))
         ran = cases.run(files, folder, source)
-        mistakes = _failing(ran)
+        mistakes = _failing(ran) if ran else (UNTESTED,)
     except MappingError as error:
         mistakes = tuple(map(str, error.faults))
+    return Tried(
+        files=files, replaces=replaces, overlays=overlays, cases=len(ran), mistakes=mistakes
+    )
+
+
+def settle(rooms: Rooms, draft: Tried, *, actor: str) -> Reloaded:
+    """Make live what was tried, or note why not. Raises RefusedMappingsError.
+
+    A draft that was tried while another one went live is refused: it may be the older of the two.
+    """
+    files = draft.files
     with rooms.store.begin() as tx:
-        mistakes = mistakes or _missing(tx, overlays)
+        found = draft.mistakes or (*_missing(tx, draft.overlays), *_overtaken(tx, draft))
+        mistakes = _first(found)
         if mistakes:
             _note_refused(tx, rooms, files, mistakes, actor)
         changed = not mistakes and start(tx, rooms, files, actor=actor)
     if mistakes:
         raise RefusedMappingsError(mistakes)
-    return Reloaded(digest=files.digest, changed=changed, cases=len(ran))
+    return Reloaded(digest=files.digest, changed=changed, cases=draft.cases)
 
 
 def start(tx: Connection, rooms: Rooms, files: Files, *, actor: str) -> bool:
@@ -82,7 +118,21 @@ def start(tx: Connection, rooms: Rooms, files: Files, *, actor: str) -> bool:
 
 
 def _failing(ran: Sequence[CaseResult]) -> tuple[str, ...]:
-    return tuple(f"case {one.name}: {line}" for one in ran for line in one.differences)
+    """Name what differs by its place: this is stored in the clear, and a value may be real."""
+    return tuple(f"case {one.name}: {line}" for one in ran for line in one.places)
+
+
+def _first(mistakes: Sequence[str]) -> tuple[str, ...]:
+    more = len(mistakes) - MOST_MISTAKES
+    said = (f"and {more} more: fhirbridge map check, fhirbridge map test",) if more > 0 else ()
+    return (*mistakes[:MOST_MISTAKES], *said)
+
+
+def _overtaken(tx: Connection, draft: Tried) -> tuple[str, ...]:
+    now = live.live_digest(tx)
+    if now in (draft.replaces, draft.files.digest):
+        return ()
+    return ("other mappings were made live meanwhile; look at them, then reload once more",)
 
 
 def _missing(tx: Connection, overlays: frozenset[str]) -> tuple[str, ...]:

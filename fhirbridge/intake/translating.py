@@ -34,7 +34,7 @@ class Translator:
                 resources=(), problems=(), set_digest=self.digest, unmapped=(), empty=()
             )
         made = engine.translate(document, mapping_set=self.variants.of(overlay), site=self._site)
-        unproven = self._unproven(document, overlay)
+        unproven = self.unproven(document, overlay)
         return replace(made, problems=(*made.problems, *_unsound(made), *unproven))
 
     def provenance_of(self, document: dict[str, Any], overlay: str) -> MakeProvenance:
@@ -52,7 +52,7 @@ class Translator:
 
         return make
 
-    def _unproven(self, document: dict[str, Any], overlay: str) -> tuple[Problem, ...]:
+    def unproven(self, document: dict[str, Any], overlay: str) -> tuple[Problem, ...]:
         """Say why no Provenance could be made: a delivery that finds out would lose the record."""
         try:
             self.provenance_of(document, overlay)(["Patient/a"], "a", document["recorded_at"])

@@ -129,8 +129,8 @@ def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]
 def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
     """Return the newest contributing version of those made with an overlay, or None.
 
-    By as_of, then recorded_at, then version; an incomplete one counts where there is no other. A
-    version that could not be translated leaves the one before it counting.
+    By as_of, recorded_at, version, and which was translated last; an incomplete one counts where
+    there is no other. A version that could not be translated leaves the one before it counting.
     """
     newer, there = record.alias(), resource.alias()
     keeps_earlier = (
@@ -180,7 +180,7 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
             resource.c.as_of.desc(),
             record.c.recorded_at.desc(),
             record.c.version.desc(),
-            resource.c.id,
+            resource.c.sequence.desc(),
         )
         .limit(1)
     )

@@ -1,6 +1,9 @@
 """Held and parked deliveries: find them, and put them back in line."""
 
-from sqlalchemy import Connection, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
 
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import REFUSED, STUCK, State
@@ -25,16 +28,32 @@ def release_consent(tx: Connection, settlement: Settlement, patient_key: str) ->
 
 
 def supersede(
-    tx: Connection, settlement: Settlement, record_id: str, *, reason: str, actor: str
+    tx: Connection,
+    settlement: Settlement,
+    record_id: str,
+    *,
+    reason: str,
+    actor: str,
+    only: Sequence[str] | None = None,
 ) -> None:
-    """Close deliveries of a version that was held for this reason and that something replaces."""
+    """Close deliveries of a version that was held for this reason and that something replaces.
+
+    `only` names the destinations that are meant, where it is not all of them.
+    """
     chosen = select(delivery.c.id).where(
         delivery.c.record_id == record_id,
         delivery.c.state == State.HELD,
         delivery.c.reason == reason,
     )
+    if only is not None:
+        chosen = chosen.where(delivery.c.destination.in_(only))
     for delivery_id in tx.scalars(chosen).all():
         settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor=actor)
+
+
+def waits_for_mappings(row: Row[Any]) -> bool:
+    """Say whether a delivery waits for other mappings than there were."""
+    return bool(row.state == State.HELD and row.reason == TRANSLATION)
 
 
 def waiting_for_other_mappings(tx: Connection, set_digest: str) -> dict[str, list[str]]:

@@ -1,15 +1,18 @@
 """One record version: what was found in it, what it became, and where each resource stands."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from fhirbridge.outbox import contents
+from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.records import history
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, destination, ledger, resource
 
+OURS = re.compile(r"[A-Za-z0-9.-]{1,64}")  # R4 id
 Body = Callable[[Connection, str], dict[str, Any]]
 Why = Callable[[Connection, str], list[dict[str, Any]]]
 
@@ -30,7 +33,7 @@ def view(tx: Connection, *, vault: Vault, body: Body, record_id: str) -> dict[st
         "findings": held["findings"],
         "problems": held["problems"],
         "zone_applied": held["zone_applied"],
-        "deliveries": [_delivery(tx, one) for one in _deliveries(tx, record_id)],
+        "deliveries": [_delivery(tx, one, held) for one in _deliveries(tx, record_id)],
         "resources": [_resource(tx, one, body) for one in contents.of_record(tx, record_id)],
     }
 
@@ -42,7 +45,7 @@ def _deliveries(tx: Connection, record_id: str) -> list[Any]:
     )
 
 
-def _delivery(tx: Connection, row: Any) -> dict[str, Any]:
+def _delivery(tx: Connection, row: Any, content: dict[str, Any]) -> dict[str, Any]:
     chosen = (
         select(delivery_item)
         .where(delivery_item.c.delivery_id == row.id)
@@ -57,7 +60,13 @@ def _delivery(tx: Connection, row: Any) -> dict[str, Any]:
         name: getattr(row, name)
         for name in ("id", "destination", "state", "reason", "attempts", "due_at")
     }
-    return {**named, "lane": lane, "sequence": row.sequence, "items": items}
+    return {
+        **named,
+        "problems": history.withheld(content, row.destination) if waits_for_mappings(row) else [],
+        "lane": lane,
+        "sequence": row.sequence,
+        "items": items,
+    }
 
 
 def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
@@ -96,6 +105,8 @@ def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dic
 
     Paths, lines and rules only, no PHI; empty where none holds it.
     """
+    if not OURS.fullmatch(identity.id):
+        return []
     chosen = (
         select(ledger.c.destination, ledger.c.ehr_version, resource)
         .join(resource, resource.c.id == ledger.c.resource)

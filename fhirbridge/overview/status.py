@@ -1,16 +1,20 @@
 """How things stand: deliveries by state, what waits and why, for one destination or all."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from fhirbridge.destinations import registry
 from fhirbridge.outbox.states import OPEN, STUCK
+from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.records import history
+from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, ledger, record
 
 MOST_SHOWN = 50
+MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,7 @@ class Status:
     waiting: list[dict[str, Any]]
 
 
-def read(tx: Connection, mappings: dict[str, Any]) -> Status:
+def read(tx: Connection, vault: Vault, mappings: dict[str, Any]) -> Status:
     """Read one snapshot."""
     current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
         record.c.state == "current"
@@ -37,7 +41,7 @@ def read(tx: Connection, mappings: dict[str, Any]) -> Status:
         quarantined=history.quarantined(tx),
         mappings=mappings,
         destinations=[_destination(tx, one) for one in registry.every(tx)],
-        waiting=_waiting(tx),
+        waiting=_waiting(tx, vault),
     )
 
 
@@ -58,7 +62,7 @@ def _destination(tx: Connection, one: registry.Destination) -> dict[str, Any]:
     }
 
 
-def _waiting(tx: Connection) -> list[dict[str, Any]]:
+def _waiting(tx: Connection, vault: Vault) -> list[dict[str, Any]]:
     shown = (
         "id",
         "destination",
@@ -76,4 +80,14 @@ def _waiting(tx: Connection) -> list[dict[str, Any]]:
         .order_by(delivery.c.created_at)
         .limit(MOST_SHOWN)
     )
-    return [dict(row) for row in tx.execute(chosen).mappings()]
+    return [
+        {**row._asdict(), "problems": list(_problems(tx, vault, row))} for row in tx.execute(chosen)
+    ]
+
+
+def _problems(tx: Connection, vault: Vault, row: Row[Any]) -> Iterator[str]:
+    """Say where the mappings fail: code, line and field, and no words that may hold a value."""
+    if waits_for_mappings(row):
+        content = history.content(tx, vault, row.record_id)
+        for one in history.withheld(content, row.destination)[:MOST_PROBLEMS]:
+            yield " ".join(part for part in (one["code"], one["line"], one["source"]) if part)

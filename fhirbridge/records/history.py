@@ -1,6 +1,6 @@
 """Append-only versions of session records: the newest is current, older ones are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -104,6 +104,22 @@ def replace_content(
         .where(record.c.id == record_id)
         .values(translation=translation, set_digest=set_digest, subject=subject, sealed=sealed)
     )
+
+
+def note_withheld(
+    tx: Connection, vault: Vault, record_id: str, withheld: Mapping[str, Sequence[Any]]
+) -> None:
+    """Note, by destination, why what it asks for could not be made of a version."""
+    known = content(tx, vault, record_id)
+    known["withheld"] = {**known.get("withheld", {}), **withheld}
+    sealed = vault.seal(vault.key(tx, record_id), codec.encode(known), f"record:{record_id}")
+    tx.execute(update(record).where(record.c.id == record_id).values(sealed=sealed))
+
+
+def withheld(content: Mapping[str, Any], destination: str) -> list[dict[str, Any]]:
+    """Return why what waits for other mappings could not be made for a destination."""
+    found: list[dict[str, Any]] = content.get("withheld", {}).get(destination, content["problems"])
+    return found
 
 
 def patient_of(tx: Connection, session_key: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 metadata = MetaData()
 
 # store
@@ -50,7 +50,7 @@ record = Table(
     Column("set_digest", Text, nullable=False),
     Column("warnings", Integer, nullable=False),
     Column("held", Integer, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),  # document, findings, problems
+    Column("sealed", LargeBinary, nullable=False),  # document, findings, problems, withheld
     UniqueConstraint("session_key", "version"),
 )
 Index("record_patient", record.c.patient_key, record.c.state)
@@ -112,7 +112,8 @@ consent = Table(
 resource = Table(
     "resource",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True),  # given out by the database, in order
+    Column("id", Text, nullable=False, unique=True),
     Column("record_id", Text, ForeignKey("record.id"), nullable=False),
     Column("purpose", Text, nullable=False),  # content | retraction | provenance
     Column("type", Text, nullable=False),

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from fhirbridge.records.source import SourceField
-from fhirbridge.translate import overlays, reference_graph, yaml_tree
+from fhirbridge.translate import mapping_folder, overlays, reference_graph, yaml_tree
 from fhirbridge.translate.documents import templates
 from fhirbridge.translate.expressions.compiled import Names, Slots, World
 from fhirbridge.translate.faults import Fault, FaultError, Faults, MappingError, Place, suggest
@@ -34,16 +34,6 @@ T = TypeVar("T")
 
 FORMAT = "1"
 FHIR = "4.0.1"
-_FOLDERS = {
-    "resources": ".yaml",
-    "conceptmaps": ".yaml",
-    "fragments": ".yaml",
-    "documents": ".html",
-    "overlays": ".yaml",
-}
-_FILES = ("fhirbridge.yaml", "codes.yaml", "units.yaml")
-_MAY_LACK = ("ignored.yaml",)  # read by the coverage report only
-LARGEST_FILE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +84,14 @@ def load(folder: Path, source: SourceField, overlay: str = "") -> MappingSet:
     Raises MappingError with every mistake in it.
     """
     faults = Faults()
-    loader = _Loader(_read(folder, faults), source, faults)
+    loader = _Loader(_files_of(folder, faults), source, faults)
     return _unless_faulty(loader, faults, loader.all())[loader.known(overlay)]
 
 
 def read(folder: Path) -> Files:
     """Read the files of a folder. Raises MappingError where one is missing or strange."""
     faults = Faults()
-    files = _read(folder, faults)
+    files = _files_of(folder, faults)
     if faults.found:
         raise MappingError(faults.found)
     return files
@@ -130,40 +120,14 @@ def compile_all(files: Files, source: SourceField) -> Mapping[str, MappingSet]:
     return MappingProxyType(_unless_faulty(loader, faults, loader.all()))
 
 
+def _files_of(folder: Path, faults: Faults) -> Files:
+    return Files(by_name=MappingProxyType(mapping_folder.read(folder, faults)), root=folder.name)
+
+
 def _unless_faulty(loader: "_Loader", faults: Faults, made: T) -> T:
     if faults.found:
         raise MappingError(fault for fault in faults.found if not loader.follows(fault))
     return made
-
-
-def _read(folder: Path, faults: Faults) -> Files:
-    """Read the files of a set; what lies there and would be passed over is noted."""
-    found: dict[str, bytes] = {}
-    for name in (*_FILES, *_MAY_LACK):
-        path = folder / name
-        if path.is_file():
-            _take(found, path, name, faults, folder.name)
-        elif name in _FILES:
-            faults.add("E219", Place(file=f"{folder.name}/{name}"), "the file is missing")
-    for inner, ending in _FOLDERS.items():
-        for path in sorted((folder / inner).glob("*")) if (folder / inner).is_dir() else ():
-            name = f"{inner}/{path.name}"
-            if path.name.startswith((".", "__")):
-                continue
-            if path.suffix != ending or not path.is_file():
-                place = Place(file=f"{folder.name}/{name}")
-                faults.add("E219", place, f"in {inner}/ only files that end in {ending} are read")
-                continue
-            _take(found, path, name, faults, folder.name)
-    return Files(by_name=MappingProxyType(found), root=folder.name)
-
-
-def _take(found: dict[str, bytes], path: Path, name: str, faults: Faults, root: str) -> None:
-    raw = path.read_bytes()
-    if len(raw) > LARGEST_FILE:
-        faults.add("E219", Place(file=f"{root}/{name}"), f"larger than {LARGEST_FILE} bytes")
-        return
-    found[name] = raw
 
 
 class _Loader:
@@ -226,7 +190,7 @@ class _Loader:
             if name.endswith(".yaml"):
                 with self._reading(name):
                     trees[name] = yaml_tree.read(self._text(name), self._shown(name))
-        self._unread |= {name for name in _FILES if name not in trees}
+        self._unread |= {name for name in mapping_folder.NEEDED if name not in trees}
         return trees
 
     @contextmanager

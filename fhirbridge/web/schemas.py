@@ -105,6 +105,11 @@ class Delivery(Closed):
     destination = _text()
     state = _text()
     reason = _text("why it is held or parked")
+    problems = fields.List(
+        fields.Nested(TranslationProblem),
+        required=True,
+        metadata={"description": "of one that waits for other mappings: what these cannot make"},
+    )
     attempts = _count()
     due_at = _text()
     lane = _text("", "patient", "shared")
@@ -189,6 +194,7 @@ class Waiting(Closed):
     record_id = _text()
     state = _text()
     reason = _text()
+    problems = _texts("of one that waits for other mappings: code, file:line and field, the first")
     attempts = _count()
     due_at = _text()
 

@@ -17,9 +17,11 @@ from fhirbridge.records import schema
 from fhirbridge.records.checked import InvalidRecordError
 from fhirbridge.records.source import SourceField
 from fhirbridge.translate.faults import suggest
+from fhirbridge.translate.mapping_folder import bounded, shown
 from fhirbridge.translate.mapping_set import Files, MappingSet, compile_set
 from fhirbridge.translate.values import Translation
 from fhirbridge.workbench import branches, differences, expected
+from fhirbridge.workbench.differences import Difference, plain
 from fhirbridge.workbench.rehearsal import is_synthetic, rehearse
 
 CASES = "tests"
@@ -49,10 +51,10 @@ class Case:
         """Return the record as it is sent. Raises CaseError where there is none, or it is real."""
         own, name = self.folder / RECORD, self.name.rpartition("@")[2]
         sample = resources.files(SAMPLES) / f"{name}.json"
-        if not own.is_file() and not sample.is_file():
+        if not own.exists() and not sample.is_file():
             message = f"case {self.name} has no {RECORD}, and no sample is called {name}"
             raise CaseError(message, hint=f"put a synthetic record into {self.name}/{RECORD}")
-        raw = own.read_bytes() if own.is_file() else sample.read_bytes()
+        raw = self._read(own) if own.exists() else sample.read_bytes()
         if not is_synthetic(codec.decode(raw)):
             raise CaseError(
                 f"the record of case {self.name} does not say that it is synthetic",
@@ -61,13 +63,22 @@ class Case:
         return raw
 
     def kept(self) -> dict[str, str]:
-        """Return the expected files by name."""
+        """Return the expected files by name. Raises CaseError where one cannot be read."""
         found = (*self.folder.glob("*.json"), *self.folder.glob("*.html"))
-        return {
-            path.name: path.read_text(encoding="utf-8")
-            for path in sorted(found)
-            if path.name != RECORD
-        }
+        return {path.name: self._text(path) for path in sorted(found) if path.name != RECORD}
+
+    def _text(self, path: Path) -> str:
+        try:
+            return self._read(path).decode("utf-8")
+        except UnicodeDecodeError:
+            raise CaseError(f"{self.name}/{shown(path.name)} is not UTF-8") from None
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            return bounded(path)
+        except OSError as error:
+            said = f"{self.name}/{shown(path.name)} cannot be read: {error.strerror}"
+            raise CaseError(said) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +86,23 @@ class CaseResult:
     """How one case went. What stands in it is of synthetic records."""
 
     name: str
-    differences: tuple[str, ...]  # "vital-weight.json [0].valueQuantity.value: expected …, found …"
+    found: tuple[Difference, ...]
     files: int = 0  # that were made
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What differs: "vital-weight.json [0].valueQuantity.value: expected …, found …"."""
+        return tuple(one.said for one in self.found)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The same without a value: an expected file may hold what should not be in it."""
+        return tuple(one.bare for one in self.found)
 
     @property
     def passed(self) -> bool:
         """Whether all is as expected."""
-        return not self.differences
+        return not self.found
 
 
 def find(folder: Path, name: str = "") -> tuple[Case, ...]:
@@ -116,10 +137,9 @@ def update(files: Files, cases: Sequence[Case], source: SourceField) -> tuple[st
     changed: list[str] = []
     for case in cases:
         try:
-            made = bench.translate(case)
+            made, kept = bench.translate(case), case.kept()
         except (CaseError, InvalidRecordError, codec.NotJsonError):
             continue
-        kept = case.kept()
         found = expected.files_of(made, why=expected.WHY in kept)
         if not made.problems:
             changed += _write(case, kept, found)
@@ -161,6 +181,7 @@ class Bench:
         try:
             sent = case.record()
             document = schema.load(sent).document
+            kept = case.kept()
         except InvalidRecordError as error:
             lines = [f"{one.code} {one.pointer or '/'}: {one.message}" for one in error.findings]
             return _failed(case, lines)
@@ -170,13 +191,9 @@ class Bench:
         self._reached |= branches.lines_of(trial.made)
         if trial.made.problems:
             return _failed(case, _problems(trial.made))
-        kept = case.kept()
         found = expected.files_of(trial.made, why=expected.WHY in kept)
-        return CaseResult(
-            name=case.name,
-            differences=(*_compared(kept, found), *_unsound(trial.made), *trial.unsteady()),
-            files=len(found),
-        )
+        more = map(plain, (*_unsound(trial.made), *trial.unsteady()))
+        return CaseResult(name=case.name, found=(*_compared(kept, found), *more), files=len(found))
 
     def unreached(self) -> tuple[str, ...]:
         """Return the lines of those parts of the mappings that no case has reached so far."""
@@ -184,15 +201,15 @@ class Bench:
 
 
 def _failed(case: Case, lines: Sequence[str]) -> CaseResult:
-    return CaseResult(name=case.name, differences=tuple(lines))
+    return CaseResult(name=case.name, found=tuple(map(plain, lines)))
 
 
-def _compared(kept: dict[str, str], found: dict[str, str]) -> Iterator[str]:
+def _compared(kept: dict[str, str], found: dict[str, str]) -> Iterator[Difference]:
     for name in sorted(kept.keys() | found.keys()):
         if name not in found:
-            yield f"{name}: expected, and nothing of it is made"
+            yield plain(f"{shown(name)}: expected, and nothing of it is made")
         elif name not in kept:
-            yield f"{name}: made, and not expected"
+            yield plain(f"{name}: made, and not expected")
         elif name.endswith(".html"):
             yield from differences.of_text(name, kept[name], found[name])
         else:

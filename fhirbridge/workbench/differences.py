@@ -4,42 +4,66 @@ Values stand in the lines, so both files must be of a synthetic record.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 from fhirbridge.fhir import codec
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One difference: as its author reads it, and with its place and kind alone."""
+
+    said: str
+    bare: str
+
+    def under(self, start: str) -> "Difference":
+        """Put the file's name before it."""
+        return Difference(said=start + self.said, bare=start + self.bare)
+
+
+def plain(line: str) -> Difference:
+    """Return a difference in which no value stands."""
+    return Difference(said=line, bare=line)
+
+
 LONGEST = 100  # characters of a value that are shown
 
 
-def of_json(name: str, expected: str, found: str) -> Iterator[str]:
+def of_json(name: str, expected: str, found: str) -> Iterator[Difference]:
     """Compare two JSON files, each a list of resources."""
     if expected == found:
         return
     try:
         wanted = codec.decode(expected.encode("utf-8"))
     except codec.NotJsonError as error:
-        yield f"{name}: {error.message}"
+        yield plain(f"{name}: {error.message}")
         return
     lines = list(_resources(wanted, codec.decode(found.encode("utf-8"))))
-    for line in lines or [": the same content in another order or layout"]:
-        yield f"{name}{line}" if line.startswith(":") else f"{name} {line}"
+    for line in lines or [plain(": the same content in another order or layout")]:
+        yield line.under(name if line.said.startswith(":") else f"{name} ")
 
 
-def of_text(name: str, expected: str, found: str) -> Iterator[str]:
+def of_text(name: str, expected: str, found: str) -> Iterator[Difference]:
     """Compare two pages line by line."""
     wanted, got = expected.splitlines(), found.splitlines()
     for tag, start, end, first, last in SequenceMatcher(None, wanted, got, False).get_opcodes():
         if tag != "equal":
             here = f"{name} line {start + 1}"
-            yield f"{here}: expected {_lines(wanted[start:end])}, found {_lines(got[first:last])}"
+            yield _differs(here, _lines(wanted[start:end]), _lines(got[first:last]))
+
+
+def _differs(path: str, expected: str, found: str) -> Difference:
+    said = f"{path}: expected {expected}, found {found}"
+    return Difference(said=said, bare=f"{path}: not as expected")
 
 
 def _lines(lines: list[str]) -> str:
     return _short(" ".join(line.strip() for line in lines)) if lines else "nothing"
 
 
-def _resources(expected: Any, found: Any) -> Iterator[str]:
+def _resources(expected: Any, found: Any) -> Iterator[Difference]:
     """Pair resources by id, so that one more does not shift all that follow."""
     wanted, got = _by_id(expected), _by_id(found)
     if wanted is None or got is None or not wanted.keys() & got.keys():
@@ -47,12 +71,14 @@ def _resources(expected: Any, found: Any) -> Iterator[str]:
         return
     for own, (number, resource) in wanted.items():
         if own not in got:
-            yield f"[{number}]: expected {own}, and it is not made"
+            said = f"[{number}]: expected {own}, and it is not made"
+            yield Difference(said=said, bare=f"[{number}]: expected, and not made")
         else:
             yield from _between(resource, got[own][1], f"[{number}]")
     for own, (number, _) in got.items():
         if own not in wanted:
-            yield f"[{number}]: {own} is made, and not expected"
+            said = f"[{number}]: {own} is made, and not expected"
+            yield Difference(said=said, bare=f"[{number}]: made, and not expected")
 
 
 def _by_id(resources: Any) -> dict[str, tuple[int, Any]] | None:
@@ -66,7 +92,7 @@ def _by_id(resources: Any) -> dict[str, tuple[int, Any]] | None:
     return found
 
 
-def _between(expected: Any, found: Any, path: str) -> Iterator[str]:
+def _between(expected: Any, found: Any, path: str) -> Iterator[Difference]:
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in dict.fromkeys([*expected, *found]):
             yield from _inner(expected, found, key, f"{path}.{key}")
@@ -75,14 +101,16 @@ def _between(expected: Any, found: Any, path: str) -> Iterator[str]:
         for number in range(max(len(wanted), len(got))):
             yield from _inner(wanted, got, number, f"{path}[{number}]")
     elif codec.encode(expected) != codec.encode(found):
-        yield f"{path}: expected {_short(_text(expected))}, found {_short(_text(found))}"
+        yield _differs(path, _short(_text(expected)), _short(_text(found)))
 
 
-def _inner(expected: dict[Any, Any], found: dict[Any, Any], key: Any, path: str) -> Iterator[str]:
+def _inner(
+    expected: dict[Any, Any], found: dict[Any, Any], key: Any, path: str
+) -> Iterator[Difference]:
     if key not in found:
-        yield f"{path}: expected {_short(_text(expected[key]))}, found nothing"
+        yield _differs(path, _short(_text(expected[key])), "nothing")
     elif key not in expected:
-        yield f"{path}: expected nothing, found {_short(_text(found[key]))}"
+        yield _differs(path, "nothing", _short(_text(found[key])))
     else:
         yield from _between(expected[key], found[key], path)
 

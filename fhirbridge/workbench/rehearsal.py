@@ -52,8 +52,8 @@ def _whole(error: NotTranslatedError) -> Problem:
 def is_synthetic(sent: Any) -> bool:
     """Tell whether a record says that nobody in it exists: each family name starts with it."""
     families = list(_families(sent))
-    labels = sent.get("labels", []) if isinstance(sent, dict) else []
-    named = bool(families) or "synthetic" in labels
+    labels = sent.get("labels") if isinstance(sent, dict) else None
+    named = bool(families) or (isinstance(labels, list) and "synthetic" in labels)
     return named and all(family.startswith(SYNTHETIC) for family in families)
 
 

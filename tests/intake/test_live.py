@@ -1,12 +1,10 @@
 """What translates is the set that was made live; a draft changes nothing until it holds."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
-from fhirbridge import settings
 from fhirbridge.intake import live
 from fhirbridge.intake.live import NotLiveError
 from fhirbridge.intake.reload import RefusedMappingsError
@@ -15,24 +13,7 @@ from fhirbridge.translate.faults import MappingError
 from fhirbridge.translate.mapping_set import read
 from tests import factories
 from tests.factories import World, a_short_visit, amended, rate, retracted
-
-
-@pytest.fixture
-def draft(tmp_path: Path) -> Path:
-    """The packaged mappings with one case, to be edited."""
-    folder = tmp_path / "mappings"
-    shutil.copytree(settings.packaged_mappings(), folder)
-    for case in (folder / "tests").iterdir():
-        if case.name != "01-iv-series-visit-1.v1":
-            shutil.rmtree(case)
-    return folder
-
-
-def edit(folder: Path, file: str, before: str, after: str) -> None:
-    path = folder / file
-    text = path.read_text(encoding="utf-8")
-    assert before in text
-    path.write_text(text.replace(before, after, 1), encoding="utf-8")
+from tests.intake.drafts import edit, strict_overlay
 
 
 def live_digest(world: World) -> str:
@@ -250,23 +231,6 @@ def test_a_new_destination_is_owed_the_backlog_as_its_overlay_makes_it(two_ehrs:
 
     assert titles(two_ehrs, "late") == titles(two_ehrs, "short")
     assert titles(two_ehrs, "later") == titles(two_ehrs, "plain")
-
-
-def strict_overlay(resources: Path) -> None:
-    """An overlay whose own mapping refuses a pulse above 200."""
-    overlays = resources.parent / "overlays"
-    overlays.mkdir(exist_ok=True)
-    text = (resources / "vital-heart-rate.yaml").read_text(encoding="utf-8")
-    check = "optional: true\nrequires:\n  - {check: v.heart_rate.value < 200, message: too fast}\n"
-    text = text.replace("mapping: vital-heart-rate", "mapping: vital-pulse", 1)
-    text = text.replace("key:", "keyspace: vital-heart-rate\nkey:", 1)
-    strict = text.replace("owner:", f"{check}owner:", 1)
-    (resources / "vital-pulse.yaml").write_text(strict, encoding="utf-8")
-    (overlays / "strict.yaml").write_text(
-        "overlay: strict\nversion: 1.0.0\nowner: a test\nreviewed: not signed off\n"
-        "add: [vital-pulse]\nleave_out: [vital-heart-rate]\n",
-        encoding="utf-8",
-    )
 
 
 def test_what_only_an_overlay_cannot_translate_is_held_for_its_destination_alone() -> None:

@@ -14,7 +14,7 @@ from tests.journey.canaries import hits, record_with_canaries
 
 def read(world: World) -> Status:
     with world.store.read() as tx:
-        return status.read(tx, {})
+        return status.read(tx, world.vault, {})
 
 
 def test_a_new_installation_has_nothing() -> None:

@@ -208,8 +208,8 @@ def _by_cases(files: Files, typo: Typo) -> Finder:
 def _only_words(kept: dict[str, str], made: dict[str, str]) -> bool:
     """Tell whether two translations differ in words for people only."""
     return kept.keys() == made.keys() and all(
-        TEXT_AT.search(said)
+        TEXT_AT.search(one.said)
         for name in kept
         if name.endswith(".json")
-        for said in differences.of_json(name, kept[name], made[name])
+        for one in differences.of_json(name, kept[name], made[name])
     )
