@@ -3,7 +3,7 @@
 Consent, the wrong-patient guard, what is blocked or unchanged: all against the ledger as it is.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,9 +18,11 @@ from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import Item
-from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Contents, Identity
+from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import LANDED, Became, Way
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
+
+Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
 PART_2_LABEL = "part-2"
 
@@ -44,29 +46,27 @@ class Prepared:
     sends: tuple[Send, ...] = ()
     together: bool = False  # the sends are one unit, of which nothing may go without the rest
     more: bool = False
-    settled: dict[int, str] = field(default_factory=dict)  # position: what became of it unsent
+    settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
     blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
     refused: tuple[str, ...] = ()  # sentences
     refusal: str = ""
     blocked_by: str = ""
 
 
-def prepare(
-    tx: Connection, *, contents: Contents, row: Row[Any], destination: Destination
-) -> Prepared:
+def prepare(tx: Connection, *, body: Body, row: Row[Any], destination: Destination) -> Prepared:
     """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses."""
-    work = _Work(tx, contents, row, destination.traits.get("profiles", ()))
+    work = _Work(tx, body, row, destination.traits.get("profiles", ()))
     if doubtful := work.in_doubt():
         now = doubtful[: destination.most_entries]
         more = work.left > len(now)
-        return Prepared(step=Step.READ, sends=tuple(now), more=more, settled=work.settled)
+        return Prepared(step=Step.READ, sends=tuple(now), more=more, settled=work.news)
     sends = work.sends()
     if not sends:
-        return Prepared(settled=work.settled)
+        return Prepared(settled=work.news)
     refusal = _refusal(tx, row, sends, destination)
     if refusal:
         return Prepared(refusal=refusal)
-    blocked_by = _blocked(tx, row, sends) or _dose_blocked(tx, contents, row, sends)
+    blocked_by = _blocked(tx, row, sends) or _dose_blocked(tx, body, row, sends)
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
     return _part(row, sends, work, destination)
@@ -86,7 +86,7 @@ def _part(
         sends=going,
         together=len(part) == 1,
         more=len(going) < len(sends),
-        settled=work.settled,
+        settled=work.news,
         blocked=found.blocked,
         refused=tuple(work.refused.values()),
     )
@@ -130,11 +130,11 @@ class _Work:
     """One delivery's items, sorted into those that go and those that are settled without going."""
 
     def __init__(
-        self, tx: Connection, contents: Contents, row: Row[Any], known_profiles: Collection[str]
+        self, tx: Connection, body: Body, row: Row[Any], known_profiles: Collection[str]
     ) -> None:
         self._tx = tx
         self._known_profiles = known_profiles
-        self._contents = contents
+        self._body = body
         self._row = row
         self._items = claim.items(tx, row.id)
         self._lines = ledger.of_identities(
@@ -151,6 +151,12 @@ class _Work:
             for item in self._items
             if item.outcome == Became.REFUSED and item.position not in self.settled
         }
+
+    @property
+    def news(self) -> dict[int, str]:
+        """Return what is settled and not noted yet."""
+        noted = {item.position: item.outcome for item in self._items}
+        return {p: outcome for p, outcome in self.settled.items() if outcome != noted[p]}
 
     @property
     def left(self) -> int:
@@ -228,16 +234,14 @@ class _Work:
             identity=item.identity,
             resource=item.resource,
             digest=item.digest,
-            body=profiles.claimed(
-                self._contents.body(self._tx, item.resource), self._known_profiles
-            ),
+            body=profiles.claimed(self._body(self._tx, item.resource), self._known_profiles),
             base=NOT_THERE if line is None else line.ehr_version,
             retracts=self._retracts(item),
             known=tuple(known),
         )
 
     def _known(self, resource_row: str, digest: str, sequence: int) -> Known:
-        body = self._contents.body(self._tx, resource_row)
+        body = self._body(self._tx, resource_row)
         return Known(resource=resource_row, digest=digest, sequence=sequence, body=body)
 
     def _sent_since(self, item: Item, since: int) -> list[Known]:
@@ -274,7 +278,7 @@ def _blocked(tx: Connection, row: Row[Any], sends: Sequence[Send]) -> str:
     return ""
 
 
-def _dose_blocked(tx: Connection, contents: Contents, row: Row[Any], sends: Sequence[Send]) -> str:
+def _dose_blocked(tx: Connection, body: Body, row: Row[Any], sends: Sequence[Send]) -> str:
     """Name the delivery that owes an event of which one of these doses is suspected, or return "".
 
     The dose alone would say that nothing happened.
@@ -284,7 +288,7 @@ def _dose_blocked(tx: Connection, contents: Contents, row: Row[Any], sends: Sequ
         return ""
     own = {send.identity for send in sends}
     for resource_row, owing in claim.waiting_before(tx, row, order.EVENT_TYPES).items():
-        event = contents.body(tx, resource_row)
+        event = body(tx, resource_row)
         if Identity(event["resourceType"], event["id"]) in own:
             continue  # it goes together with its doses
         if doses & order.suspected(event):

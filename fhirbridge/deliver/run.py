@@ -84,6 +84,7 @@ class _Lane:
         self._rooms = rooms
         self._name = name
         self._fence = fence
+        self._bodies = _Opened("", rooms.contents)
         self._ending = Ending(
             contents=rooms.contents, settlement=rooms.settlement, audit=rooms.audit
         )
@@ -115,7 +116,7 @@ class _Lane:
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
         made = prepare.prepare(
             tx,
-            contents=self._rooms.contents,
+            body=self._opened(row.id).body,
             row=row,
             destination=registry.get(tx, self._name.destination),
         )
@@ -134,6 +135,11 @@ class _Lane:
             return job
         self._rooms.settlement.move(tx, row.id, _without_request(made))
         return None
+
+    def _opened(self, delivery_id: str) -> "_Opened":
+        if self._bodies.delivery_id != delivery_id:
+            self._bodies = _Opened(delivery_id, self._rooms.contents)
+        return self._bodies
 
     def _note_items(self, tx: Connection, row: Row[Any], made: Prepared) -> None:
         """Note what needs no request, and what is about to go: a kill leaves it in doubt."""
@@ -208,6 +214,20 @@ class _Lane:
             payload_owner=row.record_id if payload is not None else "",
             payload=payload,
         )
+
+
+class _Opened:
+    """Opens each resource of one delivery once: taken apart, it is prepared anew for each part."""
+
+    def __init__(self, delivery_id: str, contents: Contents) -> None:
+        self.delivery_id = delivery_id
+        self._contents = contents
+        self._bodies: dict[str, dict[str, Any]] = {}
+
+    def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
+        if row_id not in self._bodies:
+            self._bodies[row_id] = self._contents.body(tx, row_id)
+        return self._bodies[row_id]
 
 
 def _reference(send: Send) -> str:

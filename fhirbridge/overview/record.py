@@ -49,7 +49,11 @@ def _delivery(tx: Connection, row: Any) -> dict[str, Any]:
         .order_by(delivery_item.c.position)
     )
     items = [
-        {"resource": f"{item.type}/{item.resource_id}", "outcome": item.outcome or "waiting"}
+        {
+            "resource": f"{item.type}/{item.resource_id}",
+            "outcome": item.outcome or "waiting",
+            **({"reason": item.reason} if item.reason else {}),
+        }
         for item in tx.execute(chosen)
     ]
     lane = "shared" if row.lane == contents.SHARED_LANE else "patient"

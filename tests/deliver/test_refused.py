@@ -2,18 +2,9 @@
 
 import pytest
 
-from fhirbridge.fhir import codec
+from tests.deliver.refusing import heal, of_type, refuse
 from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate
 from tests.fakes import Says
-
-INVALID = codec.encode(
-    {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "invalid"}]}
-)
-NO = Says(status=422, body=INVALID)
-
-
-def heal(world: World) -> None:
-    world.ehr.transport.choose = lambda _request: None
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 415, 422, 302])
@@ -21,10 +12,12 @@ def test_a_refused_delivery_is_parked_and_sent_again_by_one_command(
     world: World, status: int
 ) -> None:
     world.accept(a_short_visit())
-    world.ehr.transport.script = [None, Says(status=status)]
+    refuse(world, says=Says(status=status))
     world.settle()
     (parked,) = world.rows("parked")
-    assert parked.reason == f"refused: the EHR answered {status}"
+    assert parked.reason.startswith("refused: the EHR ")
+    assert f"answered {status}" in parked.reason
+    heal(world)
 
     world.retry()
     world.settle()
@@ -35,8 +28,9 @@ def test_a_refused_delivery_is_parked_and_sent_again_by_one_command(
 
 def test_what_needs_a_refused_resource_waits_and_names_what_it_waits_for(world: World) -> None:
     world.accept(a_short_visit(1))
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
     world.take(a_short_visit(2))
     world.settle()
 
@@ -52,8 +46,9 @@ def test_what_needs_a_refused_resource_waits_and_names_what_it_waits_for(world: 
 
 def test_another_patient_goes_on(world: World) -> None:
     world.accept(a_short_visit(1, patient="pt-1"))
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
 
     world.take(a_short_visit(1, patient="pt-2"))
     world.settle()
@@ -65,8 +60,9 @@ def test_another_patient_goes_on(world: World) -> None:
 def test_a_corrected_version_comes_through_and_replaces_what_was_refused(world: World) -> None:
     bad = a_short_visit()
     world.accept(bad)
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
 
     world.take(amended(bad, rate(90)))
     world.settle()
@@ -79,8 +75,9 @@ def test_a_corrected_version_comes_through_and_replaces_what_was_refused(world: 
 def test_a_row_that_was_never_there_is_not_retracted_by_the_correction(world: World) -> None:
     bad = a_short_visit(vitals=[a_pulse("v-1", 72), a_pulse("v-2", 500, hour=10)])
     world.accept(bad)
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
 
     world.take(amended(bad, lambda r: r["vitals"].pop()))
     world.settle()
@@ -93,8 +90,9 @@ def test_a_correction_lets_the_visits_through_that_waited_for_it(world: World) -
     first, second = a_short_visit(1), a_short_visit(2)
     second["patient"]["language"] = "es"  # each owes something the other one names
     world.accept(first)
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
     world.accept(second)
 
     world.accept(amended(first, rate(90)))
@@ -106,8 +104,9 @@ def test_a_correction_lets_the_visits_through_that_waited_for_it(world: World) -
 
 def test_a_refused_practitioner_stops_only_those_who_name_it(world: World) -> None:
     first = a_short_visit(1, patient="pt-1")
-    world.ehr.transport.script = [NO]
+    refuse(world, of_type("Practitioner"))
     world.take(first)
+    heal(world)
     stranger = a_short_visit(1, patient="pt-2")
     stranger["clinic"] = {**stranger["clinic"], "id": "clinic-west"}
     stranger["staff"] = [{**one, "id": f"west-{one['id']}"} for one in stranger["staff"]]
@@ -189,8 +188,9 @@ def test_a_retried_older_version_does_not_turn_back_a_newer_one(world: World) ->
     other = a_short_visit(2)
     world.take(other)
     first = amended(other, lambda r: r["patient"].update(language="es"))
-    world.ehr.transport.script = [NO]
+    refuse(world)
     world.take(first)
+    heal(world)
     newest = a_short_visit(3)
     newest["patient"]["language"] = "fr"
     world.take(newest)
@@ -211,8 +211,9 @@ def test_a_retried_delivery_of_which_one_resource_never_goes_still_brings_the_ot
     record = a_short_visit()
     world.accept(record)
     world.accept(amended(record, lambda r: r["vitals"].pop()))
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
     assert [row.state for row in world.patient_rows()] == ["parked", "delivered"]
 
     world.retry()
