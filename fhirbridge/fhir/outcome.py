@@ -76,7 +76,7 @@ def _entry(text: str) -> int | None:
     if found := ENTRY.search(text):
         return int(found[1])
     found = X_ENTRY.search(text)
-    return None if found is None else int(found[1]) - 1
+    return int(found[1]) - 1 if found and int(found[1]) else None
 
 
 def _path(text: str) -> str:
