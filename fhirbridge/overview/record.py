@@ -52,7 +52,7 @@ def _delivery(tx: Connection, row: Any) -> dict[str, Any]:
         {
             "resource": f"{item.type}/{item.resource_id}",
             "outcome": item.outcome or "waiting",
-            **({"reason": item.reason} if item.reason else {}),
+            "reason": item.reason,
         }
         for item in tx.execute(chosen)
     ]

@@ -125,7 +125,7 @@ def test_a_part_of_which_nobody_knows_is_read_back_in_parts_that_fit(
 ) -> None:
     few.accept(many_pulses(30))
     limit(few, entries=7)
-    few.ehr.transport.script = [None] * place + [Fault.LOST]
+    few.ehr.transport.script = [*[None] * place, Fault.LOST]
     # What the script lets through is not limited: the EHR took more once than it takes now.
 
     few.settle()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.deliver.refusing import NO, heal, is_patient, of_type, refuse, requests
-from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate
+from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate, rates
 from tests.fakes import Says
 
 
@@ -320,7 +320,7 @@ def test_a_single_update_of_what_is_not_there_any_more_is_held(status: int) -> N
     world.ehr.transport.script = [NO]
     refuse(world, lambda one: first.endswith(one["id"]), Says(status=status))
 
-    world.take(amended(record, lambda new: (rate(71)(new), rate(81, 1)(new))))
+    world.take(amended(record, rates(71, 81)))
     world.settle()
 
     (held,) = world.rows("held")

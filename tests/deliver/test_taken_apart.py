@@ -15,6 +15,7 @@ from tests.factories import (
     amended,
     few_mappings,
     rate,
+    rates,
 )
 from tests.fakes import Fault, Says, Trouble
 
@@ -83,7 +84,7 @@ def test_single_requests_are_guarded_as_the_transaction_is(few: World) -> None:
     few.ehr.transport.sent.clear()
     refuse(few, too_fast)
 
-    few.take(amended(record, lambda new: (rate(300, 1)(new), rate(71)(new))))
+    few.take(amended(record, rates(71, 300)))
     few.settle()
 
     alone = [one for one in few.ehr.transport.sent if one.method == "PUT"]
@@ -98,7 +99,7 @@ def test_a_clinicians_edit_is_not_overwritten_by_a_single_request(
     receipt = few.take(record)
     pulse = few.of_mapping(receipt, "vital-heart-rate")[0]
     refuse(few, too_fast)
-    few.accept(amended(record, lambda new: (rate(300, 1)(new), rate(71)(new), rate(81, 2)(new))))
+    few.accept(amended(record, rates(71, 300, 81)))
     run = few.drain(few.patient_lane())
     for _ in range(1 if edited_first else 4):
         next(run)
@@ -197,7 +198,7 @@ def test_the_sentence_never_repeats_the_server(few: World) -> None:
     (parked,) = few.rows("parked")
     view = few.bridge.record(receipt.id, actor="test")
     assert view is not None
-    shown = [item for one in view["deliveries"] for item in one["items"] if "reason" in item]
+    shown = [item for one in view["deliveries"] for item in one["items"] if item["reason"]]
     (waiting,) = few.bridge.status().waiting
     assert waiting["reason"] == parked.reason
     assert "Alvarez" not in repr(shown) + parked.reason
@@ -236,13 +237,13 @@ def test_a_correction_takes_back_a_row_that_had_landed_alone(few: World) -> None
 def test_a_correction_back_to_what_was_before_undoes_what_had_landed_alone(few: World) -> None:
     first = three_pulses(75)
     few.take(first)
-    second = amended(first, lambda new: (rate(300, 1)(new), rate(99)(new)))
+    second = amended(first, rates(99, 300))
     refuse(few, too_fast)
     few.take(second)
     few.settle()
     assert few.rows("parked") != []
 
-    few.take(amended(second, lambda new: (rate(75, 1)(new), rate(70)(new))))
+    few.take(amended(second, rates(70, 75)))
     few.settle()
 
     assert few.rows("parked", "held", "pending") == []
