@@ -97,7 +97,8 @@ def parked(reason: str) -> Move:
 def set_aside(sentences: Sequence[str], waiting: int) -> Move:
     """Park what is left: the EHR took all but these, and what points to them waits."""
     more = f"; {len(sentences) - 1} more refused" if len(sentences) > 1 else ""
-    waits = f"; {waiting} wait for it" if waiting else ""
+    verb = "waits" if waiting == 1 else "wait"
+    waits = f"; {waiting} {verb} for it" if waiting else ""
     return Move(to=State.PARKED, reason=f"{REFUSED}{sentences[0]}{more}{waits}", counts={"runs": 0})
 
 

@@ -174,7 +174,7 @@ def test_a_server_that_names_the_entry_needs_no_single_requests(few: World) -> N
     assert parked.reason == (
         "refused: the EHR will not take Observation of vital-heart-rate "
         "(Observation.valueQuantity, from vitals[1].heart_rate.value, vitals[1].heart_rate.unit, "
-        "resources/vital-heart-rate.yaml:20): answered 422 (value); 1 wait for it"
+        "resources/vital-heart-rate.yaml:20): answered 422 (value); 1 waits for it"
     )
 
 
