@@ -91,6 +91,17 @@ def test_single_requests_are_guarded_as_the_transaction_is(few: World) -> None:
     assert {one.headers["If-Match"] for one in alone} == {'W/"1"'}
 
 
+def test_a_single_request_creates_only_what_is_not_there(few: World) -> None:
+    few.accept(three_pulses())
+    refuse(few, too_fast)
+
+    few.settle()
+
+    alone = [one for one in few.ehr.transport.sent if one.method == "PUT"]
+    assert len(alone) == 4
+    assert {one.headers["If-Match"] for one in alone} == {'W/"0"'}
+
+
 @pytest.mark.parametrize("edited_first", [True, False])
 def test_a_clinicians_edit_is_not_overwritten_by_a_single_request(
     few: World, *, edited_first: bool
@@ -285,5 +296,9 @@ def test_a_retried_older_part_does_not_turn_back_what_a_newer_one_brought(few: W
 
     assert set(few.states()) == {"delivered"}
     (patient,) = few.ehr.all_of("Patient")
-    assert patient["communication"][0]["language"]["coding"][0]["code"] == "fr"
+    spoken = [
+        one["communication"][0]["language"]["coding"][0]["code"]
+        for one in few.ehr.history(f"Patient/{patient['id']}")
+    ]
+    assert spoken == ["en-US", "fr"]
     assert few.differing() == []
