@@ -162,6 +162,16 @@ def rate(value: int, row: int = 0) -> Callable[[Record], None]:
     return change
 
 
+def rates(*values: int) -> Callable[[Record], None]:
+    """A change of the first pulses, in order."""
+
+    def change(record: Record) -> None:
+        for row, value in enumerate(values):
+            rate(value, row)(record)
+
+    return change
+
+
 def retracted(record: Record) -> Record:
     """The same session, said to be an error as a whole."""
     return amended(record, lambda new: new.update(status="entered-in-error"))

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+from fhirbridge.egress.exchange import Response
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox.contents import Identity
@@ -54,12 +56,17 @@ def transaction(sends: Sequence[Send]) -> bytes:
             "request": {
                 "method": "PUT",
                 "url": f"{send.identity.type}/{send.identity.id}",
-                "ifMatch": f'W/"{send.base}"',
+                "ifMatch": guard(send),
             },
         }
         for send in sends
     ]
     return codec.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+
+def guard(send: Send) -> str:
+    """Return the If-Match under which it may be written."""
+    return f'W/"{send.base}"'
 
 
 def landed(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Landed, ...] | None:
@@ -69,6 +76,26 @@ def landed(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Landed, ...] 
         return None
     found = [_landed(send, entry) for send, entry in zip(sends, entries, strict=True)]
     return tuple(one for one in found if one is not None) if None not in found else None
+
+
+def landed_alone(send: Send, answer: Response, body: dict[str, Any] | None) -> Landed | None:
+    """Read the answer to one PUT; None where it is not for the type and id that were sent."""
+    shown = body or {}
+    is_ours = (shown.get("resourceType"), shown.get("id")) == send.identity
+    if shown and shown.get("resourceType") != "OperationOutcome" and not is_ours:
+        return None
+    place = answer.headers.get("location") or answer.headers.get("content-location", "")
+    path, _, in_place = place.partition("/_history/")
+    expected = f"{send.identity.type}/{send.identity.id}"
+    if place and path != expected and not path.endswith("/" + expected):
+        return None
+    meta = shown.get("meta") if is_ours else None
+    in_body = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
+    version = in_place or _tag(answer.headers.get("etag", "")) or in_body
+    if not is_version(version):
+        return None
+    created = answer.status == HTTPStatus.CREATED
+    return Landed(identity=send.identity, version=version, created=created)
 
 
 def _landed(send: Send, entry: Any) -> Landed | None:
@@ -89,8 +116,12 @@ def _version(send: Send, location: str, etag: str) -> str:
     expected = f"{send.identity.type}/{send.identity.id}"
     if separator and (path == expected or path.endswith("/" + expected)):
         return version if is_version(version) else ""
-    tag = etag.removeprefix("W/").strip('"')
+    tag = _tag(etag)
     return tag if not location and is_version(tag) else ""
+
+
+def _tag(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
 
 
 def is_version(text: str) -> bool:

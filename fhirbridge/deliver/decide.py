@@ -3,22 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import EDITED, POISON, REFUSED, State
+from fhirbridge.outbox.states import EDITED, POISON, REFUSED, State, Way
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
-MOST_NAMED = 3
+MOST_FORBIDDEN = 3  # patients in a row that are answered 403
 NOT_ACCOUNTED = "the answer does not account for every entry"
 # The server answered, and the read-back shows nothing of it: five times, and the content is why.
 NEVER_TAKEN = ("answered ", NOT_ACCOUNTED)
+FRESH = {"runs": 0, "attempts": 0, "server_errors": 0}
+REQUEST_STATUS = frozenset({405, 406, 411, 414, 415, 431})
 STOPPED = "the worker stopped in between"
 READ_BACK = "; read-back: "
+
+
+class Refused(StrEnum):
+    """What of a request the EHR will not take."""
+
+    SIZE = "size"  # fewer at a time
+    ACCESS = "access"  # we may not
+    REQUEST = "request"  # whatever it carries: our mistake, or a wrong address
+    CONTENT = "content"  # something in it: which, single requests find out
 
 
 class Counted(Protocol):
@@ -40,9 +53,58 @@ class Wait:
     jitter: float
 
 
+def what_is_refused(answer: Answer) -> Refused:
+    """Tell what a PERMANENT answer is about."""
+    if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Refused.SIZE
+    if answer.status == HTTPStatus.FORBIDDEN:
+        return Refused.ACCESS
+    if answer.redirects or answer.status in REQUEST_STATUS:
+        return Refused.REQUEST
+    return Refused.CONTENT
+
+
 def delivered() -> Move:
     """Every resource arrived."""
-    return Move(to=State.DELIVERED, counts={"runs": 0, "attempts": 0, "server_errors": 0})
+    return Move(to=State.DELIVERED, counts=FRESH)
+
+
+def landed(*, more: bool) -> Move:
+    """All that was sent arrived; what is left goes at once."""
+    return again("") if more else delivered()
+
+
+def again(reason: str) -> Move:
+    """Go on at once with what is left."""
+    return Move(to=State.PENDING, reason=reason, counts=FRESH)
+
+
+def one_by_one(reason: str) -> Move:
+    """Send what was refused as a whole in single requests: they find every bad resource."""
+    return Move(
+        to=State.PENDING,
+        reason=f"the EHR {reason}; now one by one",
+        counts=FRESH,
+        way=Way.SINGLE,
+    )
+
+
+def parked(reason: str) -> Move:
+    """Set the whole delivery aside."""
+    return Move(to=State.PARKED, reason=f"{REFUSED}the EHR {reason}", counts={"runs": 0})
+
+
+def set_aside(sentences: Sequence[str], waiting: int) -> Move:
+    """Park what is left: the EHR took all but these, and what points to them waits."""
+    more = f"; {len(sentences) - 1} more refused" if len(sentences) > 1 else ""
+    verb = "waits" if waiting == 1 else "wait"
+    waits = f"; {waiting} {verb} for it" if waiting else ""
+    return Move(to=State.PARKED, reason=f"{REFUSED}{sentences[0]}{more}{waits}", counts={"runs": 0})
+
+
+def to_read_back(reason: str) -> Move:
+    """Ask the EHR first what it holds."""
+    return Move(to=State.UNKNOWN, reason=reason, counts={"runs": 0})
 
 
 def poison(row: Counted) -> Move:
@@ -55,26 +117,41 @@ def poison(row: Counted) -> Move:
 
 
 def after_refusal(row: Counted, answer: Answer, *, now: datetime, jitter: float) -> Move:
-    """Wait, read back, hold or park, after a transaction that did not succeed."""
+    """Wait, read back, hold or park, after a request that did not succeed."""
     if answer.kind in (Kind.UNKNOWN, Kind.CONFLICT):
-        return Move(to=State.UNKNOWN, reason=answer.reason, counts={"runs": 0})
+        return to_read_back(answer.reason)
     if answer.kind in (Kind.RETRY, Kind.AUTH):
-        return _try_later(row, answer.reason, answer, Wait(now=now, jitter=jitter))
+        return _after_nothing(row, answer, Wait(now=now, jitter=jitter))
     if answer.kind is Kind.GONE:
         return Move(to=State.HELD, reason=f"gone: {answer.reason}", counts={"runs": 0})
-    return Move(to=State.PARKED, reason=f"{REFUSED}the EHR {answer.reason}", counts={"runs": 0})
+    return parked(answer.reason)
+
+
+def _after_nothing(row: Counted, answer: Answer, wait: Wait) -> Move:
+    """Wait; where nobody knows what the status means, five times, then it is a refusal."""
+    if not answer.counted:
+        return _try_later(row, answer.reason, answer, wait)
+    errors = row.server_errors + 1
+    if errors >= MOST_SERVER_ERRORS:
+        return parked(f"{answer.reason} each time")
+    return _try_later(row, answer.reason, answer, wait, server_errors=errors)
 
 
 def still_unknown(row: Counted, answer: Answer, earlier_reason: str, wait: Wait) -> Move:
     """Ask again later: the read-back got no usable answer, and nothing is sent until one does."""
     pause = backoff.next_wait(row.attempts, retry_after=answer.retry_after, jitter=wait.jitter)
-    reason = f"{_first(earlier_reason)}{READ_BACK}{answer.reason}"
+    reason = f"{first_reason(earlier_reason)}{READ_BACK}{answer.reason}"
     counts = {"runs": 0, "attempts": row.attempts + 1}
     return Move(to=State.UNKNOWN, reason=reason, due_at=wait.now + pause, counts=counts)
 
 
-def after_reading(row: Counted, found: Sequence[Reading], earlier_reason: str, wait: Wait) -> Move:
-    """Decide from what the EHR holds; ask a person where somebody else changed or removed it."""
+def after_reading(
+    row: Counted, found: Sequence[Reading], earlier_reason: str, wait: Wait, *, more: bool = False
+) -> Move:
+    """Decide from what the EHR holds; ask a person where somebody else changed or removed it.
+
+    `more`: not all of the delivery was read.
+    """
     by_kind = {kind: [r for r in found if r.found is kind] for kind in Found}
     if by_kind[Found.UNREADABLE]:
         answer = Answer(kind=Kind.UNKNOWN, reason="the EHR did not say what it holds")
@@ -92,24 +169,20 @@ def after_reading(row: Counted, found: Sequence[Reading], earlier_reason: str, w
             counts={"runs": 0},
         )
     if len(by_kind[Found.OURS]) == len(found):
-        return delivered()
-    return _send_again(row, _first(earlier_reason), wait)
+        return landed(more=more)
+    return _send_again(row, first_reason(earlier_reason), wait)
 
 
 def _send_again(row: Counted, earlier_reason: str, wait: Wait) -> Move:
     """Send again, guarded, what did not land; five times, then the content may be the reason."""
     errors = row.server_errors + (1 if earlier_reason.startswith(NEVER_TAKEN) else 0)
     if errors >= MOST_SERVER_ERRORS:
-        return Move(
-            to=State.PARKED,
-            reason=f"{REFUSED}the EHR {earlier_reason} each time",
-            counts={"runs": 0},
-        )
+        return parked(f"{earlier_reason} each time")
     answer = Answer(kind=Kind.RETRY, reason=earlier_reason)
     return _try_later(row, earlier_reason, answer, wait, server_errors=errors)
 
 
-def _first(reason: str) -> str:
+def first_reason(reason: str) -> str:
     """Return why a delivery became uncertain, without what its read-backs said."""
     return reason.partition(READ_BACK)[0] or STOPPED
 
@@ -121,6 +194,8 @@ def _try_later(
     counts = {"runs": 0, "attempts": row.attempts + 1}
     if server_errors is not None:
         counts["server_errors"] = server_errors
+    if answer.retry_after is not None and answer.retry_after > backoff.LONGEST_ASKED:
+        reason += "; it asks to wait longer than the 24 h that are waited at most"
     return Move(to=State.PENDING, reason=reason, due_at=wait.now + pause, counts=counts)
 
 

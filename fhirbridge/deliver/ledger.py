@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
@@ -25,8 +25,11 @@ def of_identities(
     tx: Connection, destination: str, identities: Sequence[Identity]
 ) -> dict[Identity, Row[Any]]:
     """Return the lines of several resources."""
-    found = {identity: find(tx, destination, identity) for identity in identities}
-    return {identity: row for identity, row in found.items() if row is not None}
+    chosen = select(ledger).where(
+        ledger.c.destination == destination,
+        tuple_(ledger.c.type, ledger.c.resource_id).in_(identities),
+    )
+    return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
 
 
 def save(

@@ -3,62 +3,93 @@
 Consent, the wrong-patient guard, what is blocked or unchanged: all against the ledger as it is.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from fhirbridge.consent import state as consent
-from fhirbridge.deliver import bundle, ledger
+from fhirbridge.deliver import bundle, ledger, order
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import Item
-from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Contents, Identity
+from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
+from fhirbridge.outbox.states import LANDED, Became, Way
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
+Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
+
 PART_2_LABEL = "part-2"
-UNCHANGED = "unchanged"
-SUPERSEDED = "superseded"
+
+
+class Step(StrEnum):
+    """What the next request of a delivery is."""
+
+    READ = "read-back"  # a batch of GETs of what may have landed
+    BUNDLE = "send"  # a transaction
+    SINGLE = "send alone"  # one PUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The sends that remain, the items settled without a request, and a refusal if nothing may go.
+    """The next request, or why there is none.
 
-    `read_first`: what is there now is read before anything is sent.
+    `sends` go now, as `step` says; `more`: something is left after them.
     """
 
+    step: Step = Step.BUNDLE
     sends: tuple[Send, ...] = ()
-    read_first: bool = False
-    settled: dict[int, str] = field(default_factory=dict)  # position: unchanged | superseded
+    together: bool = False  # the sends are one unit, of which nothing may go without the rest
+    more: bool = False
+    settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
+    blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
+    refused: tuple[str, ...] = ()  # sentences
     refusal: str = ""
     blocked_by: str = ""
 
 
-def prepare(
-    tx: Connection,
-    *,
-    contents: Contents,
-    row: Row[Any],
-    destination: Destination,
-    uncertain: bool,
-) -> Prepared:
-    """Work out one delivery. An uncertain one is read back: nothing goes, nothing refuses it."""
-    work = _Work(tx, contents, row, destination.traits.get("profiles", ()))
-    read_first = uncertain or work.has_doubtful_retraction()
-    sends = work.sends(read_first=read_first)
-    made = Prepared(sends=tuple(sends), settled=work.settled, read_first=read_first)
-    if read_first or not sends:
-        return made
+def prepare(tx: Connection, *, body: Body, row: Row[Any], destination: Destination) -> Prepared:
+    """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses."""
+    work = _Work(tx, body, row, destination.traits.get("profiles", ()))
+    if doubtful := work.in_doubt():
+        now = doubtful[: destination.most_entries]
+        more = work.left > len(now)
+        return Prepared(step=Step.READ, sends=tuple(now), more=more, settled=work.news)
+    sends = work.sends()
+    if not sends:
+        return Prepared(settled=work.news)
     refusal = _refusal(tx, row, sends, destination)
     if refusal:
         return Prepared(refusal=refusal)
-    blocked_by = _blocked(tx, row, sends)
-    return Prepared(blocked_by=blocked_by) if blocked_by else made
+    blocked_by = _blocked(tx, row, sends) or _dose_blocked(tx, body, row, sends)
+    if blocked_by:
+        return Prepared(blocked_by=blocked_by)
+    return _part(row, sends, work, destination)
+
+
+def _part(
+    row: Row[Any], sends: Sequence[Send], work: "_Work", destination: Destination
+) -> Prepared:
+    """Choose what of the rest goes now: as much as the EHR takes, or one unit."""
+    found = order.ready(order.units(sends), work.refused)
+    single = row.way == Way.SINGLE
+    most = 1 if single else destination.most_entries
+    part = order.first(found.units, most_entries=most, most_bytes=destination.most_bytes)
+    going = tuple(send for unit in part for send in unit)
+    return Prepared(
+        step=Step.SINGLE if single and len(going) == 1 else Step.BUNDLE,
+        sends=going,
+        together=len(part) == 1,
+        more=len(going) < len(sends),
+        settled=work.news,
+        blocked=found.blocked,
+        refused=tuple(work.refused.values()),
+    )
 
 
 def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: Destination) -> str:
@@ -99,11 +130,11 @@ class _Work:
     """One delivery's items, sorted into those that go and those that are settled without going."""
 
     def __init__(
-        self, tx: Connection, contents: Contents, row: Row[Any], known_profiles: Collection[str]
+        self, tx: Connection, body: Body, row: Row[Any], known_profiles: Collection[str]
     ) -> None:
         self._tx = tx
         self._known_profiles = known_profiles
-        self._contents = contents
+        self._body = body
         self._row = row
         self._items = claim.items(tx, row.id)
         self._lines = ledger.of_identities(
@@ -112,31 +143,54 @@ class _Work:
         self._purposes = _purposes(tx, self._items)
         self._doubtful = claim.left_in_doubt(tx, row)
         self._newer = claim.delivered_later(tx, row)
-        self.settled: dict[int, str] = {}
+        self.settled = {
+            item.position: outcome for item in self._items if (outcome := self._outcome(item))
+        }
+        self.refused = {
+            item.position: item.reason
+            for item in self._items
+            if item.outcome == Became.REFUSED and item.position not in self.settled
+        }
 
-    def has_doubtful_retraction(self) -> bool:
-        """Say whether something is to be retracted of which nobody knows whether it is there."""
-        return any(self._is_doubtful(item) for item in self._items)
+    @property
+    def news(self) -> dict[int, str]:
+        """Return what is settled and not noted yet."""
+        noted = {item.position: item.outcome for item in self._items}
+        return {p: outcome for p, outcome in self.settled.items() if outcome != noted[p]}
 
-    def sends(self, *, read_first: bool) -> list[Send]:
+    @property
+    def left(self) -> int:
+        """Return how many are not settled."""
+        return len(self._items) - len(self.settled)
+
+    def in_doubt(self) -> list[Send]:
+        """Return what went out unheard of, or is to be taken back and may be there unheard of."""
+        return [
+            self._send(item, read_first=True)
+            for item in self._unsettled()
+            if item.outcome == Became.SENT or self._is_doubtful(item)
+        ]
+
+    def sends(self) -> list[Send]:
         """Return what has to go; `settled` then names the rest."""
-        outcomes = {item.position: self._outcome(item) for item in self._items}
-        self.settled = {position: outcome for position, outcome in outcomes.items() if outcome}
-        left = [item for item in self._items if item.position not in self.settled]
-        if not read_first and (self._names_what_never_came() or self._says_nothing(left)):
+        left = self._unsettled()
+        if self._names_what_never_came() or self._says_nothing(left):
             silent = [item for item in left if self._purposes[item.resource] == PROVENANCE]
-            self.settled |= {item.position: SUPERSEDED for item in silent}
-            left = [item for item in left if item.position not in self.settled]
-        return [self._send(item, read_first=read_first) for item in left]
+            self.settled |= {item.position: Became.SUPERSEDED for item in silent}
+            left = self._unsettled()
+        return [self._send(item, read_first=False) for item in left]
+
+    def _unsettled(self) -> list[Item]:
+        return [item for item in self._items if item.position not in self.settled]
 
     def _outcome(self, item: Item) -> str:
         line = self._lines.get(item.identity)
         if item.identity in self._newer:
-            return SUPERSEDED
+            return Became.SUPERSEDED
         if line is not None and line.digest == item.digest:
-            return UNCHANGED
+            return item.outcome if item.outcome in LANDED else Became.UNCHANGED
         never_there = line is None and not self._is_doubtful(item)
-        return UNCHANGED if never_there and self._retracts(item) else ""
+        return Became.UNCHANGED if never_there and self._retracts(item) else ""
 
     def _retracts(self, item: Item) -> bool:
         return self._purposes[item.resource] == RETRACTION
@@ -147,7 +201,7 @@ class _Work:
             self._retracts(item)
             and item.identity not in self._lines
             and item.identity in self._doubtful
-            and item.outcome != UNCHANGED
+            and item.outcome != Became.UNCHANGED
         )
 
     def _names_what_never_came(self) -> bool:
@@ -170,8 +224,8 @@ class _Work:
 
     def _send(self, item: Item, *, read_first: bool) -> Send:
         line = self._lines.get(item.identity)
-        known = []
-        if line is not None:
+        known: list[Known] = []
+        if read_first and line is not None:
             known.append(self._known(line.resource, line.digest, line.sequence))
         if read_first:
             known += self._sent_since(item, 0 if line is None else line.sequence)
@@ -180,16 +234,14 @@ class _Work:
             identity=item.identity,
             resource=item.resource,
             digest=item.digest,
-            body=profiles.claimed(
-                self._contents.body(self._tx, item.resource), self._known_profiles
-            ),
+            body=profiles.claimed(self._body(self._tx, item.resource), self._known_profiles),
             base=NOT_THERE if line is None else line.ehr_version,
             retracts=self._retracts(item),
             known=tuple(known),
         )
 
     def _known(self, resource_row: str, digest: str, sequence: int) -> Known:
-        body = self._contents.body(self._tx, resource_row)
+        body = self._body(self._tx, resource_row)
         return Known(resource=resource_row, digest=digest, sequence=sequence, body=body)
 
     def _sent_since(self, item: Item, since: int) -> list[Known]:
@@ -223,6 +275,24 @@ def _blocked(tx: Connection, row: Row[Any], sends: Sequence[Send]) -> str:
             target = Identity(kind, identity)
             if target in owed and target not in own:
                 return owed[target]
+    return ""
+
+
+def _dose_blocked(tx: Connection, body: Body, row: Row[Any], sends: Sequence[Send]) -> str:
+    """Name the delivery that owes an event of which one of these doses is suspected, or return "".
+
+    The dose alone would say that nothing happened.
+    """
+    doses = {send.identity for send in sends if send.identity.type == order.DOSE}
+    if not doses:
+        return ""
+    own = {send.identity for send in sends}
+    for resource_row, owing in claim.waiting_before(tx, row, order.EVENT_TYPES).items():
+        event = body(tx, resource_row)
+        if Identity(event["resourceType"], event["id"]) in own:
+            continue  # it goes together with its doses
+        if doses & order.suspected(event):
+            return owing
     return ""
 
 

@@ -14,20 +14,21 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.deliver import bundle, decide, ledger, prepare
-from fhirbridge.deliver.answer import Answer, Kind, classify
-from fhirbridge.deliver.bundle import Known, Send
-from fhirbridge.deliver.prepare import Prepared
-from fhirbridge.deliver.readback import Found, Reading, readings
+from fhirbridge.deliver import bundle, decide, prepare
+from fhirbridge.deliver.answer import Answer, classify
+from fhirbridge.deliver.bundle import Send
+from fhirbridge.deliver.ending import Ending, Job
+from fhirbridge.deliver.prepare import Prepared, Step
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
+from fhirbridge.fhir import codec
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import BLOCKED, OPEN, UNCERTAIN, State
+from fhirbridge.outbox.states import BLOCKED, OPEN, UNCERTAIN, Became, State
 from fhirbridge.rng import Rng
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
@@ -48,16 +49,6 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     ehr_for: Callable[[Destination], Ehr]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One claimed delivery: `uncertain` means that something of it may have landed before."""
-
-    row: Row[Any]
-    sends: tuple[Send, ...]
-    uncertain: bool
-    earlier_reason: str
 
 
 def _always() -> bool:
@@ -93,6 +84,10 @@ class _Lane:
         self._rooms = rooms
         self._name = name
         self._fence = fence
+        self._bodies = _Opened("", rooms.contents)
+        self._ending = Ending(
+            contents=rooms.contents, settlement=rooms.settlement, audit=rooms.audit
+        )
         with rooms.store.read() as tx:
             self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
 
@@ -119,137 +114,82 @@ class _Lane:
             return self._prepare(tx, row)
 
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
-        settlement = self._rooms.settlement
-        uncertain = row.state in UNCERTAIN
         made = prepare.prepare(
             tx,
-            contents=self._rooms.contents,
+            body=self._opened(row.id).body,
             row=row,
             destination=registry.get(tx, self._name.destination),
-            uncertain=uncertain,
         )
-        for position, outcome in made.settled.items():
-            settlement.note_item(tx, row.id, position, outcome)
-        if made.sends or uncertain:
-            settlement.move(tx, row.id, Move(to=State.SENDING))
+        self._note_items(tx, row, made)
+        if made.sends or row.state in UNCERTAIN:
+            self._rooms.settlement.move(tx, row.id, Move(to=State.SENDING))
         if made.sends:
-            self._note_start(tx, row, made.sends, read_first=made.read_first)
-            return Job(
-                row=row, sends=made.sends, uncertain=made.read_first, earlier_reason=row.reason
+            job = Job(
+                row=row,
+                step=made.step,
+                sends=made.sends,
+                together=made.together,
+                more=made.more,
             )
-        settlement.move(tx, row.id, _without_request(made))
+            self._note_start(tx, job)
+            return job
+        self._rooms.settlement.move(tx, row.id, _without_request(made))
         return None
 
+    def _opened(self, delivery_id: str) -> "_Opened":
+        if self._bodies.delivery_id != delivery_id:
+            self._bodies = _Opened(delivery_id, self._rooms.contents)
+        return self._bodies
+
+    def _note_items(self, tx: Connection, row: Row[Any], made: Prepared) -> None:
+        """Note what needs no request, and what is about to go: a kill leaves it in doubt."""
+        noted = self._rooms.settlement.note_item
+        for position, outcome in made.settled.items():
+            noted(tx, row.id, position, outcome)
+        if made.step is not Step.READ:
+            for send in made.sends:
+                noted(tx, row.id, send.position, Became.SENT)
+        if not made.sends:
+            for position, cause in made.blocked.items():
+                reason = f"{BLOCKED}{cause.type}/{cause.id}"
+                noted(tx, row.id, position, Became.BLOCKED, reason=reason)
+
     def ask(self, job: Job) -> Outcome:
-        """Send the transaction, or read back where an earlier request may have landed."""
-        if job.uncertain:
-            return self._ehr.read_many(
-                [f"{send.identity.type}/{send.identity.id}" for send in job.sends]
-            )
-        return self._ehr.bundle(bundle.transaction(job.sends))
+        """Send the transaction or the one resource, or read back what may have landed."""
+        if job.step is Step.READ:
+            return self._ehr.read_many([_reference(send) for send in job.sends])
+        if job.step is Step.BUNDLE:
+            return self._ehr.bundle(bundle.transaction(job.sends))
+        (send,) = job.sends
+        return self._ehr.put(_reference(send), codec.encode(send.body), if_match=bundle.guard(send))
 
     def settle(self, job: Job, outcome: Outcome) -> None:
         """Keep what the EHR said and move the delivery; refused where the fence was lost."""
         now = self._rooms.clock.now()
-        answer = classify(outcome, now=now)
+        answer = classify(outcome, now=now, asked=job.asked)
+        wait = decide.Wait(now=now, jitter=self._rooms.rng.jitter())
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
             self._note_answer(tx, job, outcome, answer)
-            if job.uncertain:
-                move = self._after_reading(tx, job, answer, now)
-            else:
-                move = self._after_sending(tx, job, answer, now)
+            move = self._ending.move(tx, job, outcome, answer, wait)
             self._rooms.settlement.move(tx, job.row.id, move)
-            if answer.kind is Kind.AUTH:
-                self._pause(tx, f"the EHR refused our sign-in: {answer.reason}")
-
-    def _after_sending(self, tx: Connection, job: Job, answer: Answer, now: datetime) -> Move:
-        if answer.kind is not Kind.OK:
-            return decide.after_refusal(job.row, answer, now=now, jitter=self._rooms.rng.jitter())
-        landed = bundle.landed(job.sends, answer.body or {})
-        if landed is None:
-            return Move(to=State.UNKNOWN, reason=decide.NOT_ACCOUNTED, counts={"runs": 0})
-        for send, one in zip(job.sends, landed, strict=True):
-            self._save(tx, job, send, one.version, now, read_back=False)
-        return decide.delivered()
-
-    def _after_reading(self, tx: Connection, job: Job, answer: Answer, now: datetime) -> Move:
-        wait = decide.Wait(now=now, jitter=self._rooms.rng.jitter())
-        if answer.kind is not Kind.OK:
-            return decide.still_unknown(job.row, answer, job.earlier_reason, wait)
-        found = readings(job.sends, answer.body or {})
-        for reading in found:
-            if reading.found is Found.OURS:
-                self._save(tx, job, reading.send, reading.version, now, read_back=True)
-            elif reading.known is not None:
-                self._rebase(tx, reading, reading.known, now)
-            elif reading.found is Found.ABSENT and reading.send.retracts:
-                position = reading.send.position
-                self._rooms.settlement.note_item(tx, job.row.id, position, prepare.UNCHANGED)
-        return decide.after_reading(job.row, found, job.earlier_reason, wait)
-
-    def _save(
-        self, tx: Connection, job: Job, send: Send, version: str, now: datetime, *, read_back: bool
-    ) -> None:
-        ledger.save(
-            tx,
-            destination=self._name.destination,
-            identity=send.identity,
-            held=send,
-            version=version,
-            sequence=job.row.sequence,
-            at=moment.to_text(now),
-            read_back=read_back,
-        )
-        outcome = "created" if send.base == bundle.NOT_THERE else "updated"
-        self._rooms.settlement.note_item(tx, job.row.id, send.position, outcome)
-
-    def _rebase(self, tx: Connection, reading: Reading, known: Known, now: datetime) -> None:
-        """Note which of our earlier versions the EHR has: it guards the next update."""
-        ledger.save(
-            tx,
-            destination=self._name.destination,
-            identity=reading.send.identity,
-            held=known,
-            version=reading.version,
-            sequence=known.sequence,
-            at=moment.to_text(now),
-            read_back=True,
-        )
-
-    def _pause(self, tx: Connection, why: str) -> None:
-        registry.pause(tx, self._name.destination, why)
-        entry = Entry(
-            actor="worker",
-            action=Action.DESTINATION_PAUSED,
-            destination=self._name.destination,
-            detail={"reason": why},
-        )
-        self._rooms.audit.append(tx, entry)
 
     def _check_fence(self, tx: Connection) -> None:
         claim.check_fence(tx, self._name, self._fence, self._rooms.clock.now())
 
-    def _note_start(
-        self, tx: Connection, row: Row[Any], sends: tuple[Send, ...], *, read_first: bool
-    ) -> None:
-        step = "read-back" if read_first else "send"
+    def _note_start(self, tx: Connection, job: Job) -> None:
+        detail = {"step": job.step.value, "entries": len(job.sends), "fence": self._fence}
         entry = self._entry(
-            row,
-            Action.DELIVERY_STARTED,
-            outcome="ok",
-            detail={"step": step, "entries": len(sends), "fence": self._fence},
-            payload=None if read_first else bundle.transaction(sends),
+            job.row, Action.DELIVERY_STARTED, outcome="ok", detail=detail, payload=_payload(job)
         )
         self._rooms.audit.append(tx, entry)
 
     def _note_answer(self, tx: Connection, job: Job, outcome: Outcome, answer: Answer) -> None:
-        step = "read-back" if job.uncertain else "send"
         entry = self._entry(
             job.row,
             Action.DELIVERY_ANSWERED,
             outcome=answer.kind.value,
-            detail={"reason": answer.reason, "step": step},
+            detail={"reason": answer.reason, "step": job.step.value},
             payload=outcome.body if isinstance(outcome, Response) else None,
         )
         self._rooms.audit.append(tx, entry)
@@ -276,12 +216,41 @@ class _Lane:
         )
 
 
+class _Opened:
+    """Opens each resource of one delivery once: taken apart, it is prepared anew for each part."""
+
+    def __init__(self, delivery_id: str, contents: Contents) -> None:
+        self.delivery_id = delivery_id
+        self._contents = contents
+        self._bodies: dict[str, dict[str, Any]] = {}
+
+    def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
+        if row_id not in self._bodies:
+            self._bodies[row_id] = self._contents.body(tx, row_id)
+        return self._bodies[row_id]
+
+
+def _reference(send: Send) -> str:
+    return f"{send.identity.type}/{send.identity.id}"
+
+
+def _payload(job: Job) -> bytes | None:
+    """Return what a request carries of a patient's, for the evidence."""
+    if job.step is Step.READ:
+        return None
+    if job.step is Step.BUNDLE:
+        return bundle.transaction(job.sends)
+    return codec.encode(job.sends[0].body)
+
+
 def _without_request(made: Prepared) -> Move:
-    """Nothing of it goes out now: it may not, it waits for another one, or all of it is there."""
+    """Nothing of it goes out now: it may not, it waits, it was refused, or all of it is there."""
     if made.refusal:
         return Move(to=State.HELD, reason=made.refusal, counts={"runs": 0})
     if made.blocked_by:
         return Move(to=State.PENDING, reason=f"{BLOCKED}{made.blocked_by}", counts={"runs": 0})
+    if made.refused:
+        return decide.set_aside(made.refused, len(made.blocked))
     return decide.delivered()
 
 

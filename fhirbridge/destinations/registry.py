@@ -16,6 +16,7 @@ from fhirbridge.store.tables import destination
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
 UNPROVEN = "unproven"
 TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
@@ -41,6 +42,8 @@ class Destination:
     overlay: str  # of the mappings; "" for none
     networks: tuple[str, ...]
     paused: str
+    most_entries: int = MOST_ENTRIES
+    most_bytes: int = MOST_BYTES
 
 
 def checked_url(url: str) -> str:
@@ -86,6 +89,9 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             overlay=new.overlay,
             networks=" ".join(new.networks),
             paused=new.paused,
+            most_entries=new.most_entries,
+            most_bytes=new.most_bytes,
+            forbidden="",
             created_at=at,
         )
     )
@@ -122,6 +128,30 @@ def note_probe(
 def pause(tx: Connection, name: str, why: str) -> None:
     """Stop deliveries to one destination, with the reason; an empty reason resumes them."""
     tx.execute(update(destination).where(destination.c.name == name).values(paused=why))
+
+
+def note_size(tx: Connection, name: str, *, most_entries: int, most_bytes: int) -> None:
+    """Keep how large a Bundle may be, as the EHR taught by refusing larger ones."""
+    learned = {"most_entries": most_entries, "most_bytes": most_bytes}
+    tx.execute(update(destination).where(destination.c.name == name).values(**learned))
+
+
+def note_forbidden(tx: Connection, name: str, lane: str) -> int:
+    """Note that one lane was answered 403; return how many different ones were, in a row."""
+    known = tx.scalar(select(destination.c.forbidden).where(destination.c.name == name)) or ""
+    lanes = dict.fromkeys([*known.split(), lane])
+    noted = update(destination).where(destination.c.name == name)
+    tx.execute(noted.values(forbidden=" ".join(lanes)))
+    return len(lanes)
+
+
+def end_forbidden(tx: Connection, name: str) -> None:
+    """Note that the EHR took something, or that a person was told: the row of 403s has ended."""
+    tx.execute(
+        update(destination)
+        .where(destination.c.name == name, destination.c.forbidden != "")
+        .values(forbidden="")
+    )
 
 
 def find(tx: Connection, name: str) -> Destination | None:
@@ -162,4 +192,6 @@ def _read(row: Row[Any]) -> Destination:
         overlay=row.overlay,
         networks=tuple(row.networks.split()),
         paused=row.paused,
+        most_entries=row.most_entries,
+        most_bytes=row.most_bytes,
     )

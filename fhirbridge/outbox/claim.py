@@ -1,5 +1,6 @@
 """Lease a lane and find whose turn it is. One worker for a lane; the fence proves which."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -8,7 +9,17 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.outbox.states import BLOCKED, EDITED, OPEN, POISON, STUCK, UNCERTAIN, State
+from fhirbridge.outbox.states import (
+    BLOCKED,
+    EDITED,
+    LANDED,
+    OPEN,
+    POISON,
+    STUCK,
+    UNCERTAIN,
+    Became,
+    State,
+)
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, destination, lane, ledger
 
@@ -38,6 +49,7 @@ class Item:
     resource: str
     digest: str
     outcome: str
+    reason: str
 
 
 def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
@@ -139,6 +151,7 @@ def items(tx: Connection, delivery_id: str) -> list[Item]:
             resource=r.resource,
             digest=r.digest,
             outcome=r.outcome,
+            reason=r.reason,
         )
         for r in tx.execute(chosen)
     ]
@@ -171,6 +184,33 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     return {Identity(r.type, r.resource_id): r.id for r in tx.execute(chosen)}
 
 
+def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[str, str]:
+    """Return resources of these types that earlier deliveries of this lane still owe.
+
+    Resource row to the delivery's id; what the EHR has in any version is not among them.
+    """
+    chosen = (
+        select(delivery.c.id, delivery_item.c.resource)
+        .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
+        .outerjoin(
+            ledger,
+            (ledger.c.destination == delivery.c.destination)
+            & (ledger.c.type == delivery_item.c.type)
+            & (ledger.c.resource_id == delivery_item.c.resource_id),
+        )
+        .where(
+            delivery.c.destination == row.destination,
+            delivery.c.lane == row.lane,
+            delivery.c.sequence < row.sequence,
+            delivery.c.state.in_([*STUCK, *OPEN]),
+            delivery_item.c.type.in_(types),
+            delivery_item.c.outcome.not_in([Became.UNCHANGED, Became.SUPERSEDED]),
+            ledger.c.ehr_id.is_(None),
+        )
+    )
+    return {r.resource: r.id for r in tx.execute(chosen)}
+
+
 def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
     """Return what an earlier delivery may have brought of which nobody learned the outcome.
 
@@ -192,7 +232,10 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
 
 
 def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
-    """Return what a later delivery of this lane brought: older versions of it stay unsent."""
+    """Return what a later delivery of this lane brought: older versions of it stay unsent.
+
+    One that was refused in part brought the rest.
+    """
     chosen = (
         select(delivery_item.c.type, delivery_item.c.resource_id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
@@ -200,7 +243,10 @@ def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             delivery.c.destination == row.destination,
             delivery.c.lane == row.lane,
             delivery.c.sequence > row.sequence,
-            delivery.c.state == State.DELIVERED,
+            or_(
+                delivery.c.state == State.DELIVERED,
+                delivery_item.c.outcome.in_([*LANDED, Became.UNCHANGED]),
+            ),
         )
     )
     return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, or_, select
 
 from fhirbridge.fhir import codec
+from fhirbridge.outbox.states import LANDED, State
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
@@ -188,14 +189,17 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
 
 
 def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:
-    """Return the resource version that this destination holds or is owed, or None."""
+    """Return the resource version that this destination holds or is owed, or None.
+
+    `replaced`: it came with a delivery of which a newer one replaced the rest.
+    """
     chosen = (
-        select(resource)
+        select(resource, (delivery.c.state == State.SUPERSEDED).label("replaced"))
         .join(delivery_item, delivery_item.c.resource == resource.c.id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
         .where(
             delivery.c.destination == destination,
-            delivery.c.state != "superseded",
+            or_(delivery.c.state != State.SUPERSEDED, delivery_item.c.outcome.in_(LANDED)),
             delivery_item.c.type == identity.type,
             delivery_item.c.resource_id == identity.id,
         )

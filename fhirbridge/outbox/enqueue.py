@@ -13,7 +13,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.fhir.retract import can_retract, retracted
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity, Owner
-from fhirbridge.outbox.states import State
+from fhirbridge.outbox.states import State, Way
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, lane, resource
@@ -139,6 +139,8 @@ class Outbox:
             decided.kept.append(identity)
         elif best is not None:
             missing = case.renew and not contents.is_held(tx, case.destination, identity)
+            # What came with a refused delivery is named once more: its Provenance never came.
+            missing = missing or (case.renew and pinned is not None and pinned.replaced)
             if missing or pinned is None or pinned.digest != best.digest:
                 change = Change(
                     identity=identity, lane=best.lane, resource=best.id, digest=best.digest
@@ -210,6 +212,7 @@ class Outbox:
             else _last_sequence(tx, place.destination, SHARED_LANE),
             "record_id": owner.record_id,
             "set_digest": owner.set_digest,
+            "way": Way.BUNDLE,
             "state": state,
             "reason": held_for,
             "runs": 0,
@@ -221,8 +224,10 @@ class Outbox:
         }
         tx.execute(insert(delivery).values(**values))
         for position, change in enumerate(changes):
-            item = {"type": change.identity.type, "resource_id": change.identity.id, "outcome": ""}
+            item = {"type": change.identity.type, "resource_id": change.identity.id}
             item |= {
+                "outcome": "",
+                "reason": "",
                 "delivery_id": place.delivery_id,
                 "resource": change.resource,
                 "digest": change.digest,

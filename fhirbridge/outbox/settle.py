@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select, update
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.outbox.contents import SHARED_LANE
-from fhirbridge.outbox.states import BLOCKED, State, check_move
+from fhirbridge.outbox.states import BLOCKED, STUCK, Became, State, Way, check_move
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item
 
@@ -22,6 +22,7 @@ class Move:
     to: State
     reason: str = ""
     due_at: datetime | None = None
+    way: Way | None = None  # how the rest of it goes from now on
     counts: Mapping[str, int] = field(
         default_factory=dict
     )  # runs, attempts, server_errors: new values
@@ -46,17 +47,24 @@ class Settlement:
         }
         values["due_at"] = moment.to_text(step.due_at or now)
         values |= step.counts
+        if step.way is not None:
+            values["way"] = step.way
+        if row.state in STUCK and step.to is State.PENDING:
+            values["way"] = Way.BUNDLE
+            _forget_refusals(tx, delivery_id)
         tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(**values))
         self._note(tx, row, step, actor)
         if step.to is State.DELIVERED:
             _look_again(tx, row)
 
-    def note_item(self, tx: Connection, delivery_id: str, position: int, outcome: str) -> None:
-        """Note what became of one resource: created, updated, unchanged, superseded."""
+    def note_item(
+        self, tx: Connection, delivery_id: str, position: int, outcome: str, *, reason: str = ""
+    ) -> None:
+        """Note what became of one resource; `reason` where it is refused or blocked."""
         tx.execute(
             update(delivery_item)
             .where(delivery_item.c.delivery_id == delivery_id, delivery_item.c.position == position)
-            .values(outcome=outcome)
+            .values(outcome=outcome, reason=reason)
         )
 
     def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:
@@ -70,6 +78,18 @@ class Settlement:
             detail={"from": row.state, "to": step.to.value, "reason": step.reason},
         )
         self._audit.append(tx, entry)
+
+
+def _forget_refusals(tx: Connection, delivery_id: str) -> None:
+    """Try again what was refused, and what waited for it: the EHR or its rules may have changed."""
+    tx.execute(
+        update(delivery_item)
+        .where(
+            delivery_item.c.delivery_id == delivery_id,
+            delivery_item.c.outcome.in_([Became.REFUSED, Became.BLOCKED]),
+        )
+        .values(outcome=Became.WAITING, reason="")
+    )
 
 
 def _look_again(tx: Connection, row: Row[Any]) -> None:

@@ -17,6 +17,27 @@ class State(StrEnum):
     SUPERSEDED = "superseded"  # a newer version of the record replaced it before it could go
 
 
+class Way(StrEnum):
+    """How the rest of a delivery goes."""
+
+    BUNDLE = "bundle"  # as transactions, as large as the EHR takes them
+    SINGLE = "single"  # one by one, since it was refused as a whole
+
+
+class Became(StrEnum):
+    """What became of one resource of a delivery."""
+
+    WAITING = ""
+    SENT = "sent"  # it went out and nobody knows yet what came of it
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"  # the EHR had it, or never had what is taken back
+    SUPERSEDED = "superseded"  # something newer of it is there
+    REFUSED = "refused"  # the EHR will not take it
+    BLOCKED = "blocked"  # it points to a refused one
+
+
+LANDED = (Became.CREATED, Became.UPDATED)
 OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
 UNCERTAIN = (State.SENDING, State.UNKNOWN)
 STUCK = (State.HELD, State.PARKED)

@@ -52,7 +52,11 @@ def _delivery(tx: Connection, row: Any, content: dict[str, Any]) -> dict[str, An
         .order_by(delivery_item.c.position)
     )
     items = [
-        {"resource": f"{item.type}/{item.resource_id}", "outcome": item.outcome or "waiting"}
+        {
+            "resource": f"{item.type}/{item.resource_id}",
+            "outcome": item.outcome or "waiting",
+            "reason": item.reason,
+        }
         for item in tx.execute(chosen)
     ]
     lane = "shared" if row.lane == contents.SHARED_LANE else "patient"

@@ -142,6 +142,7 @@ delivery = Table(
     Column("needs_shared", Integer, nullable=False),  # the shared lane must be this far first
     Column("record_id", Text, ForeignKey("record.id"), nullable=False),
     Column("set_digest", Text, nullable=False),  # the mapping set that made it, or could not
+    Column("way", Text, nullable=False),  # bundle | single, once the EHR refused it as a whole
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column(
@@ -168,7 +169,9 @@ delivery_item = Table(
     Column("resource_id", Text, nullable=False),
     Column("resource", Text, ForeignKey("resource.id"), nullable=False),  # the pinned version
     Column("digest", Text, nullable=False),
-    Column("outcome", Text, nullable=False),  # "" | created | updated | unchanged | superseded
+    # "" | sent | created | updated | unchanged | superseded | refused | blocked
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),  # of a refused or a blocked one
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
 
@@ -211,6 +214,9 @@ destination = Table(
     Column("overlay", Text, nullable=False),  # of the mappings; "" for none
     Column("networks", Text, nullable=False),  # private networks it may be reached in
     Column("paused", Text, nullable=False),  # why, or ""
+    Column("most_entries", Integer, nullable=False),  # of one Bundle, as far as was learned
+    Column("most_bytes", Integer, nullable=False),
+    Column("forbidden", Text, nullable=False),  # lanes that were answered 403, in a row
     Column("created_at", Text, nullable=False),
 )
 

@@ -98,6 +98,7 @@ class TranslationProblem(Closed):
 class Item(Closed):
     resource = _text("Type/id")
     outcome = _text("what the destination made of it, or waiting")
+    reason = _text("why it was refused, or what it waits for; else empty")
 
 
 class Delivery(Closed):

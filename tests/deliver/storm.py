@@ -36,6 +36,9 @@ TROUBLES: list[Trouble] = [
     Says(status=409),
     Says(status=200, body=b"<html>sign in</html>"),
     Says(status=422),
+    Says(status=413),
+    Says(status=404),
+    Says(status=418),
 ]
 
 

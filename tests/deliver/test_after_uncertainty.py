@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from fhirbridge.outbox.claim import LEASE
+from tests.deliver.refusing import heal, of_type, refuse
 from tests.factories import AFTER_A_LEASE, Record, World, a_pulse, a_short_visit, amended, rate
-from tests.fakes import Fault, Says
+from tests.fakes import Fault
 
 NO = {
     "id": "cs-share",
@@ -129,9 +130,10 @@ def test_what_may_have_arrived_is_retracted_when_it_leaves_the_record(world: Wor
 def test_a_retried_older_delivery_waits_for_what_is_uncertain_behind_it(world: World) -> None:
     record = a_short_visit()
     world.take(record)
-    world.ehr.transport.script = [Says(status=422)]
+    refuse(world, of_type("Observation"))
     second = amended(record, rate(80))
     world.take(second)
+    heal(world)
     (parked,) = world.rows("parked")
     world.ehr.transport.script = [Fault.LOST]
     other = a_short_visit(2, patient="pt-1")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.deliver import bundle
+from fhirbridge.egress.exchange import Response
 from fhirbridge.fhir import codec
 from tests.deliver.sends import a_send, an_entry
 
@@ -119,3 +120,43 @@ def test_another_patient_is_found_wherever_it_stands(send: bundle.Send, *, forei
 
 def test_for_nobody_every_patient_is_another_one() -> None:
     assert bundle.foreign_patients([a_send(subject={"reference": "Patient/p"})], "")
+
+
+OURS = {"resourceType": "Observation", "id": "o-1", "meta": {"versionId": "3"}}
+SOMEBODY = {"resourceType": "Observation", "id": "o-2", "meta": {"versionId": "3"}}
+SAID = {"resourceType": "OperationOutcome", "issue": []}
+HERE_BELOW = f"http://ehr.invalid/fhir/{HERE}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "version"),
+    [
+        ({"etag": 'W/"3"'}, None, "3"),
+        ({"etag": "3"}, SAID, "3"),
+        ({"location": HERE_BELOW}, None, "3"),
+        ({"content-location": HERE_BELOW}, None, "3"),
+        ({"location": HERE_BELOW, "etag": 'W/"3"'}, OURS, "3"),
+        ({}, OURS, "3"),
+        ({"location": "http://ehr.invalid/fhir/Observation/o-1"}, OURS, "3"),
+        ({}, None, ""),
+        ({}, SAID, ""),
+        ({"etag": 'W/"3"'}, SOMEBODY, ""),
+        ({"etag": 'W/"3"'}, {**OURS, "resourceType": "Patient"}, ""),
+        ({"location": "Observation/o-2/_history/3", "etag": 'W/"3"'}, None, ""),
+        ({"location": "http://ehr.invalid/fhir/Observation/o-2", "etag": 'W/"3"'}, None, ""),
+        ({"location": "http://ehr.invalid/fhir/XObservation/o-1/_history/3"}, None, ""),
+        ({"etag": 'W/"3", W/"4"'}, None, ""),
+        ({}, {**OURS, "meta": None}, ""),
+        ({}, {**OURS, "meta": {"versionId": 'x"y'}}, ""),
+    ],
+)
+def test_one_resource_has_landed_where_type_id_and_version_are_said(
+    headers: dict[str, str], body: dict[str, Any] | None, version: str
+) -> None:
+    for status, created in ((201, True), (200, False)):
+        said = Response(status=status, headers=headers, body=b"")
+
+        found = bundle.landed_alone(a_send(), said, body)
+
+        assert ("" if found is None else found.version) == version
+        assert found is None or found.created is created

@@ -7,7 +7,7 @@ import pytest
 
 from fhirbridge.deliver import decide
 from fhirbridge.deliver.answer import Answer, Kind
-from fhirbridge.deliver.decide import Wait
+from fhirbridge.deliver.decide import Refused, Wait
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox.states import State
 from tests.deliver.sends import a_send
@@ -52,6 +52,64 @@ def test_a_refused_delivery_waits_as_long_as_the_server_asked_within_a_day() -> 
     move = decide.after_refusal(Row(), answer, now=NOW, jitter=0.0)
 
     assert move.due_at == NOW + timedelta(days=1)
+
+
+def test_that_a_wait_was_cut_to_a_day_is_shown() -> None:
+    asked = {"two days": timedelta(days=2), "a day": timedelta(days=1), "nothing": None}
+
+    said = {
+        name: decide.after_refusal(
+            Row(),
+            Answer(kind=Kind.RETRY, reason="answered 429", retry_after=wait),
+            now=NOW,
+            jitter=0.0,
+        ).reason
+        for name, wait in asked.items()
+    }
+
+    assert "24 h" in said["two days"]
+    assert said["a day"] == said["nothing"] == "answered 429"
+
+
+@pytest.mark.parametrize(
+    ("errors", "state"), [(0, State.PENDING), (3, State.PENDING), (4, State.PARKED)]
+)
+def test_what_nobody_knows_is_tried_five_times(errors: int, state: State) -> None:
+    answer = Answer(kind=Kind.RETRY, reason="answered 418", status=418, counted=True)
+
+    move = decide.after_refusal(replace(Row(), server_errors=errors), answer, now=NOW, jitter=0.5)
+
+    assert move.to is state
+    assert state is State.PARKED or move.counts["server_errors"] == errors + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [
+        (400, Refused.CONTENT),
+        (404, Refused.CONTENT),
+        (422, Refused.CONTENT),
+        (451, Refused.CONTENT),
+        (403, Refused.ACCESS),
+        (413, Refused.SIZE),
+        (302, Refused.REQUEST),
+        (308, Refused.REQUEST),
+        (405, Refused.REQUEST),
+        (406, Refused.REQUEST),
+        (415, Refused.REQUEST),
+    ],
+)
+def test_what_is_refused_decides_what_comes_next(status: int, refused: Refused) -> None:
+    answer = Answer(kind=Kind.PERMANENT, reason=f"answered {status}", status=status)
+
+    assert decide.what_is_refused(answer) is refused
+
+
+def test_a_delivery_that_was_taken_apart_shows_the_first_sentence_and_counts_the_others() -> None:
+    one, more = decide.set_aside(["a"], 0), decide.set_aside(["a", "b", "c"], 4)
+
+    assert (one.to, one.reason) == (State.PARKED, "refused: a")
+    assert more.reason == "refused: a; 2 more refused; 4 wait for it"
 
 
 O_, A, B, E, G, U = Found.OURS, Found.ABSENT, Found.BASE, Found.EDITED, Found.GONE, Found.UNREADABLE

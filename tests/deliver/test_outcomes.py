@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.deliver.lost_answers import lost_answers
 from tests.factories import World, a_short_visit, amended
 from tests.fakes import Fault, Says, Trouble
 
@@ -81,3 +82,22 @@ def test_a_second_sync_asks_the_ehr_nothing(world: World) -> None:
     world.sync()
 
     assert world.ehr.transport.sent == []
+
+
+LOST = 40
+
+
+def test_answers_that_are_lost_again_and_again_double_nothing_and_lose_nothing() -> None:
+    found = lost_answers(LOST)
+
+    assert found == []
+
+
+def test_a_lost_answer_to_a_read_back_is_asked_for_again(world: World) -> None:
+    world.ehr.transport.script = [None, Fault.LOST, Fault.LOST, Fault.DROPPED, Fault.LOST]
+
+    world.take(a_short_visit())
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+    assert {len(world.ehr.history(one)) for one in world.ehr.references()} == {1}

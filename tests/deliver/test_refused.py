@@ -1,19 +1,12 @@
 """An EHR that says no: what is set aside, what waits for it, and how it comes right."""
 
+from datetime import timedelta
+
 import pytest
 
-from fhirbridge.fhir import codec
-from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate
+from tests.deliver.refusing import NO, heal, is_patient, of_type, refuse, requests
+from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate, rates
 from tests.fakes import Says
-
-INVALID = codec.encode(
-    {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "invalid"}]}
-)
-NO = Says(status=422, body=INVALID)
-
-
-def heal(world: World) -> None:
-    world.ehr.transport.choose = lambda _request: None
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 415, 422, 302])
@@ -21,10 +14,12 @@ def test_a_refused_delivery_is_parked_and_sent_again_by_one_command(
     world: World, status: int
 ) -> None:
     world.accept(a_short_visit())
-    world.ehr.transport.script = [None, Says(status=status)]
+    refuse(world, says=Says(status=status))
     world.settle()
     (parked,) = world.rows("parked")
-    assert parked.reason == f"refused: the EHR answered {status}"
+    assert parked.reason.startswith("refused: the EHR ")
+    assert f"answered {status}" in parked.reason
+    heal(world)
 
     world.retry()
     world.settle()
@@ -35,8 +30,9 @@ def test_a_refused_delivery_is_parked_and_sent_again_by_one_command(
 
 def test_what_needs_a_refused_resource_waits_and_names_what_it_waits_for(world: World) -> None:
     world.accept(a_short_visit(1))
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
     world.take(a_short_visit(2))
     world.settle()
 
@@ -52,8 +48,9 @@ def test_what_needs_a_refused_resource_waits_and_names_what_it_waits_for(world: 
 
 def test_another_patient_goes_on(world: World) -> None:
     world.accept(a_short_visit(1, patient="pt-1"))
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
 
     world.take(a_short_visit(1, patient="pt-2"))
     world.settle()
@@ -65,8 +62,9 @@ def test_another_patient_goes_on(world: World) -> None:
 def test_a_corrected_version_comes_through_and_replaces_what_was_refused(world: World) -> None:
     bad = a_short_visit()
     world.accept(bad)
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
 
     world.take(amended(bad, rate(90)))
     world.settle()
@@ -79,8 +77,9 @@ def test_a_corrected_version_comes_through_and_replaces_what_was_refused(world: 
 def test_a_row_that_was_never_there_is_not_retracted_by_the_correction(world: World) -> None:
     bad = a_short_visit(vitals=[a_pulse("v-1", 72), a_pulse("v-2", 500, hour=10)])
     world.accept(bad)
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
 
     world.take(amended(bad, lambda r: r["vitals"].pop()))
     world.settle()
@@ -93,8 +92,9 @@ def test_a_correction_lets_the_visits_through_that_waited_for_it(world: World) -
     first, second = a_short_visit(1), a_short_visit(2)
     second["patient"]["language"] = "es"  # each owes something the other one names
     world.accept(first)
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
     world.accept(second)
 
     world.accept(amended(first, rate(90)))
@@ -106,8 +106,9 @@ def test_a_correction_lets_the_visits_through_that_waited_for_it(world: World) -
 
 def test_a_refused_practitioner_stops_only_those_who_name_it(world: World) -> None:
     first = a_short_visit(1, patient="pt-1")
-    world.ehr.transport.script = [NO]
+    refuse(world, of_type("Practitioner"))
     world.take(first)
+    heal(world)
     stranger = a_short_visit(1, patient="pt-2")
     stranger["clinic"] = {**stranger["clinic"], "id": "clinic-west"}
     stranger["staff"] = [{**one, "id": f"west-{one['id']}"} for one in stranger["staff"]]
@@ -189,8 +190,9 @@ def test_a_retried_older_version_does_not_turn_back_a_newer_one(world: World) ->
     other = a_short_visit(2)
     world.take(other)
     first = amended(other, lambda r: r["patient"].update(language="es"))
-    world.ehr.transport.script = [NO]
+    refuse(world)
     world.take(first)
+    heal(world)
     newest = a_short_visit(3)
     newest["patient"]["language"] = "fr"
     world.take(newest)
@@ -211,8 +213,9 @@ def test_a_retried_delivery_of_which_one_resource_never_goes_still_brings_the_ot
     record = a_short_visit()
     world.accept(record)
     world.accept(amended(record, lambda r: r["vitals"].pop()))
-    world.ehr.transport.script = [None, NO]
+    refuse(world)
     world.settle()
+    heal(world)
     assert [row.state for row in world.patient_rows()] == ["parked", "delivered"]
 
     world.retry()
@@ -221,3 +224,117 @@ def test_a_retried_delivery_of_which_one_resource_never_goes_still_brings_the_ot
     assert set(world.states()) == {"delivered"}
     assert len(world.ehr.all_of("Patient")) == 1
     assert world.ehr.all_of("Observation") == []
+
+
+def test_a_redirect_is_not_followed_and_parks_the_delivery(world: World) -> None:
+    world.accept(a_short_visit())
+    elsewhere = {"location": "http://169.254.169.254/latest"}
+    refuse(world, says=Says(status=307, headers=elsewhere))
+    world.ehr.transport.sent.clear()
+
+    world.settle()
+
+    (parked,) = world.rows("parked")
+    assert parked.reason == ("refused: the EHR answered 307, a redirect, which is never followed")
+    assert {request.url.split("/fhir")[0] for request in world.ehr.transport.sent} == {
+        "http://ehr.invalid"
+    }
+    assert len(world.ehr.transport.sent) == 2
+
+
+def test_one_patient_that_is_forbidden_is_parked_without_single_requests(world: World) -> None:
+    world.accept(a_short_visit())
+    refuse(world, says=Says(status=403))
+
+    world.settle()
+
+    (parked,) = world.rows("parked")
+    assert parked.reason == "refused: the EHR answered 403"
+    assert len(requests(world)) == 2
+    assert world.paused() == ""
+
+
+def test_several_forbidden_patients_in_a_row_stop_the_destination() -> None:
+    world = World(mapped=few_mappings)
+    world.connect()
+    for patient in ("pt-1", "pt-2", "pt-3", "pt-4"):
+        world.accept(a_short_visit(patient=patient))
+    refuse(world, says=Says(status=403))
+
+    world.settle()
+
+    assert "refuses access, for several patients: answered 403" in world.paused()
+    assert sorted(row.state for row in world.patient_rows()) == [
+        "parked", "parked", "pending", "pending",
+    ]  # fmt: skip
+    assert len(world.evidence("destination.paused")) == 1
+
+    heal(world)
+    world.resume()
+    world.retry()
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+
+
+def test_forbidden_patients_with_others_between_them_stop_nothing() -> None:
+    world = World(mapped=few_mappings)
+    world.connect()
+    for number in range(8):
+        refuse(world, is_patient if number % 2 else of_type(), Says(status=403))
+        world.take(a_short_visit(patient=f"pt-{number}"))
+
+    assert world.paused() == ""
+    assert sorted(set(world.states())) == ["delivered", "parked"]
+
+
+def test_one_patient_that_is_forbidden_again_and_again_stops_nothing(world: World) -> None:
+    world.accept(a_short_visit())
+    refuse(world, says=Says(status=403))
+    for _ in range(4):
+        world.settle()
+        world.retry()
+
+    world.settle()
+
+    assert world.paused() == ""
+
+
+def test_a_status_that_nobody_knows_is_tried_five_times_and_then_parked(world: World) -> None:
+    world.accept(a_short_visit())
+    refuse(world, says=Says(status=418))
+
+    world.settle()
+
+    (parked,) = world.rows("parked")
+    assert parked.reason == "refused: the EHR answered 418 each time"
+    assert len(requests(world)) == 1 + 5
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_single_update_of_what_is_not_there_any_more_is_held(status: int) -> None:
+    world = World(mapped=few_mappings)
+    world.connect()
+    record = a_short_visit(vitals=[a_pulse("v-1", 70), a_pulse("v-2", 80)])
+    first, _ = sorted(world.of_mapping(world.take(record), "vital-heart-rate"))
+    world.ehr.transport.script = [NO]
+    refuse(world, lambda one: first.endswith(one["id"]), Says(status=status))
+
+    world.take(amended(record, rates(71, 81)))
+    world.settle()
+
+    (held,) = world.rows("held")
+    assert held.reason == f"gone: {first} answered {status}"
+
+
+def test_a_wait_of_ten_years_is_a_day_and_says_so(world: World) -> None:
+    world.accept(a_short_visit())
+    world.ehr.transport.script = [Says(status=429, headers={"retry-after": "315360000"})]
+
+    world.sync()
+
+    (waiting,) = [row for row in world.rows("pending") if row.reason]
+    assert waiting.reason == (
+        "answered 429; it asks to wait longer than the 24 h that are waited at most"
+    )
+    assert world.bridge.next_due() == world.clock.now() + timedelta(days=1)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fhirbridge.deliver import run, worker
+from tests.deliver.refusing import refuse
 from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, rate
 from tests.fakes import Says
 
@@ -77,7 +78,7 @@ def test_until_idle_ends_when_a_delivery_is_blocked_and_asks_the_ehr_nothing(
     world: World,
 ) -> None:
     world.accept(a_short_visit(1))
-    world.ehr.transport.script = [None, Says(status=422)]
+    refuse(world)
     world.settle()
     world.accept(a_short_visit(2))
     world.sync()
