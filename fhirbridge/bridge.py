@@ -11,6 +11,7 @@ from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import run, worker
+from fhirbridge.deliver.traffic import Meter
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr import probe
@@ -53,6 +54,7 @@ class Parts:
     live: LiveSet
     ehr_for: Callable[[Destination], Ehr]
     quarantine: Quarantine
+    crew: worker.Crew = worker.in_turn
 
 
 def _ignore(_lane: Any, _step: str) -> None:
@@ -335,5 +337,10 @@ class Bridge:
             contents=self._contents,
             settlement=self._settlement,
             audit=self._audit,
-            ehr_for=self._parts.ehr_for,
+            ehr_for=self._meter().metered,
+            crew=self._parts.crew,
         )
+
+    def _meter(self) -> Meter:
+        parts = self._parts
+        return Meter(store=self._store, clock=self.clock, ehr_for=parts.ehr_for)

@@ -8,6 +8,7 @@ from pathlib import Path
 from fhirbridge.access.tokens import Role
 from fhirbridge.bridge import Bridge, Parts
 from fhirbridge.clock import Clock, SystemClock
+from fhirbridge.deliver import worker
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
@@ -117,6 +118,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         live=LiveSet(compile_one),
         ehr_for=ehr_for,
         quarantine=Quarantine(days=settings.quarantine_days, most=settings.quarantine_most),
+        crew=worker.at_once,
     )
     return Bridge(parts), store, vault, site_key
 

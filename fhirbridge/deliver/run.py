@@ -5,7 +5,7 @@ of a request is in the database before and after it, so whoever comes next reads
 blindly. A lane that breaks off keeps its lease: that is the pause before its next try.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.deliver import bundle, decide, ledger, prepare
+from fhirbridge.deliver import bundle, decide, ledger, prepare, traffic
 from fhirbridge.deliver.answer import Answer, Kind, classify
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.deliver.prepare import Prepared
@@ -32,7 +32,6 @@ from fhirbridge.rng import Rng
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import delivery
-from fhirbridge.store.tables import destination as destinations
 
 MOST_RUNS = 5
 
@@ -48,6 +47,7 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     ehr_for: Callable[[Destination], Ehr]
+    crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,10 @@ class _Lane:
         """
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
-            row = claim.next_in_lane(tx, self._name, self._rooms.clock.now())
-            if row is None or registry.get(tx, self._name.destination).paused:
+            now = self._rooms.clock.now()
+            row = claim.next_in_lane(tx, self._name, now)
+            destination = registry.get(tx, self._name.destination)
+            if row is None or destination.paused or traffic.closed(tx, destination, now):
                 return None
             claim.count_run(tx, row.id)
             return row
@@ -286,15 +288,19 @@ def _without_request(made: Prepared) -> Move:
 
 
 def next_due(tx: Connection, now: datetime) -> datetime | None:
-    """Return when the next delivery that waits for its time is due, or None."""
-    later = (
-        select(delivery.c.due_at)
-        .join(destinations, destinations.c.name == delivery.c.destination)
-        .where(
-            delivery.c.state.in_(OPEN),
-            delivery.c.due_at > moment.to_text(now),
-            destinations.c.paused == "",
-        )
+    """Return when something that waits for its time, or for its destination, is due, or None."""
+    found = [_next_due(tx, one, now) for one in registry.every(tx) if not one.paused]
+    return min((due for due in found if due is not None), default=None)
+
+
+def _next_due(tx: Connection, destination: Destination, now: datetime) -> datetime | None:
+    due = select(delivery.c.due_at).where(
+        delivery.c.destination == destination.name, delivery.c.state.in_(OPEN)
     )
-    due = tx.scalar(later.order_by(delivery.c.due_at).limit(1))
-    return None if due is None else moment.from_text(due)
+    shut = traffic.closed(tx, destination, now)
+    if shut is None:
+        due = due.where(delivery.c.due_at > moment.to_text(now))
+    first = tx.scalar(due.order_by(delivery.c.due_at).limit(1))
+    if first is None:
+        return None
+    return moment.from_text(first) if shut is None else max(moment.from_text(first), shut.until)

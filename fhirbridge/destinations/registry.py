@@ -16,6 +16,8 @@ from fhirbridge.store.tables import destination
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+MOST_RPS = 1000
+MOST_CONCURRENT = 32
 UNPROVEN = "unproven"
 TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
@@ -26,6 +28,25 @@ class DestinationError(BridgeError):
 
     code = "E401"
     http_status = HTTPStatus.CONFLICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one EHR is asked at most, by all workers together. 0: no limit."""
+
+    rps: float = 0.0  # requests per second
+    concurrent: int = 2  # lanes at the same time
+    per_day: int = 0  # requests per day, in UTC
+
+    def __post_init__(self) -> None:
+        """Refuse what would mean nothing. Raises DestinationError."""
+        if not (0 <= self.rps <= MOST_RPS and 1 <= self.concurrent <= MOST_CONCURRENT):
+            raise DestinationError(
+                f"a limit is 0 to {MOST_RPS} requests per second (0: none) "
+                f"and 1 to {MOST_CONCURRENT} at the same time"
+            )
+        if self.per_day < 0:
+            raise DestinationError("a limit per day is a number of requests; 0 means none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +62,7 @@ class Destination:
     overlay: str  # of the mappings; "" for none
     networks: tuple[str, ...]
     paused: str
+    limits: Limits = Limits()
 
 
 def checked_url(url: str) -> str:
@@ -87,6 +109,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             networks=" ".join(new.networks),
             paused=new.paused,
             created_at=at,
+            **_columns(new.limits),
         )
     )
 
@@ -122,6 +145,11 @@ def note_probe(
 def pause(tx: Connection, name: str, why: str) -> None:
     """Stop deliveries to one destination, with the reason; an empty reason resumes them."""
     tx.execute(update(destination).where(destination.c.name == name).values(paused=why))
+
+
+def limit(tx: Connection, name: str, limits: Limits) -> None:
+    """Set how much a destination is asked at most; workers heed it from their next request on."""
+    tx.execute(update(destination).where(destination.c.name == name).values(**_columns(limits)))
 
 
 def find(tx: Connection, name: str) -> Destination | None:
@@ -162,4 +190,9 @@ def _read(row: Row[Any]) -> Destination:
         overlay=row.overlay,
         networks=tuple(row.networks.split()),
         paused=row.paused,
+        limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),
     )
+
+
+def _columns(limits: Limits) -> dict[str, float]:
+    return {"rps": limits.rps, "concurrent": limits.concurrent, "per_day": limits.per_day}
