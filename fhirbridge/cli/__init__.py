@@ -3,6 +3,7 @@
 Commands are imported when they are called, so that `fhirbridge --version` starts at once.
 """
 
+import signal
 import sys
 from importlib import import_module
 
@@ -14,7 +15,7 @@ from fhirbridge.errors import BridgeError
 WRONG_USE = 64
 COMMANDS = {
     "init": ("fhirbridge.cli.setup:init", "Make keys, database and the first token."),
-    "destination": ("fhirbridge.cli.destination:destination", "Add, list and probe EHR servers."),
+    "destination": ("fhirbridge.cli.destination:destination", "Add, list, probe and limit EHRs."),
     "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
     "ingest": ("fhirbridge.cli.records:ingest", "Take in session records from files."),
@@ -59,6 +60,8 @@ def fhirbridge() -> None:
 
 def main() -> None:
     """Run one command. Exit status: 0 done, 1 error, 3 not all delivered, 64 wrong use."""
+    # As by Ctrl-C: what is under way ends, and its lane is given back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(fhirbridge.main(standalone_mode=False) or 0)
     except click.UsageError as error:

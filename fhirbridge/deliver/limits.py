@@ -110,10 +110,15 @@ def _asked(traffic: Traffic, now: datetime) -> Closed | None:
     return Closed(cause=ASKED, until=until, words=words)
 
 
+def is_used_up(traffic: Traffic, limits: Limits, now: datetime) -> bool:
+    """Say whether the requests of the day are used up."""
+    return bool(limits.per_day) and _used(traffic, now)[1] >= limits.per_day
+
+
 def _used_up(traffic: Traffic, limits: Limits, now: datetime) -> Closed | None:
-    day, used = _used(traffic, now)
-    if not limits.per_day or used < limits.per_day:
+    if not is_used_up(traffic, limits, now):
         return None
+    day, _ = _used(traffic, now)
     until = datetime.fromisoformat(f"{day}T00:00:00+00:00") + ONE_DAY
     words = f"the {limits.per_day} requests of {day} are used up"
     return Closed(cause=QUOTA, until=until, words=words)

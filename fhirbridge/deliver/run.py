@@ -163,7 +163,7 @@ class _Lane:
                 move = self._after_sending(tx, job, answer, now)
             self._rooms.settlement.move(tx, job.row.id, move)
             if answer.kind is Kind.AUTH:
-                self._pause(tx, f"the EHR refused our sign-in: {answer.reason}")
+                self._pause(tx, f"{registry.SIGN_IN_REFUSED}: {answer.reason}")
 
     def _after_sending(self, tx: Connection, job: Job, answer: Answer, now: datetime) -> Move:
         if answer.kind is not Kind.OK:

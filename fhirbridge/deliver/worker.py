@@ -229,23 +229,26 @@ class Loop:
     def __init__(
         self, rooms: Rooms, *, go_on: GoOn = _always, watch: Callable[[], None] = lambda: None
     ) -> None:
-        """`go_on` says no once the process is to end; `watch` is called about twice a minute."""
+        """`go_on` says no once the process is to end; `watch` is called twice a minute."""
         self._rooms = rooms
         self._wanted = go_on
-        self._watch = watch
-        self._watched_at: float | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
+        # Apart from each other: who watches may wait for whom it tells.
+        self._threads = [
+            threading.Thread(target=self._run, args=(*work,), name="deliver", daemon=True)
+            for work in ((self._hire, SWEEP_SECONDS), (watch, WATCH_SECONDS))
+        ]
         self._hands: dict[str, list[Hand]] = {}
 
     def start(self) -> None:
-        """Start the thread; after a fork, never before."""
-        self._thread.start()
+        """Start the threads; after a fork, never before."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
         """Take nothing new, wait for the exchanges under way, then give back every lane."""
         self._stop.set()
-        self._thread.join(timeout_seconds)
+        self._threads[0].join(timeout_seconds)
         leave(
             self._rooms, [one for hands in self._hands.values() for one in hands], timeout_seconds
         )
@@ -253,16 +256,15 @@ class Loop:
     def _goes_on(self) -> bool:
         return self._wanted() and not self._stop.is_set()
 
-    def _run(self) -> None:
+    def _run(self, work: Task, seconds: float) -> None:
         while self._goes_on():
             try:
-                self._hire()
-                self._look()
+                work()
             except BridgeError as error:
                 log.get().error("sweep.broke_off", code=error.code)
             except Exception as error:  # noqa: BLE001  a thread that ends delivers nothing any more
                 log.get().error("sweep.broke_off", kind=type(error).__name__)
-            self._stop.wait(SWEEP_SECONDS)
+            self._stop.wait(seconds)
 
     def _hire(self) -> None:
         """Bring each destination to as many hands as it has work for, within its limit."""
@@ -275,8 +277,19 @@ class Loop:
                 self._hands.setdefault(name, []).append(hand)
                 threading.Thread(target=hand.work, name="deliver", daemon=True).start()
 
-    def _look(self) -> None:
-        now = self._rooms.clock.monotonic()
-        if self._watched_at is None or now - self._watched_at >= WATCH_SECONDS:
-            self._watched_at = now
-            self._watch()
+
+def now_and_then(rooms: Rooms, watch: Task, on_step: OnStep) -> OnStep:
+    """Return a watcher of steps that also calls `watch`, twice a minute while steps are made."""
+    last = rooms.clock.monotonic()
+
+    def step_made(name: LaneName, step: str) -> None:
+        nonlocal last
+        on_step(name, step)
+        if rooms.clock.monotonic() - last >= WATCH_SECONDS:
+            last = rooms.clock.monotonic()
+            try:
+                watch()
+            except BridgeError as error:
+                log.get().error("watch.broke_off", code=error.code)
+
+    return step_made

@@ -19,6 +19,7 @@ VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backsl
 MOST_RPS = 1000
 MOST_CONCURRENT = 32
 UNPROVEN = "unproven"
+SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
 
@@ -48,6 +49,30 @@ class Limits:
         if self.per_day < 0:
             raise DestinationError("a limit per day is a number of requests; 0 means none")
 
+    def as_text(self) -> dict[str, str]:
+        """Return the limits for the evidence log."""
+        return {name: str(value) for name, value in _columns(self).items()}
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChange:
+    """New limits; None leaves one as it is."""
+
+    rps: float | None = None
+    concurrent: int | None = None
+    per_day: int | None = None
+
+    def applied(self, before: Limits) -> Limits:
+        """Return the limits after the change. Raises DestinationError."""
+        return Limits(
+            rps=before.rps if self.rps is None else self.rps,
+            concurrent=before.concurrent if self.concurrent is None else self.concurrent,
+            per_day=before.per_day if self.per_day is None else self.per_day,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
@@ -62,7 +87,7 @@ class Destination:
     overlay: str  # of the mappings; "" for none
     networks: tuple[str, ...]
     paused: str
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
 
 def checked_url(url: str) -> str:

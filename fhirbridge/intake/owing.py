@@ -13,9 +13,10 @@ from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, Identity, Owner
-from fhirbridge.outbox.enqueue import NOTHING_HELD, Owed, Shield
+from fhirbridge.outbox.enqueue import NOTHING_HELD, Haste, Owed, Shield
 from fhirbridge.records import history
 from fhirbridge.records.findings import Level
+from fhirbridge.records.rules import suicidality
 from fhirbridge.translate.values import TranslatedResource, Translation
 
 
@@ -68,19 +69,24 @@ class Owing:
         held: Sequence[Held],
         *,
         only: Sequence[str] | None = None,
+        low: bool = False,
     ) -> tuple[Owed, ...]:
         """Keep what was made and owe every destination what changed; of a held one nothing.
 
-        `only` names the destinations that are meant, where it is not all of them.
+        `only` names the destinations that are meant, where it is not all of them; `low` says that
+        it is a backfill.
         """
+        haste = self.haste(made.document, low=low)
         meant = [one for one in registry.every(tx) if only is None or one.name in only]
         if made.base.problems:
-            return tuple(self._hold(tx, row, one) for one in meant)
+            return tuple(self.hold(tx, row, one, haste) for one in meant)
         owed: list[Owed] = []
         overlays = {one.overlay for one in meant} | ({""} if only is None else set())
         for overlay in sorted(overlays):
             receivers = [one for one in meant if one.overlay == overlay]
-            owed += self._owe_overlay(tx, row, made, held, overlay=overlay, receivers=receivers)
+            owed += self._owe_overlay(
+                tx, row, made, held, overlay=overlay, receivers=receivers, haste=haste
+            )
         return tuple(sorted(owed, key=lambda one: one.destination))
 
     def _owe_overlay(
@@ -92,11 +98,12 @@ class Owing:
         *,
         overlay: str,
         receivers: Sequence[Destination],
+        haste: Haste,
     ) -> list[Owed]:
         """Keep and owe what one overlay makes; where it makes nothing right, only they wait."""
         ready = made.of(overlay)
         if ready.problems:
-            return [self._hold(tx, row, one) for one in receivers]
+            return [self.hold(tx, row, one, haste) for one in receivers]
         owner = self._owner(row, overlay)
         before = contents.of_session(tx, row.session_key, overlay)
         shield = self._shield(ready, before, held)
@@ -120,6 +127,7 @@ class Owing:
                     destination=one.name,
                     session_key=row.session_key,
                 ),
+                haste=haste,
             )
             for one in receivers
         ]
@@ -127,7 +135,8 @@ class Owing:
     def owe_one(
         self, tx: Connection, row: RecordRow, document: dict[str, Any], new: Destination
     ) -> None:
-        """Owe a new destination what a record version, kept before, contributes."""
+        """Owe a new destination what a record version, kept before, contributes; as a backfill."""
+        haste = self.haste(document, low=True)
         kept = contents.of_record(tx, row.id, new.overlay)
         owner = Owner(
             record_id=row.id,
@@ -140,7 +149,7 @@ class Owing:
             owner = self._owner(row, new.overlay)
             ready = self.translator.translate(document, new.overlay)
             if ready.problems:
-                self._hold(tx, row, new)
+                self.hold(tx, row, new, haste)
                 return
             self._keep(tx, owner, ready, NOTHING_HELD)
             kept = contents.of_record(tx, row.id, new.overlay)
@@ -151,14 +160,22 @@ class Owing:
             touched=[Identity(r.type, r.resource_id) for r in kept],
             shield=NOTHING_HELD,
             make_provenance=self.translator.provenance_of(document, new.overlay),
+            haste=haste,
         )
 
-    def _hold(self, tx: Connection, row: RecordRow, one: Destination) -> Owed:
+    def haste(self, document: dict[str, Any], *, low: bool) -> Haste:
+        """Say how soon a record should go."""
+        urgent = self._rooms.contents.row_names(suicidality.rows(document))
+        return Haste(low=low, urgent=urgent)
+
+    def hold(self, tx: Connection, row: RecordRow, one: Destination, haste: Haste) -> Owed:
+        """Note that a destination is owed a record that cannot be translated."""
         return self._rooms.outbox.put_held(
             tx,
             destination=one.name,
             owner=self._owner(row, one.overlay),
             reason=stuck.TRANSLATION,
+            haste=haste,
         )
 
     def _owner(self, row: RecordRow, overlay: str) -> Owner:

@@ -148,7 +148,7 @@ def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
 
 def fence_of(tx: Connection, name: LaneName) -> int:
     """Return the fence of who has the lane, or had it last."""
-    return tx.execute(select(lane.c.fence).where(*_is(name))).scalar_one()
+    return int(tx.execute(select(lane.c.fence).where(*_is(name))).scalar_one())
 
 
 def check_fence(tx: Connection, name: LaneName, fence: int, now: datetime) -> None:

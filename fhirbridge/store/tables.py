@@ -51,6 +51,7 @@ record = Table(
     Column("set_digest", Text, nullable=False),
     Column("warnings", Integer, nullable=False),
     Column("held", Integer, nullable=False),
+    Column("screen_held", Boolean, nullable=False),  # an answer that a person must hear of may be
     Column("sealed", LargeBinary, nullable=False),  # document, findings, problems
     UniqueConstraint("session_key", "version"),
 )
