@@ -32,7 +32,7 @@ WORDS = {
     Kind.PARKED: "deliveries are set aside and need a person",
     Kind.HELD: "deliveries are held and need a person",
     Kind.BACKLOG: "deliveries wait for more than an hour",
-    Kind.SUICIDALITY: "a sign of suicidality has not reached the EHR; tell the clinician by phone",
+    Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 
 Tell = Callable[[bytes], None]

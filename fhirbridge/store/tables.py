@@ -256,7 +256,15 @@ alert = Table(
     Column("ended_at", Text, nullable=False),  # "" while it lasts
     Column("told", Text, nullable=False),  # "" | started | ended
     Column("telling_until", Text, nullable=False),  # a process is about to tell
-    UniqueConstraint("kind", "destination", "cause", "ended_at"),
+)
+Index(
+    "alert_lasting",
+    alert.c.kind,
+    alert.c.destination,
+    alert.c.cause,
+    unique=True,
+    sqlite_where=alert.c.ended_at == "",
+    postgresql_where=alert.c.ended_at == "",
 )
 
 # audit

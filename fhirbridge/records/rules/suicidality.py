@@ -31,13 +31,24 @@ def rows(document: dict[str, Any]) -> frozenset[str]:
 
 
 def may_be_held(document: dict[str, Any], held_rows: frozenset[str]) -> bool:
-    """Say whether a held element may have been an answer of such a screen."""
-    screens = {
-        row_of(document, path): _key(row.get("instrument")) in _rule()["instruments"]
-        for path, row in rows_in(document, "assessments", ())
-    }
-    # What is not there any more was held as a whole, and nobody knows what it was.
-    return any(screens.get(name, True) for name in held_rows if name.startswith("assessments/"))
+    """Say whether a held element may have been a positive answer of such a screen."""
+    there = {row_of(document, path): row for path, row in rows_in(document, "assessments", ())}
+    return any(
+        # What is not there any more was held as a whole, and nobody knows what it was.
+        name not in there or _hides(there[name])
+        for name in held_rows
+        if name.startswith("assessments/")
+    )
+
+
+def _hides(row: dict[str, Any]) -> bool:
+    rule = _rule()["instruments"].get(_key(row.get("instrument")))
+    if rule is None:
+        return False
+    asked = [
+        item for _, item in rows_in(row, "items", ()) if item.get("number") == rule.get("item")
+    ]
+    return not any("value" in item for item in asked)
 
 
 def _rule() -> Mapping[str, Any]:
