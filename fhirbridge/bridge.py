@@ -12,7 +12,7 @@ from fhirbridge.alerts.book import Alerts, Tell
 from fhirbridge.alerts.command import nobody
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.deliver import run, worker
+from fhirbridge.deliver import run, traffic, worker
 from fhirbridge.deliver.traffic import Meter
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import NO_LIMITS, Destination, LimitChange, Limits
@@ -163,8 +163,7 @@ class Bridge:
 
     def check_alerts(self) -> None:
         """Note which conditions began and ended, and tell each once."""
-        parts = self._parts
-        Alerts(store=self._store, clock=self.clock, rng=parts.rng, tell=parts.tell).check()
+        Alerts(self._store, self.clock, self._parts.rng, self._parts.tell).check()
 
     def retry(self, delivery_id: str | None, *, actor: str) -> int:
         """Put one stuck delivery back in line, or (None) every parked one."""
@@ -242,18 +241,7 @@ class Bridge:
     def limit_destination(self, name: str, change: LimitChange, *, actor: str) -> Destination:
         """Set how much a destination is asked at most; what `change` leaves out stays."""
         with self._store.begin() as tx:
-            set_to = change.applied(registry.get(tx, name).limits)
-            registry.limit(tx, name, set_to)
-            self._audit.append(
-                tx,
-                Entry(
-                    actor=actor,
-                    action=Action.DESTINATION_LIMITED,
-                    destination=name,
-                    detail=set_to.as_text(),
-                ),
-            )
-            return registry.get(tx, name)
+            return traffic.limit(tx, self._audit, name, change, actor=actor)
 
     def destinations(self) -> list[Destination]:
         """Return all destinations by name."""
@@ -370,10 +358,6 @@ class Bridge:
             contents=self._contents,
             settlement=self._settlement,
             audit=self._audit,
-            ehr_for=self._meter().metered,
+            ehr_for=Meter(self._store, self.clock, self._parts.ehr_for).metered,
             crew=self._parts.crew,
         )
-
-    def _meter(self) -> Meter:
-        parts = self._parts
-        return Meter(store=self._store, clock=self.clock, ehr_for=parts.ehr_for)

@@ -38,7 +38,7 @@ WORDS = {
 Tell = Callable[[bytes], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Alerts:
     """Looks, writes down and tells. `tell` gets JSON without PHI; it raises BridgeError."""
 

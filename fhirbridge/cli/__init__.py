@@ -3,7 +3,6 @@
 Commands are imported when they are called, so that `fhirbridge --version` starts at once.
 """
 
-import signal
 import sys
 from importlib import import_module
 
@@ -60,8 +59,6 @@ def fhirbridge() -> None:
 
 def main() -> None:
     """Run one command. Exit status: 0 done, 1 error, 3 not all delivered, 64 wrong use."""
-    # As by Ctrl-C: what is under way ends, and its lane is given back.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(fhirbridge.main(standalone_mode=False) or 0)
     except click.UsageError as error:

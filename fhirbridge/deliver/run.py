@@ -48,6 +48,7 @@ class Rooms:
     audit: EvidenceLog
     ehr_for: Callable[[Destination], Ehr]
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
+    only: frozenset[str] | None = None  # the deliveries that may go; None for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,8 @@ class _Lane:
             row = claim.next_in_lane(tx, self._name, now)
             destination = registry.get(tx, self._name.destination)
             if row is None or destination.paused or traffic.closed(tx, destination, now):
+                return None
+            if self._rooms.only is not None and row.id not in self._rooms.only:
                 return None
             claim.count_run(tx, row.id)
             return row

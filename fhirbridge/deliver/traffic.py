@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.sqlite import insert
 
+from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import limits
 from fhirbridge.deliver.breaker import Breaker, Noted
 from fhirbridge.deliver.limits import Closed, Traffic, Turn
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.registry import Destination, LimitChange
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec
@@ -45,7 +46,20 @@ def save(tx: Connection, destination: str, known: Traffic) -> None:
     tx.execute(kept.on_conflict_do_update(index_elements=["destination"], set_=values))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def limit(
+    tx: Connection, audit: EvidenceLog, name: str, change: LimitChange, *, actor: str
+) -> Destination:
+    """Set how much a destination is asked at most. Raises DestinationError."""
+    set_to = change.applied(registry.get(tx, name).limits)
+    registry.limit(tx, name, set_to)
+    entry = Entry(
+        actor=actor, action=Action.DESTINATION_LIMITED, destination=name, detail=set_to.as_text()
+    )
+    audit.append(tx, entry)
+    return registry.get(tx, name)
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """A way to every EHR that heeds the limits of its destination."""
 

@@ -22,6 +22,7 @@ WATCH_SECONDS = 30.0
 PATIENCE = timedelta(seconds=5)
 # After so long a lane is given back, and whoever comes before it has its turn.
 TURN_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 GRACE_SECONDS = 20.0  # to end what is under way, when the process is asked to end
 
 OnStep = Callable[[LaneName, str], None]
@@ -45,12 +46,9 @@ def in_turn(tasks: Sequence[Task]) -> None:
 
 
 def at_once(tasks: Sequence[Task]) -> None:
-    """Do all at the same time; return when the last is done."""
-    threads = [threading.Thread(target=task, name="deliver", daemon=True) for task in tasks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Begin all, each in a thread of its own; return at once."""
+    for task in tasks:
+        threading.Thread(target=task, name="deliver", daemon=True).start()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +80,11 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
     ]
     try:
         rooms.crew([hand.work for hand in hands])
-    except BaseException:  # somebody wants the process to end
+        while not all(hand.over.wait(LOOK_SECONDS) for hand in hands) and goes_on():
+            pass
+    finally:  # also where somebody wants the process to end
         stopped.set()
         leave(rooms, hands, GRACE_SECONDS)
-        raise
     return Swept(
         settled=sum(hand.settled for hand in hands), broken=sum(hand.broken for hand in hands)
     )
@@ -99,7 +98,8 @@ def wanted(rooms: Rooms, busy: Mapping[str, int]) -> dict[str, int]:
         for one in registry.every(tx):
             free = one.limits.concurrent - busy.get(one.name, 0)
             if free > 0 and not one.paused and traffic.closed(tx, one, now) is None:
-                found[one.name] = len(claim.due_lanes(tx, now, destination=one.name, most=free))
+                due = claim.due_lanes(tx, now, destination=one.name, most=free, only=rooms.only)
+                found[one.name] = len(due)
     return found
 
 
@@ -159,7 +159,9 @@ class Hand:
             if destination is None or traffic.closed(tx, destination, now) is not None:
                 return None
             most = len(self._barren) + 1
-            due = claim.due_lanes(tx, now, destination=self._destination, most=most)
+            due = claim.due_lanes(
+                tx, now, destination=self._destination, most=most, only=rooms.only
+            )
         return next((name for name in due if name not in self._barren), None)
 
     def _drain(self, name: LaneName) -> None:

@@ -1,5 +1,6 @@
 """Lease a lane and find whose turn it is. One worker for a lane; the fence proves which."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -44,12 +45,18 @@ class Item:
 
 
 def due_lanes(
-    tx: Connection, now: datetime, *, destination: str = "", most: int | None = None
+    tx: Connection,
+    now: datetime,
+    *,
+    destination: str = "",
+    most: int | None = None,
+    only: Container[str] | None = None,
 ) -> list[LaneName]:
     """Return lanes in which something can go now, in the order in which they should.
 
     What all share comes first, then what is live, then backfills; among equals the oldest. Of one
-    destination or, where none is named, of all.
+    destination or, where none is named, of all; `only` names the deliveries that are meant, where
+    it is not all of them.
     """
     names = [destination] if destination else list(tx.scalars(select(destinations.c.name)))
     found: dict[LaneName, None] = {}
@@ -63,7 +70,8 @@ def due_lanes(
         ):
             rows = tx.execute(chosen.execution_options(yield_per=ROWS_AT_ONCE))
             for row in rows:
-                found[LaneName(name, row.lane)] = None
+                if only is None or row.id in only:
+                    found[LaneName(name, row.lane)] = None
                 if most is not None and len(found) >= most:
                     rows.close()
                     return list(found)
@@ -87,7 +95,7 @@ def _due(tx: Connection, name: str, now: datetime) -> Select[Any]:
         .exists()
     )
     chosen = (
-        select(delivery.c.lane)
+        select(delivery.c.id, delivery.c.lane)
         .join(
             lane,
             (lane.c.destination == delivery.c.destination) & (lane.c.lane == delivery.c.lane),
@@ -99,7 +107,6 @@ def _due(tx: Connection, name: str, now: datetime) -> Select[Any]:
             ~_is_blocked(),
             ~waits_first,
             _is_free(now),
-            lane.c.paused == "",
             _may_send(name),
         )
         .order_by(delivery.c.low, delivery.c.created_at)
@@ -187,7 +194,7 @@ def next_in_lane(tx: Connection, name: LaneName, now: datetime) -> Row[Any] | No
     head = tx.execute(chosen).one_or_none()
     if head is None or head.due_at > moment.to_text(now) or _shared_is_open(tx, head):
         return None
-    return None if _is_paused(tx, name) else head
+    return head
 
 
 def items(tx: Connection, delivery_id: str) -> list[Item]:
@@ -277,16 +284,6 @@ def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
         return False
     first = _first_open_shared(tx, head.destination)
     return first is not None and first <= head.needs_shared
-
-
-def pause_lane(tx: Connection, name: LaneName, why: str) -> bool:
-    """Stop one patient's deliveries before the next one; "" lets them go on. False: no such."""
-    stopped = update(lane).where(*_is(name)).values(paused=why)
-    return tx.execute(stopped).rowcount == 1
-
-
-def _is_paused(tx: Connection, name: LaneName) -> bool:
-    return bool(tx.scalar(select(lane.c.paused).where(*_is(name))))
 
 
 def count_run(tx: Connection, delivery_id: str) -> None:

@@ -314,7 +314,7 @@ class _Decision:
 
 def _next_sequence(tx: Connection, destination: str, lane_name: str) -> int:
     first = upsert(lane).values(
-        destination=destination, lane=lane_name, sequence=1, fence=0, leased_until="", paused=""
+        destination=destination, lane=lane_name, sequence=1, fence=0, leased_until=""
     )
     taken = first.on_conflict_do_update(
         index_elements=["destination", "lane"], set_={"sequence": lane.c.sequence + 1}

@@ -187,7 +187,6 @@ lane = Table(
     Column("sequence", Integer, nullable=False),  # the last one given out
     Column("fence", Integer, nullable=False),
     Column("leased_until", Text, nullable=False),
-    Column("paused", Text, nullable=False),  # why, or ""
 )
 Index("lane_leased", lane.c.destination, lane.c.leased_until)
 

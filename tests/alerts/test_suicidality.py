@@ -9,7 +9,6 @@ import pytest
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.fhir import codec
-from fhirbridge.outbox import claim
 from fhirbridge.records.rules import suicidality
 from tests.factories import Record, World, a_short_visit, amended, rate
 from tests.fakes import Fault, Says
@@ -76,13 +75,6 @@ def a_used_up_day(world: World) -> None:
     world.ehr.transport.script = [Says(status=503)]
 
 
-def a_paused_patient(world: World) -> None:
-    lanes = world.lanes()
-    with world.store.begin() as tx:
-        for lane in lanes:
-            claim.pause_lane(tx, lane, "by hand")
-
-
 STOPPED_BY = [a_lane_that_waits, a_refusal, a_breaker, a_pause, a_used_up_day]
 
 
@@ -102,17 +94,6 @@ def test_5_a_positive_screen_that_is_stuck_is_told_within_minutes(
     urgent = [row.id for row in world.rows() if row.urgent]
     assert [alert["cause"]] == urgent
     assert "by phone" in alert["words"]
-
-
-def test_5_a_paused_patient_with_a_positive_screen_is_told(world: World) -> None:
-    world.accept(a_positive_visit())
-    a_paused_patient(world)
-    world.sync()
-    world.clock.advance(MINUTES)
-    world.bridge.check_alerts()
-
-    assert world.ehr.transport.sent == []
-    assert told(world) == ["started"]
 
 
 @pytest.mark.parametrize("screen", [CSSRS, PHQ_9], ids=["c-ssrs", "phq-9 item 9"])

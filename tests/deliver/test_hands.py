@@ -30,7 +30,7 @@ class Door:
     def __init__(self, inner: SandboxTransport) -> None:
         self._inner = inner
         self._lock = threading.Lock()
-        self.arrive: Callable[[], None] = lambda: None
+        self.arrive: Callable[[], object] = lambda: None
         self.asked = 0
         self.inside = 0
         self.most = 0
@@ -88,7 +88,7 @@ def undelivered(world: World, destination: str) -> int:
 
 def test_r16_an_ehr_that_does_not_answer_holds_up_no_other(world: World) -> None:
     opened = threading.Event()
-    door(world, "ehr").arrive = lambda: opened.wait(SECONDS) and None
+    door(world, "ehr").arrive = lambda: opened.wait(SECONDS)
     through = Arrivals("other")
     sweeping = threading.Thread(
         target=worker.sweep, args=(at_once(world),), kwargs={"on_step": through}
@@ -108,7 +108,7 @@ def test_r16_the_loop_goes_on_with_new_records_of_others_while_one_does_not_answ
 ) -> None:
     opened = threading.Event()
     slow = door(world, "ehr")
-    slow.arrive = lambda: opened.wait(SECONDS) and None
+    slow.arrive = lambda: opened.wait(SECONDS)
     other, through = door(world, "other"), threading.Event()
     other.arrive = lambda: through.set() if other.asked > PATIENTS else None
     loop = worker.Loop(world.rooms)
@@ -128,7 +128,7 @@ def test_r15_a_destination_has_as_many_lanes_at_work_as_it_may_have(world: World
     world.bridge.limit_destination("ehr", LimitChange(concurrent=3), actor="test")
     watched = door(world, "ehr")
     together = threading.Barrier(3, timeout=SECONDS)
-    watched.arrive = lambda: together.wait() and None
+    watched.arrive = together.wait
 
     worker.sweep(at_once(world))
 
@@ -180,7 +180,12 @@ def test_r39_who_is_asked_to_end_takes_nothing_new_and_frees_what_it_has(world: 
 def test_r39_a_loop_takes_nothing_once_its_process_is_to_end(world: World) -> None:
     watched = door(world, "ehr")
     looked = threading.Event()
-    loop = worker.Loop(world.rooms, go_on=lambda: looked.set() or False)
+
+    def is_to_end() -> bool:
+        looked.set()
+        return False
+
+    loop = worker.Loop(world.rooms, go_on=is_to_end)
     loop.start()
     assert looked.wait(SECONDS)
     loop.stop(SECONDS)

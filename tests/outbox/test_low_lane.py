@@ -125,8 +125,7 @@ def pile_up(world: World) -> None:
         like = tx.execute(select(delivery).where(delivery.c.low.is_(True))).one()._asdict()
         names = [f"lane-{number:05}" for number in range(LANES)]
         lanes = [
-            {"destination": "ehr", "lane": name, "sequence": 10, "fence": 0}
-            | {"leased_until": "", "paused": ""}
+            {"destination": "ehr", "lane": name, "sequence": 10, "fence": 0} | {"leased_until": ""}
             for name in names
         ]
         tx.execute(insert(lane), lanes)
