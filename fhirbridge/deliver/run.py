@@ -296,14 +296,17 @@ def next_due(tx: Connection, now: datetime) -> datetime | None:
     return min((due for due in found if due is not None), default=None)
 
 
-def _next_due(tx: Connection, destination: Destination, now: datetime) -> datetime | None:
-    due = select(delivery.c.due_at).where(
-        delivery.c.destination == destination.name, delivery.c.state.in_(OPEN)
+def _next_due(tx: Connection, one: Destination, now: datetime) -> datetime | None:
+    # Joined to nothing, so that the index of due times is used and its first row is enough.
+    waiting = select(delivery.c.due_at).where(
+        delivery.c.destination.concat("") == one.name, delivery.c.state.in_(OPEN)
     )
-    shut = traffic.closed(tx, destination, now)
-    if shut is None:
-        due = due.where(delivery.c.due_at > moment.to_text(now))
-    first = tx.scalar(due.order_by(delivery.c.due_at).limit(1))
-    if first is None:
-        return None
-    return moment.from_text(first) if shut is None else max(moment.from_text(first), shut.until)
+    shut = traffic.closed(tx, one, now)
+    if shut is not None:
+        until = moment.to_text(shut.until)
+        if tx.scalar(waiting.where(delivery.c.due_at <= until).limit(1)) is not None:
+            return shut.until
+    after = moment.to_text(now if shut is None else shut.until)
+    later = waiting.where(delivery.c.due_at > after)
+    due = tx.scalar(later.order_by(delivery.c.due_at).limit(1))
+    return None if due is None else moment.from_text(due)

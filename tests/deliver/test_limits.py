@@ -1,8 +1,10 @@
 """R11, R15: what a destination is asked at most, shared by all who ask it."""
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,7 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import DestinationError, LimitChange, Limits
 from fhirbridge.egress.exchange import NotSent, Request, Response
 from fhirbridge.outbox.backoff import LONGEST_ASKED
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit, amended, few_mappings, rate
 from tests.fakes import START, Fault, FrozenClock, Outcome, Says
 
 SECOND = timedelta(seconds=1)
@@ -105,6 +107,40 @@ def test_r15_the_requests_of_a_day_end_with_paused_until_and_it_is_remembered(
 
     world.settle()
     assert set(world.states()) == {"delivered"}
+
+
+def test_r15_a_day_that_ends_within_a_lane_uses_up_no_attempt(world: World) -> None:
+    record = a_short_visit()
+    world.take(record)
+    limit(world, per_day=1)
+    for pulse in (80, 90):
+        record = amended(record, rate(pulse))
+        world.accept(record)
+
+    world.sync()
+
+    assert [row.state for row in world.patient_rows()] == ["delivered", "delivered", "pending"]
+    assert {(row.runs, row.attempts) for row in world.rows()} == {(0, 0)}
+
+
+def test_r15_four_threads_by_the_clock_of_the_machine_stay_within_the_rate(tmp_path: Path) -> None:
+    world = World(url=f"sqlite:///{tmp_path / 'test.db'}", mapped=few_mappings)
+    world.connect()
+    limit(world, rps=40)
+    far = Far(SystemClock())
+    meters = [Metered(world.store, SystemClock(), "ehr", far) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda mine=meter: [send(mine) for _ in range(15)])
+        for meter in meters
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    asked = sorted(far.asked)
+    assert len(asked) == 60
+    assert 59 / (asked[-1] - asked[0]).total_seconds() <= 40 * 1.05
 
 
 def test_p5_a_clock_set_back_over_midnight_gives_no_second_quota() -> None:
