@@ -250,10 +250,10 @@ class Loop:
     def stop(self, timeout_seconds: float) -> None:
         """Take nothing new, wait for the exchanges under way, then give back every lane."""
         self._stop.set()
+        until = self._rooms.clock.monotonic() + timeout_seconds
         self._threads[0].join(timeout_seconds)
-        leave(
-            self._rooms, [one for hands in self._hands.values() for one in hands], timeout_seconds
-        )
+        hands = [one for crew in self._hands.values() for one in crew]
+        leave(self._rooms, hands, until - self._rooms.clock.monotonic())
 
     def _goes_on(self) -> bool:
         return self._wanted() and not self._stop.is_set()
