@@ -1,5 +1,6 @@
 """R19: backfills go after all that is live, and choosing stays quick however many there are."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ def lane_of(world: World, receipt_id: str) -> LaneName:
 def test_what_is_live_goes_before_older_backfills(world: World) -> None:
     for number in range(1, 4):
         backfill(world, a_short_visit(patient=f"pt-{number}"))
+    world.clock.advance(timedelta(hours=1))
     live = world.accept(a_short_visit(patient="pt-9"))
 
     assert due(world)[0] == lane_of(world, live.id)
@@ -65,6 +67,7 @@ def test_the_order_within_a_patient_never_changes(world: World) -> None:
 def test_a_live_record_lifts_its_lane_over_the_backfills_of_others(world: World) -> None:
     backfill(world, a_short_visit(patient="pt-1"))
     backfill(world, a_short_visit(patient="pt-2"))
+    world.clock.advance(timedelta(hours=1))
     live = world.accept(a_short_visit(2, patient="pt-2"))
 
     assert due(world, most=1) == [lane_of(world, live.id)]
