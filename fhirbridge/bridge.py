@@ -8,11 +8,14 @@ from typing import Any
 
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
+from fhirbridge.alerts.book import Alerts, Tell
+from fhirbridge.alerts.command import nobody
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.deliver import run, worker
+from fhirbridge.deliver import run, traffic, worker
+from fhirbridge.deliver.traffic import Meter
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.registry import NO_LIMITS, Destination, LimitChange, Limits
 from fhirbridge.ehr import probe
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.intake import live, reload, stock
@@ -53,6 +56,8 @@ class Parts:
     live: LiveSet
     ehr_for: Callable[[Destination], Ehr]
     quarantine: Quarantine
+    crew: worker.Crew = worker.in_turn
+    tell: Tell = nobody
 
 
 def _ignore(_lane: Any, _step: str) -> None:
@@ -101,9 +106,9 @@ class Bridge:
         """Check and translate without storing anything."""
         return self._intake.preview(raw, overlay=overlay)
 
-    def accept(self, raw: bytes, *, actor: str) -> Receipt:
+    def accept(self, raw: bytes, *, actor: str, backfill: bool = False) -> Receipt:
         """Take in one session record; when this returns, delivery is owed."""
-        return self._intake.accept(raw, actor=actor)
+        return self._intake.accept(raw, actor=actor, backfill=backfill)
 
     def accept_stock(self, raw: bytes, *, actor: str) -> StockReceipt:
         """Take in one stock document; nothing of it is delivered."""
@@ -139,9 +144,12 @@ class Bridge:
 
     # --- deliver ------------------------------------------------------------------------------
 
-    def delivery_loop(self) -> worker.Loop:
-        """Return the loop that delivers in the background; start it after a fork."""
-        return worker.Loop(self._rooms())
+    def delivery_loop(self, *, go_on: worker.GoOn) -> worker.Loop:
+        """Return the loop that delivers in the background; start it after a fork.
+
+        It takes nothing new once `go_on` says no.
+        """
+        return worker.Loop(self._rooms(), go_on=go_on, watch=self.check_alerts)
 
     def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
         """Translate again what mended mappings can translate, then deliver all that is due.
@@ -154,10 +162,17 @@ class Bridge:
         except live.NotLiveError as error:
             unfit = error
         self._intake.expire_quarantine()
-        swept = worker.until_idle(self._rooms(), on_step=on_step)
+        rooms = self._rooms()
+        watched = worker.now_and_then(rooms, self.check_alerts, on_step)
+        swept = worker.until_idle(rooms, on_step=watched)
+        self.check_alerts()
         if unfit is not None:
             raise unfit
         return swept
+
+    def check_alerts(self) -> None:
+        """Note which conditions began and ended, and tell each once."""
+        Alerts(self._store, self.clock, self._parts.rng, self._parts.tell).check()
 
     def retry(self, delivery_id: str | None, *, actor: str) -> int:
         """Put one stuck delivery back in line, or (None) every parked one."""
@@ -176,6 +191,7 @@ class Bridge:
         networks: Sequence[str],
         actor: str,
         overlay: str = "",
+        limits: Limits = NO_LIMITS,
     ) -> Destination:
         """Look at the server, store it, owe it every current record, prove it where allowed."""
         new = Destination(
@@ -188,6 +204,7 @@ class Bridge:
             overlay=overlay,
             networks=registry.checked_networks(networks),
             paused=registry.NOT_PROVEN,
+            limits=limits,
         )
         probe.look(self._parts.ehr_for(new))
         with self._store.begin() as tx:
@@ -228,6 +245,11 @@ class Bridge:
                 ),
             )
             return registry.get(tx, name)
+
+    def limit_destination(self, name: str, change: LimitChange, *, actor: str) -> Destination:
+        """Set how much a destination is asked at most; what `change` leaves out stays."""
+        with self._store.begin() as tx:
+            return traffic.limit(tx, self._audit, name, change, actor=actor)
 
     def destinations(self) -> list[Destination]:
         """Return all destinations by name."""
@@ -274,7 +296,9 @@ class Bridge:
     def status(self) -> status.Status:
         """Return counts and what waits. No PHI."""
         with self._store.read() as tx:
-            return status.read(tx, self._parts.vault, asdict(live.standing(tx)))
+            return status.read(
+                tx, self._parts.vault, asdict(live.standing(tx)), now=self.clock.now()
+            )
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""
@@ -344,5 +368,6 @@ class Bridge:
             contents=self._contents,
             settlement=self._settlement,
             audit=self._audit,
-            ehr_for=self._parts.ehr_for,
+            ehr_for=Meter(self._store, self.clock, self._parts.ehr_for).metered,
+            crew=self._parts.crew,
         )

@@ -12,6 +12,7 @@ import structlog
 FIELDS = frozenset(
     {
         "action",
+        "alert",
         "attempt",
         "code",
         "count",

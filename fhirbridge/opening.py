@@ -6,8 +6,11 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from fhirbridge.access.tokens import Role
+from fhirbridge.alerts.book import Tell
+from fhirbridge.alerts.command import AlertCommand, nobody
 from fhirbridge.bridge import Bridge, Parts
 from fhirbridge.clock import Clock, SystemClock
+from fhirbridge.deliver import worker
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
@@ -19,7 +22,7 @@ from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
-from fhirbridge.settings import Settings
+from fhirbridge.settings import Settings, foreign_environment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import KEY_BYTES, Vault
 from fhirbridge.translate import mapping_set
@@ -117,6 +120,8 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         live=LiveSet(compile_one),
         ehr_for=ehr_for,
         quarantine=Quarantine(days=settings.quarantine_days, most=settings.quarantine_most),
+        crew=worker.at_once,
+        tell=_way_to_tell(settings),
     )
     return Bridge(parts), store, vault, site_key
 
@@ -129,6 +134,12 @@ def _transport(destination: Destination, settings: Settings, clock: Clock) -> Tr
     return HttpTransport(
         allowed=policy, clock=clock, resolver=SystemResolver(), ca_file=settings.ca_file
     )
+
+
+def _way_to_tell(settings: Settings) -> Tell:
+    if not settings.alert_command:
+        return nobody
+    return AlertCommand(words=settings.alert_command, environment=foreign_environment())
 
 
 def local_transport() -> Transport:

@@ -1,6 +1,7 @@
 """Every setting, typed, read once from the environment; all mistakes are reported together."""
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Settings:
     quarantine_days: int
     quarantine_most: int
     most_bytes: int  # of one request body
+    alert_command: tuple[str, ...] = ()  # gets each alert on its input
 
 
 def read() -> Settings:
@@ -55,6 +57,7 @@ def read() -> Settings:
         "quarantine_days": env.int("QUARANTINE_DAYS", 30, validate=validate.Range(1, 3650)),
         "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
+        "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
     }
     wrong = dict.fromkeys(_unknown(), "there is no such setting")
     try:
@@ -67,6 +70,7 @@ def read() -> Settings:
         raise SettingsError(
             f"settings that cannot be used: {listed}", hint="docs/operate.md lists them"
         )
+    values["alert_command"] = tuple(shlex.split(values["alert_command"]))
     return Settings(home=home, **values)
 
 
@@ -78,6 +82,14 @@ def foreign_environment() -> dict[str, str]:
 def _matches(pattern: str) -> validate.Regexp:
     # \Z, since $ also stands before a line feed: a site name with one would change every id.
     return validate.Regexp(rf"(?:{pattern})\Z", error="has a form that cannot be used")
+
+
+def _command(value: str) -> None:
+    """Refuse what is no list of words."""
+    try:
+        shlex.split(value)
+    except ValueError:
+        raise ValidationError("has a quotation mark too many or too few") from None
 
 
 def _address(value: str) -> None:

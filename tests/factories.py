@@ -193,6 +193,7 @@ class World:
         self.store.create()
         self.vault = Vault(bytes(range(32)), self.rng)
         self.ehrs: dict[str, FarSide] = {}
+        self.told: list[dict[str, Any]] = []  # alerts, in order
         self.bridge = self._open()
         self.use_mappings(mapped)
 
@@ -208,6 +209,7 @@ class World:
                 live=LiveSet(compiled),
                 ehr_for=self._ehr_for,
                 quarantine=Quarantine(days=30, most=3),
+                tell=lambda message: self.told.append(codec.decode(message)),
             )
         )
 

@@ -73,6 +73,7 @@ ONE_PLACE_EACH = (
         allowed=frozenset(
             {
                 "fhirbridge.access",
+                "fhirbridge.alerts",
                 "fhirbridge.audit",
                 "fhirbridge.consent",
                 "fhirbridge.deliver",

@@ -39,6 +39,7 @@ class Action(StrEnum):
     DESTINATION_ADDED = "destination.added"
     DESTINATION_PROBED = "destination.probed"
     DESTINATION_PAUSED = "destination.paused"
+    DESTINATION_LIMITED = "destination.limited"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"

@@ -14,7 +14,7 @@ from fhirbridge.errors import BridgeError
 WRONG_USE = 64
 COMMANDS = {
     "init": ("fhirbridge.cli.setup:init", "Make keys, database and the first token."),
-    "destination": ("fhirbridge.cli.destination:destination", "Add, list and probe EHR servers."),
+    "destination": ("fhirbridge.cli.destination:destination", "Add, list, probe and limit EHRs."),
     "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
     "ingest": ("fhirbridge.cli.records:ingest", "Take in session records from files."),

@@ -1,5 +1,7 @@
 """`fhirbridge destination`: the EHR servers that receive."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -7,11 +9,23 @@ import click
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
+from fhirbridge.destinations.registry import NO_LIMITS, LimitChange, Limits
 
 
 @click.group()
 def destination() -> None:
-    """Add, list and probe EHR FHIR servers."""
+    """Add, list, probe and limit EHR FHIR servers."""
+
+
+def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of how much a server is asked at most."""
+    for option in (
+        click.option("--per-day", type=int, help="Requests a day (UTC) at most; 0: no limit."),
+        click.option("--concurrent", type=int, help="Patients at the same time at most."),
+        click.option("--rps", type=float, help="Requests a second at most; 0: no limit."),
+    ):
+        command = option(command)
+    return command
 
 
 @destination.command()
@@ -32,6 +46,7 @@ def destination() -> None:
     help="A private network it answers in, such as 10.20.0.0/16.",
 )
 @click.option("--overlay", default="", help="Change the mappings for it by this overlay of theirs.")
+@_limits
 @as_json
 def add(
     name: str,
@@ -41,6 +56,9 @@ def add(
     test_patient: bool,
     networks: tuple[str, ...],
     overlay: str,
+    rps: float | None,
+    concurrent: int | None,
+    per_day: int | None,
     json_wanted: bool,
 ) -> None:
     """Add the FHIR server at URL under NAME and probe it.
@@ -48,6 +66,7 @@ def add(
     A server that is neither the sandbox nor named a test server is only read, and nothing is sent
     to it before a probe has proven what it honours.
     """
+    asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     with opened() as bridge:
         added = bridge.add_destination(
             name=name,
@@ -56,11 +75,28 @@ def add(
             test_server=test_patient,
             networks=networks,
             overlay=overlay,
+            limits=asked.applied(NO_LIMITS),
             actor=ACTOR,
         )
     _show([added], json_wanted=json_wanted)
     if added.paused:
         printing.words(f"Nothing is sent to {name} yet: {added.paused}")
+
+
+@destination.command("set")
+@click.argument("name")
+@_limits
+@as_json
+def set_limits(
+    name: str, *, rps: float | None, concurrent: int | None, per_day: int | None, json_wanted: bool
+) -> None:
+    """Set how much NAME is asked at most, by all workers together. What is left out stays."""
+    asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
+    if asked == LimitChange():
+        raise click.UsageError("give --rps, --concurrent or --per-day")
+    with opened() as bridge:
+        found = bridge.limit_destination(name, asked, actor=ACTOR)
+    _show([found], json_wanted=json_wanted)
 
 
 @destination.command("list")
@@ -94,13 +130,32 @@ def _show(found: list[Any], *, json_wanted: bool) -> None:
             "networks",
             "paused",
         )
-        printing.data([{field: getattr(one, field) for field in names} for one in found])
+        printing.data(
+            [
+                {**{field: getattr(one, field) for field in names}, "limits": asdict(one.limits)}
+                for one in found
+            ]
+        )
         return
     rows = [
-        [one.name, one.base_url, one.mode, _traits(one.traits), one.paused or "ready"]
+        [
+            one.name,
+            one.base_url,
+            one.mode,
+            _traits(one.traits),
+            _limit_words(one.limits),
+            one.paused or "ready",
+        ]
         for one in found
     ]
-    printing.table("Destinations", ["name", "address", "mode", "honours", "state"], rows)
+    printing.table("Destinations", ["name", "address", "mode", "honours", "limits", "state"], rows)
+
+
+def _limit_words(limits: Limits) -> str:
+    words = [f"{limits.concurrent} at a time"]
+    words += [f"{limits.rps:g} a second"] if limits.rps else []
+    words += [f"{limits.per_day} a day"] if limits.per_day else []
+    return "\n".join(words)
 
 
 def _traits(traits: dict[str, Any]) -> str:

@@ -147,7 +147,8 @@ def _take(records: Sequence[FlatRecord], results: list[dict[str, Any]]) -> list[
     with opened() as bridge:
         for record in records:
             try:
-                receipt = bridge.accept(codec.encode(record.document), actor=ACTOR)
+                raw = codec.encode(record.document)
+                receipt = bridge.accept(raw, actor=ACTOR, backfill=True)
             except BridgeError as error:
                 by_session[record.session_id] |= {"refused": True, "error": error.message}
             else:

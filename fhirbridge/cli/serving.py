@@ -14,6 +14,7 @@ from fhirbridge.deliver.worker import Loop
 
 THREADS = 8
 GRACE_SECONDS = 30
+EXCHANGE_SECONDS = 20  # of them, to end what is under way to an EHR
 LAST_PORT = 65535
 ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
@@ -71,16 +72,16 @@ class Service:
         self._bridge = opening.open_bridge(self._settings)
         return create_app(self._bridge)
 
-    def started(self) -> None:
-        """Start delivering, once the application is up."""
+    def started(self, worker: Any) -> None:
+        """Start delivering, once the application is up; nothing new once it is to end."""
         if self._deliver and self._bridge is not None:
-            self._loop = self._bridge.delivery_loop()
+            self._loop = self._bridge.delivery_loop(go_on=lambda: bool(worker.alive))
             self._loop.start()
 
     def ended(self) -> None:
         """Finish the exchange that is under way."""
         if self._loop is not None:
-            self._loop.stop(GRACE_SECONDS)
+            self._loop.stop(EXCHANGE_SECONDS)
 
 
 @click.command()
@@ -123,12 +124,12 @@ def _run(
     address: str,
     ready: Path | None,
     *,
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[Any], None] = lambda _worker: None,
     ended: Callable[[], None] = lambda: None,
 ) -> None:
     def post_worker_init(worker: Any) -> None:
         host, port = worker.sockets[0].getsockname()[:2]
-        started()
+        started(worker)
         click.echo(f"listening on http://{host}:{port}", err=True)
         if ready is not None:
             ready.write_text(f"http://{host}:{port}\n", encoding="ascii")

@@ -106,13 +106,19 @@ def _show(found: Status) -> None:
             ", ".join(f"{count} {state}" for state, count in sorted(one["deliveries"].items()))
             or "none",
             one["resources"],
-            one["paused"] or "ready",
+            one["paused"] or _waits(one) or "ready",
         ]
         for one in found.destinations
     ]
     printing.table(
         "Destinations", ["name", "address", "deliveries", "resources there", "state"], rows
     )
+    if found.alerts:
+        wrong = [
+            [a["kind"], a["destination"], a["cause"], a["words"], a["started_at"]]
+            for a in found.alerts
+        ]
+        printing.table("Wrong now", ["what", "destination", "cause", "means", "since"], wrong)
     if found.waiting:
         waits = [
             [
@@ -129,3 +135,7 @@ def _show(found: Status) -> None:
         f"{found.records} records, {found.held_elements} held elements, "
         f"{found.quarantined} in quarantine."
     )
+
+
+def _waits(one: dict[str, Any]) -> str:
+    return one["waits_for"] and f"waits until {one['waits_until']}: {one['waits_for']}"

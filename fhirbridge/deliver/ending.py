@@ -59,7 +59,7 @@ class Ending:
     def move(self, tx: Connection, job: Job, outcome: Outcome, answer: Answer, wait: Wait) -> Move:
         """Keep what the EHR said of each resource; return where the delivery goes."""
         if answer.kind is Kind.AUTH:
-            self._stop(tx, job, f"the EHR refused our sign-in: {answer.reason}")
+            self._stop(tx, job, f"{registry.SIGN_IN_REFUSED}: {answer.reason}")
         if job.step is Step.READ:
             return self._after_reading(tx, job, answer, wait)
         if answer.kind is Kind.OK:

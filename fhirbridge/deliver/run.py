@@ -5,7 +5,7 @@ of a request is in the database before and after it, so whoever comes next reads
 blindly. A lane that breaks off keeps its lease: that is the pause before its next try.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.deliver import bundle, decide, prepare
+from fhirbridge.deliver import bundle, decide, prepare, traffic
 from fhirbridge.deliver.answer import Answer, classify
 from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.ending import Ending, Job
@@ -33,7 +33,6 @@ from fhirbridge.rng import Rng
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import delivery
-from fhirbridge.store.tables import destination as destinations
 
 MOST_RUNS = 5
 
@@ -49,6 +48,8 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     ehr_for: Callable[[Destination], Ehr]
+    crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
+    only: frozenset[str] | None = None  # the deliveries that may go; None for all
 
 
 def _always() -> bool:
@@ -98,8 +99,12 @@ class _Lane:
         """
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
-            row = claim.next_in_lane(tx, self._name, self._rooms.clock.now())
-            if row is None or registry.get(tx, self._name.destination).paused:
+            now = self._rooms.clock.now()
+            row = claim.next_in_lane(tx, self._name, now)
+            destination = registry.get(tx, self._name.destination)
+            if row is None or destination.paused or traffic.closed(tx, destination, now):
+                return None
+            if self._rooms.only is not None and row.id not in self._rooms.only:
                 return None
             claim.count_run(tx, row.id)
             return row
@@ -255,15 +260,22 @@ def _without_request(made: Prepared) -> Move:
 
 
 def next_due(tx: Connection, now: datetime) -> datetime | None:
-    """Return when the next delivery that waits for its time is due, or None."""
-    later = (
-        select(delivery.c.due_at)
-        .join(destinations, destinations.c.name == delivery.c.destination)
-        .where(
-            delivery.c.state.in_(OPEN),
-            delivery.c.due_at > moment.to_text(now),
-            destinations.c.paused == "",
-        )
+    """Return when something that waits for its time, or for its destination, is due, or None."""
+    found = [_next_due(tx, one, now) for one in registry.every(tx) if not one.paused]
+    return min((due for due in found if due is not None), default=None)
+
+
+def _next_due(tx: Connection, one: Destination, now: datetime) -> datetime | None:
+    # Joined to nothing, so that the index of due times is used and its first row is enough.
+    waiting = select(delivery.c.due_at).where(
+        delivery.c.destination.concat("") == one.name, delivery.c.state.in_(OPEN)
     )
+    shut = traffic.closed(tx, one, now)
+    if shut is not None:
+        until = moment.to_text(shut.until)
+        if tx.scalar(waiting.where(delivery.c.due_at <= until).limit(1)) is not None:
+            return shut.until
+    after = moment.to_text(now if shut is None else shut.until)
+    later = waiting.where(delivery.c.due_at > after)
     due = tx.scalar(later.order_by(delivery.c.due_at).limit(1))
     return None if due is None else moment.from_text(due)

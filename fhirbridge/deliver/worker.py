@@ -1,22 +1,33 @@
-"""Drive the lanes, once or for ever. The one loop that catches what it cannot name."""
+"""Drive the lanes, once or for ever. The one loop that catches what it cannot name.
+
+Each destination has hands of its own, so that a slow one holds up nobody else.
+"""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from fhirbridge import log
+from fhirbridge.deliver import traffic
 from fhirbridge.deliver.run import Rooms, drain, next_due
+from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import FencedError, LaneName
 
 SWEEP_SECONDS = 2.0
+WATCH_SECONDS = 30.0
 PATIENCE = timedelta(seconds=5)
+# After so long a lane is given back, and whoever comes before it has its turn.
+TURN_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+GRACE_SECONDS = 20.0  # to end what is under way, when the process is asked to end
 
 OnStep = Callable[[LaneName, str], None]
-
-
+Task = Callable[[], None]
+Crew = Callable[[Sequence[Task]], None]
 GoOn = Callable[[], bool]
 
 
@@ -26,6 +37,18 @@ def _ignore(_lane: LaneName, _step: str) -> None:
 
 def _always() -> bool:
     return True
+
+
+def in_turn(tasks: Sequence[Task]) -> None:
+    """Do one after the other, in this thread: for a test that owns the clock."""
+    for task in tasks:
+        task()
+
+
+def at_once(tasks: Sequence[Task]) -> None:
+    """Begin all, each in a thread of its own; return at once."""
+    for task in tasks:
+        threading.Thread(target=task, name="deliver", daemon=True).start()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,71 +64,234 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
 
     `go_on` is asked before each delivery: where it says no, nothing more is begun.
     """
+    stopped, lock = threading.Event(), threading.Lock()
+
+    def goes_on() -> bool:
+        return go_on() and not stopped.is_set()
+
+    def told(name: LaneName, step: str) -> None:
+        with lock:
+            on_step(name, step)
+
+    hands = [
+        Hand(rooms, destination, on_step=told, go_on=goes_on)
+        for destination, count in wanted(rooms, {}).items()
+        for _ in range(count)
+    ]
+    try:
+        rooms.crew([hand.work for hand in hands])
+        while not all(hand.over.wait(LOOK_SECONDS) for hand in hands) and goes_on():
+            pass
+    finally:  # also where somebody wants the process to end
+        stopped.set()
+        leave(rooms, hands, GRACE_SECONDS)
+    return Swept(
+        settled=sum(hand.settled for hand in hands), broken=sum(hand.broken for hand in hands)
+    )
+
+
+def wanted(rooms: Rooms, busy: Mapping[str, int]) -> dict[str, int]:
+    """Say how many hands more each destination has work for now, within its limit."""
+    found = {}
     with rooms.store.read() as tx:
-        lanes = claim.due_lanes(tx, rooms.clock.now())
-    settled = broken = 0
-    for name in lanes:
-        if not go_on():
-            break
+        now = rooms.clock.now()
+        for one in registry.every(tx):
+            free = one.limits.concurrent - busy.get(one.name, 0)
+            if free > 0 and not one.paused and traffic.closed(tx, one, now) is None:
+                due = claim.due_lanes(tx, now, destination=one.name, most=free, only=rooms.only)
+                found[one.name] = len(due)
+    return found
+
+
+def leave(rooms: Rooms, hands: Sequence["Hand"], seconds: float) -> None:
+    """Wait for the exchanges under way, then give back every lane.
+
+    What had no end by then is uncertain: whoever takes its lane reads back first.
+    """
+    until = rooms.clock.monotonic() + seconds
+    for hand in hands:
+        hand.over.wait(max(until - rooms.clock.monotonic(), 0))
+    for hand in hands:
+        hand.give_back()
+
+
+class Hand:
+    """Drains lanes of one destination, the most urgent first, until none is due."""
+
+    def __init__(
+        self, rooms: Rooms, destination: str, *, on_step: OnStep = _ignore, go_on: GoOn = _always
+    ) -> None:
+        self._rooms = rooms
+        self._destination = destination
+        self._on_step = on_step
+        self._go_on = go_on
+        self._barren: set[LaneName] = set()  # nothing came of them: not looked at again
+        self._leased: tuple[LaneName, int] | None = None  # with its fence
+        self.over = threading.Event()
+        self.settled = 0
+        self.broken = 0
+
+    def work(self) -> None:
+        """Drain one lane after the other; what breaks off is told, without its text."""
         try:
-            for step in drain(rooms, name, go_on=go_on):
-                settled += step == "settled"
-                on_step(name, step)
+            while self._go_on():
+                name = None
+                with self._told("sweep.broke_off"):
+                    name = self._next()
+                if name is None:
+                    return
+                with self._told("lane.broke_off"):
+                    self._drain(name)
+        finally:
+            self.over.set()
+
+    def give_back(self) -> None:
+        """Free the lane of an exchange that had no end yet."""
+        if self._leased is not None and not self.over.is_set():
+            with self._told("lane.kept"), self._rooms.store.begin() as tx:
+                claim.release(tx, *self._leased)
+
+    def _next(self) -> LaneName | None:
+        rooms = self._rooms
+        with rooms.store.read() as tx:
+            now = rooms.clock.now()
+            destination = registry.find(tx, self._destination)
+            if destination is None or traffic.closed(tx, destination, now) is not None:
+                return None
+            most = len(self._barren) + 1
+            due = claim.due_lanes(
+                tx, now, destination=self._destination, most=most, only=rooms.only
+            )
+        return next((name for name in due if name not in self._barren), None)
+
+    def _drain(self, name: LaneName) -> None:
+        clock, before = self._rooms.clock, self.settled
+        until = clock.monotonic() + TURN_SECONDS
+
+        def goes_on() -> bool:
+            return self._go_on() and clock.monotonic() < until
+
+        try:
+            for step in drain(self._rooms, name, go_on=goes_on):
+                self._note(name, step)
+        finally:
+            self._leased = None
+            if self.settled == before:
+                self._barren.add(name)
+
+    def _note(self, name: LaneName, step: str) -> None:
+        if step == "leased":
+            with self._rooms.store.read() as tx:
+                self._leased = (name, claim.fence_of(tx, name))
+        self.settled += step == "settled"
+        self._on_step(name, step)
+
+    @contextmanager
+    def _told(self, event: str) -> Iterator[None]:
+        try:
+            yield
         except FencedError:
-            log.get().info("lane.fenced", destination=name.destination)
+            log.get().info("lane.fenced", destination=self._destination)
         except BridgeError as error:
-            broken += 1
-            log.get().error("lane.broke_off", destination=name.destination, code=error.code)
+            self.broken += 1
+            log.get().error(event, destination=self._destination, code=error.code)
         except Exception as error:  # noqa: BLE001  one poisoned lane must not stop the others
-            broken += 1
+            self.broken += 1
             kind = type(error).__name__
-            log.get().error("lane.broke_off", destination=name.destination, kind=kind)
-    return Swept(settled=settled, broken=broken)
+            log.get().error(event, destination=self._destination, kind=kind)
 
 
-def until_idle(rooms: Rooms, *, on_step: OnStep = _ignore, patience: timedelta = PATIENCE) -> Swept:
+def until_idle(
+    rooms: Rooms,
+    *,
+    on_step: OnStep = _ignore,
+    go_on: GoOn = _always,
+    patience: timedelta = PATIENCE,
+) -> Swept:
     """Sweep until nothing moves, waiting for what is due again within `patience`."""
     until = rooms.clock.monotonic() + patience.total_seconds()
     settled = broken = 0
     while True:
-        swept = sweep(rooms, on_step=on_step)
+        swept = sweep(rooms, on_step=on_step, go_on=go_on)
         settled, broken = settled + swept.settled, broken + swept.broken
-        if swept.settled:
+        if swept.settled and go_on():
             continue
         with rooms.store.read() as tx:
             now = rooms.clock.now()
             due = next_due(tx, now)
-        if due is None or rooms.clock.monotonic() + (due - now).total_seconds() > until:
+        late = due is None or rooms.clock.monotonic() + (due - now).total_seconds() > until
+        if due is None or late or not go_on():
             return Swept(settled=settled, broken=broken)
         rooms.clock.sleep((due - now).total_seconds())
 
 
 class Loop:
-    """Sweeps in a thread of its own until it is stopped."""
+    """Delivers in threads of its own until it is stopped; it never waits for an EHR itself."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(
+        self, rooms: Rooms, *, go_on: GoOn = _always, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """`go_on` says no once the process is to end; `watch` is called twice a minute."""
         self._rooms = rooms
+        self._wanted = go_on
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
+        # Apart from each other: who watches may wait for whom it tells.
+        self._threads = [
+            threading.Thread(target=self._run, args=(*work,), name="deliver", daemon=True)
+            for work in ((self._hire, SWEEP_SECONDS), (watch, WATCH_SECONDS))
+        ]
+        self._hands: dict[str, list[Hand]] = {}
 
     def start(self) -> None:
-        """Start the thread; after a fork, never before."""
-        self._thread.start()
+        """Start the threads; after a fork, never before."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Finish the exchange that is under way, take no new one."""
+        """Take nothing new, wait for the exchanges under way, then give back every lane."""
         self._stop.set()
-        self._thread.join(timeout_seconds)
+        until = self._rooms.clock.monotonic() + timeout_seconds
+        self._threads[0].join(timeout_seconds)
+        hands = [one for crew in self._hands.values() for one in crew]
+        leave(self._rooms, hands, until - self._rooms.clock.monotonic())
 
     def _goes_on(self) -> bool:
-        return not self._stop.is_set()
+        return self._wanted() and not self._stop.is_set()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def _run(self, work: Task, seconds: float) -> None:
+        while self._goes_on():
             try:
-                sweep(self._rooms, go_on=self._goes_on)
+                work()
             except BridgeError as error:
                 log.get().error("sweep.broke_off", code=error.code)
             except Exception as error:  # noqa: BLE001  a thread that ends delivers nothing any more
                 log.get().error("sweep.broke_off", kind=type(error).__name__)
-            self._stop.wait(SWEEP_SECONDS)
+            self._stop.wait(seconds)
+
+    def _hire(self) -> None:
+        """Bring each destination to as many hands as it has work for, within its limit."""
+        for name, hands in self._hands.items():
+            self._hands[name] = [hand for hand in hands if not hand.over.is_set()]
+        busy = {name: len(hands) for name, hands in self._hands.items()}
+        for name, count in wanted(self._rooms, busy).items():
+            for _ in range(count):
+                hand = Hand(self._rooms, name, go_on=self._goes_on)
+                self._hands.setdefault(name, []).append(hand)
+                threading.Thread(target=hand.work, name="deliver", daemon=True).start()
+
+
+def now_and_then(rooms: Rooms, watch: Task, on_step: OnStep) -> OnStep:
+    """Return a watcher of steps that also calls `watch`, twice a minute while steps are made."""
+    last = rooms.clock.monotonic()
+
+    def step_made(name: LaneName, step: str) -> None:
+        nonlocal last
+        on_step(name, step)
+        if rooms.clock.monotonic() - last >= WATCH_SECONDS:
+            last = rooms.clock.monotonic()
+            try:
+                watch()
+            except BridgeError as error:
+                log.get().error("watch.broke_off", code=error.code)
+
+    return step_made

@@ -17,7 +17,10 @@ from fhirbridge.store.tables import destination
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
+MOST_RPS = 1000
+MOST_CONCURRENT = 32
 UNPROVEN = "unproven"
+SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
 
@@ -27,6 +30,49 @@ class DestinationError(BridgeError):
 
     code = "E401"
     http_status = HTTPStatus.CONFLICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one EHR is asked at most, by all workers together. 0: no limit."""
+
+    rps: float = 0.0  # requests per second
+    concurrent: int = 2  # lanes at the same time
+    per_day: int = 0  # requests per day, in UTC
+
+    def __post_init__(self) -> None:
+        """Refuse what would mean nothing. Raises DestinationError."""
+        if not (0 <= self.rps <= MOST_RPS and 1 <= self.concurrent <= MOST_CONCURRENT):
+            raise DestinationError(
+                f"a limit is 0 to {MOST_RPS} requests per second (0: none) "
+                f"and 1 to {MOST_CONCURRENT} at the same time"
+            )
+        if self.per_day < 0:
+            raise DestinationError("a limit per day is a number of requests; 0 means none")
+
+    def as_text(self) -> dict[str, str]:
+        """Return the limits for the evidence log."""
+        return {name: str(value) for name, value in _columns(self).items()}
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChange:
+    """New limits; None leaves one as it is."""
+
+    rps: float | None = None
+    concurrent: int | None = None
+    per_day: int | None = None
+
+    def applied(self, before: Limits) -> Limits:
+        """Return the limits after the change. Raises DestinationError."""
+        return Limits(
+            rps=before.rps if self.rps is None else self.rps,
+            concurrent=before.concurrent if self.concurrent is None else self.concurrent,
+            per_day=before.per_day if self.per_day is None else self.per_day,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +90,7 @@ class Destination:
     paused: str
     most_entries: int = MOST_ENTRIES
     most_bytes: int = MOST_BYTES
+    limits: Limits = NO_LIMITS
 
 
 def checked_url(url: str) -> str:
@@ -93,6 +140,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             most_bytes=new.most_bytes,
             forbidden="",
             created_at=at,
+            **_columns(new.limits),
         )
     )
 
@@ -154,6 +202,11 @@ def end_forbidden(tx: Connection, name: str) -> None:
     )
 
 
+def limit(tx: Connection, name: str, limits: Limits) -> None:
+    """Set how much a destination is asked at most; workers heed it from their next request on."""
+    tx.execute(update(destination).where(destination.c.name == name).values(**_columns(limits)))
+
+
 def find(tx: Connection, name: str) -> Destination | None:
     """Return one destination by name, or None."""
     row = tx.execute(select(destination).where(destination.c.name == name)).one_or_none()
@@ -194,4 +247,9 @@ def _read(row: Row[Any]) -> Destination:
         paused=row.paused,
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
+        limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),
     )
+
+
+def _columns(limits: Limits) -> dict[str, float]:
+    return {"rps": limits.rps, "concurrent": limits.concurrent, "per_day": limits.per_day}

@@ -1,6 +1,6 @@
 """One EHR over FHIR REST: builds requests, hands back what came of them. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,14 @@ class Ehr:
         self.base_url = base_url
         self._transport = transport
         self._deadline = deadline_seconds
+
+    def through(self, wrap: Callable[[Transport], Transport]) -> "Ehr":
+        """Return the same EHR behind another transport, made from this one's."""
+        return Ehr(
+            base_url=self.base_url,
+            transport=wrap(self._transport),
+            deadline_seconds=self._deadline,
+        )
 
     def bundle(self, body: bytes) -> Outcome:
         """POST a transaction or batch Bundle, exactly these bytes."""

@@ -20,6 +20,7 @@ from fhirbridge.outbox import stuck
 from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.records import history, schema
 from fhirbridge.records.findings import Finding, Level
+from fhirbridge.records.rules import suicidality
 from fhirbridge.records.schema import CheckedRecord, InvalidRecordError
 from fhirbridge.rng import new_id
 from fhirbridge.store import moment
@@ -70,8 +71,10 @@ class Intake:
         _refuse_unknown(owing, overlay)
         return checked, owing.translator.translate(checked.document, overlay)
 
-    def accept(self, raw: bytes, *, actor: str) -> Receipt:
+    def accept(self, raw: bytes, *, actor: str, backfill: bool = False) -> Receipt:
         """Take in one session record; when this returns, delivery is owed.
+
+        A backfill goes after all that is live.
 
         Raises NotJsonError, InvalidRecordError, VersionTakenError or PatientChangedError after the
         refused bytes were put in quarantine, and StoreBusyError where nothing could be written.
@@ -80,7 +83,7 @@ class Intake:
             checked = schema.load(raw)
             owing, made = self._translated(checked.document)
             with self._rooms.store.begin() as tx:
-                return self._keep(tx, owing, checked, made, actor)
+                return self._keep(tx, owing, checked, made, actor, backfill=backfill)
         except (
             codec.NotJsonError,
             InvalidRecordError,
@@ -129,13 +132,21 @@ class Intake:
         checked: CheckedRecord,
         made: Translations,
         actor: str,
+        *,
+        backfill: bool,
     ) -> Receipt:
         new = self._new_version(tx, checked, made.base)
         appended = history.append(tx, self._rooms.vault, new)
         owed: tuple[Owed, ...] = ()
         if appended.state == "current":
             owed = self._owe_new(
-                tx, new, owing, checked=checked, made=made, replaces=appended.replaces
+                tx,
+                new,
+                owing,
+                checked=checked,
+                made=made,
+                replaces=appended.replaces,
+                backfill=backfill,
             )
         self._note_accepted(tx, new, appended, owed, actor)
         return Receipt(
@@ -171,6 +182,7 @@ class Intake:
             set_digest=made.set_digest,
             warnings=levels.count(Level.WARNING),
             held=levels.count(Level.HELD),
+            screen_held=suicidality.may_be_held(document, _held_rows(checked)),
             content={
                 "document": document,
                 "findings": [asdict(finding) for finding in checked.findings],
@@ -200,6 +212,7 @@ class Intake:
         checked: CheckedRecord,
         made: Translations,
         replaces: str,
+        backfill: bool,
     ) -> tuple[Owed, ...]:
         document = checked.document
         if document.get("consents"):
@@ -215,7 +228,7 @@ class Intake:
             settlement, reason = self._rooms.settlement, stuck.TRANSLATION
             stuck.supersede(tx, settlement, replaces, reason=reason, actor="intake")
         held = held_in([asdict(finding) for finding in checked.findings])
-        return owing.owe(tx, new, made, held)
+        return owing.owe(tx, new, made, held, low=backfill)
 
     def _note_accepted(
         self,
@@ -249,6 +262,10 @@ def _refuse_unknown(owing: Owing, overlay: str) -> None:
     if overlay and overlay not in known:
         there = f"there are: {', '.join(known)}" if known else "there is none"
         raise DestinationError(f"the live mappings have no overlay {overlay}", hint=there)
+
+
+def _held_rows(checked: CheckedRecord) -> frozenset[str]:
+    return frozenset(one.row for one in checked.findings if one.level is Level.HELD)
 
 
 def _labels(value: Any) -> Iterator[str]:

@@ -75,9 +75,15 @@ def owe_backlog(tx: Connection, rooms: Rooms, owing: Owing, name: str) -> None:
     """Owe a new destination every current record, in the order in which they came."""
     new = registry.get(tx, name)
     for row in history.current_versions(tx):
+        document = history.content(tx, rooms.vault, row.id)["document"]
         if row.translation == "held":
             owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=row.set_digest)
-            rooms.outbox.put_held(tx, destination=name, owner=owner, reason=stuck.TRANSLATION)
+            rooms.outbox.put_held(
+                tx,
+                destination=name,
+                owner=owner,
+                reason=stuck.TRANSLATION,
+                haste=owing.haste(document, low=True),
+            )
             continue
-        document = history.content(tx, rooms.vault, row.id)["document"]
         owing.owe_one(tx, row, document, new)

@@ -13,9 +13,10 @@ from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, Identity, Owner
-from fhirbridge.outbox.enqueue import NOTHING_HELD, Owed, Shield
+from fhirbridge.outbox.enqueue import NOTHING_HELD, Haste, Owed, Shield
 from fhirbridge.records import history
 from fhirbridge.records.findings import Level
+from fhirbridge.records.rules import suicidality
 from fhirbridge.translate.values import Problem, TranslatedResource, Translation
 
 
@@ -68,19 +69,24 @@ class Owing:
         held: Sequence[Held],
         *,
         only: Sequence[str] | None = None,
+        low: bool = False,
     ) -> tuple[Owed, ...]:
         """Keep what was made and owe every destination what changed; of a held one nothing.
 
-        `only` names the destinations that are meant, where it is not all of them.
+        `only` names the destinations that are meant, where it is not all of them; `low` says that
+        it is a backfill.
         """
+        haste = self.haste(made.document, low=low)
         meant = [one for one in registry.every(tx) if only is None or one.name in only]
         if made.base.problems:
-            return tuple(self._hold(tx, row, meant, made.base.problems))
+            return tuple(self._hold(tx, row, meant, made.base.problems, haste))
         owed: list[Owed] = []
         overlays = {one.overlay for one in meant} | ({""} if only is None else set())
         for overlay in sorted(overlays):
             receivers = [one for one in meant if one.overlay == overlay]
-            owed += self._owe_overlay(tx, row, made, held, overlay=overlay, receivers=receivers)
+            owed += self._owe_overlay(
+                tx, row, made, held, overlay=overlay, receivers=receivers, haste=haste
+            )
         return tuple(sorted(owed, key=lambda one: one.destination))
 
     def _owe_overlay(
@@ -92,6 +98,7 @@ class Owing:
         *,
         overlay: str,
         receivers: Sequence[Destination],
+        haste: Haste,
     ) -> list[Owed]:
         """Keep and owe what one overlay makes; where it makes nothing right, only they wait."""
         ready = made.of(overlay)
@@ -103,7 +110,7 @@ class Owing:
             # A retraction makes nothing of its own; that it cannot be sent is found out here.
             problems = self.translator.unproven(whole, overlay)
         if problems:
-            return self._hold(tx, row, receivers, problems)
+            return self._hold(tx, row, receivers, problems, haste)
         shield = self._shield(ready, before, held)
         self._keep(tx, owner, ready, shield)
         here = [Identity(one.type, one.id) for one in ready.resources]
@@ -124,6 +131,7 @@ class Owing:
                     destination=one.name,
                     session_key=row.session_key,
                 ),
+                haste=haste,
             )
             for one in receivers
         ]
@@ -131,14 +139,15 @@ class Owing:
     def owe_one(
         self, tx: Connection, row: RecordRow, document: dict[str, Any], new: Destination
     ) -> None:
-        """Owe a new destination what a record version, kept before, contributes."""
+        """Owe a new destination what a record version, kept before, contributes; as a backfill."""
+        haste = self.haste(document, low=True)
         kept = contents.of_record(tx, row.id, new.overlay)
         if kept:
             digest, problems = row.set_digest, self.translator.unproven(document, new.overlay)
         else:
             digest, problems = self.translator.digest, self._make(tx, row, document, new.overlay)
         if problems:
-            self._hold(tx, row, [new], problems)
+            self._hold(tx, row, [new], problems, haste)
             return
         made = kept or contents.of_record(tx, row.id, new.overlay)
         self._rooms.outbox.put(
@@ -148,7 +157,13 @@ class Owing:
             touched=[Identity(r.type, r.resource_id) for r in made],
             shield=NOTHING_HELD,
             make_provenance=self.translator.provenance_of(document, new.overlay),
+            haste=haste,
         )
+
+    def haste(self, document: dict[str, Any], *, low: bool) -> Haste:
+        """Say how soon a record should go."""
+        urgent = self._rooms.contents.row_names(suicidality.rows(document))
+        return Haste(low=low, urgent=urgent)
 
     def _make(
         self, tx: Connection, row: RecordRow, document: dict[str, Any], overlay: str
@@ -166,6 +181,7 @@ class Owing:
         row: RecordRow,
         receivers: Sequence[Destination],
         problems: Sequence[Problem],
+        haste: Haste,
     ) -> list[Owed]:
         """Let destinations wait for other mappings; remember for each what is wrong with these."""
         said = [asdict(problem) for problem in problems]
@@ -176,6 +192,7 @@ class Owing:
                 destination=one.name,
                 owner=self._owner(row, one.overlay),
                 reason=stuck.TRANSLATION,
+                haste=haste,
             )
             for one in receivers
         ]

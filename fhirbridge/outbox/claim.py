@@ -1,11 +1,11 @@
 """Lease a lane and find whose turn it is. One worker for a lane; the fence proves which."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
@@ -21,10 +21,13 @@ from fhirbridge.outbox.states import (
     State,
 )
 from fhirbridge.store import moment
-from fhirbridge.store.tables import delivery, delivery_item, destination, lane, ledger
+from fhirbridge.store.tables import delivery, delivery_item, lane, ledger
+from fhirbridge.store.tables import destination as destinations
 
 LEASE = timedelta(seconds=60)  # twice the longest exchange
+AT_WORK = timedelta(seconds=35)  # the longest exchange, and a little
 NO_LEASE = ""
+ROWS_AT_ONCE = 20
 
 
 class FencedError(BridgeError):
@@ -52,8 +55,42 @@ class Item:
     reason: str
 
 
-def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
-    """Return lanes with something due and no live lease: shared ones first, then the oldest."""
+def due_lanes(
+    tx: Connection,
+    now: datetime,
+    *,
+    destination: str = "",
+    most: int | None = None,
+    only: Container[str] | None = None,
+) -> list[LaneName]:
+    """Return lanes in which something can go now, in the order in which they should.
+
+    What all share comes first, then what is live, then backfills; among equals the oldest. Of one
+    destination or, where none is named, of all; `only` names the deliveries that are meant, where
+    it is not all of them.
+    """
+    names = [destination] if destination else list(tx.scalars(select(destinations.c.name)))
+    found: dict[LaneName, None] = {}
+    for name in names:
+        due = _due(tx, name, now)
+        # One state, not a list: then the index gives the order, and the first rows are enough.
+        for chosen in (
+            due.where(delivery.c.lane == SHARED_LANE, delivery.c.state.in_(OPEN)),
+            due.where(delivery.c.state.in_(UNCERTAIN)),
+            due.where(delivery.c.state == State.PENDING),
+        ):
+            rows = tx.execute(chosen.execution_options(yield_per=ROWS_AT_ONCE))
+            for row in rows:
+                if only is None or row.id in only:
+                    found[LaneName(name, row.lane)] = None
+                if most is not None and len(found) >= most:
+                    rows.close()
+                    return list(found)
+    return list(found)
+
+
+def _due(tx: Connection, name: str, now: datetime) -> Select[Any]:
+    """Choose what can go: it is due, nothing before it waits, and nobody has its lane."""
     text = moment.to_text(now)
     before = delivery.alias()
     # A head that waits for its time keeps its lane: no need to lease it to find that out.
@@ -69,34 +106,68 @@ def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
         .exists()
     )
     chosen = (
-        select(delivery.c.destination, delivery.c.lane)
+        select(delivery.c.id, delivery.c.lane)
         .join(
             lane,
             (lane.c.destination == delivery.c.destination) & (lane.c.lane == delivery.c.lane),
         )
-        .join(destination, destination.c.name == delivery.c.destination)
         .where(
-            delivery.c.state.in_(OPEN),
-            delivery.c.due_at <= text,
+            delivery.c.destination == name,
+            # Joined to nothing, so that no index of due times is used: it would have to be sorted.
+            delivery.c.due_at.concat("") <= text,
             ~_is_blocked(),
             ~waits_first,
             _is_free(now),
-            destination.c.paused == "",
+            _may_send(name),
         )
-        .order_by(delivery.c.lane != SHARED_LANE, delivery.c.created_at)
+        .order_by(delivery.c.low, delivery.c.created_at)
     )
-    return list(dict.fromkeys(LaneName(row.destination, row.lane) for row in tx.execute(chosen)))
+    shared = _first_open_shared(tx, name)
+    if shared is None:
+        return chosen
+    return chosen.where(or_(delivery.c.lane == SHARED_LANE, delivery.c.needs_shared < shared))
+
+
+def _may_send(name: str) -> ColumnElement[bool]:
+    found = select(destinations.c.name).where(
+        destinations.c.name == name, destinations.c.paused == ""
+    )
+    return found.exists()
+
+
+def _first_open_shared(tx: Connection, name: str) -> int | None:
+    """Return the place of the first shared delivery that may still go: what may name it waits."""
+    first = (
+        select(delivery.c.sequence)
+        .where(
+            delivery.c.destination == name,
+            delivery.c.lane == SHARED_LANE,
+            delivery.c.state.in_(OPEN),
+            ~_is_blocked(),
+        )
+        .order_by(delivery.c.sequence)
+        .limit(1)
+    )
+    return tx.scalar(first)
 
 
 def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
-    """Take the lane by one compare-and-swap; return the fence, or None where another has it."""
+    """Take the lane by one compare-and-swap; return the fence, or None where another has it.
+
+    None too where the destination has as many lanes at work as it may have.
+    """
     taken = (
         update(lane)
-        .where(*_is(name), _is_free(now))
+        .where(*_is(name), _is_free(now), _has_room(name, now))
         .values(fence=lane.c.fence + 1, leased_until=moment.to_text(now + LEASE))
         .returning(lane.c.fence)
     )
     return tx.execute(taken).scalar_one_or_none()
+
+
+def fence_of(tx: Connection, name: LaneName) -> int:
+    """Return the fence of who has the lane, or had it last."""
+    return int(tx.execute(select(lane.c.fence).where(*_is(name))).scalar_one())
 
 
 def check_fence(tx: Connection, name: LaneName, fence: int, now: datetime) -> None:
@@ -256,14 +327,8 @@ def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
     """Say whether what this one may name, Practitioner and the like, is still under way."""
     if head.lane == SHARED_LANE:
         return False
-    waiting = select(delivery.c.id).where(
-        delivery.c.destination == head.destination,
-        delivery.c.lane == SHARED_LANE,
-        delivery.c.sequence <= head.needs_shared,
-        delivery.c.state.in_(OPEN),
-        ~_is_blocked(),
-    )
-    return tx.execute(waiting.limit(1)).first() is not None
+    first = _first_open_shared(tx, head.destination)
+    return first is not None and first <= head.needs_shared
 
 
 def count_run(tx: Connection, delivery_id: str) -> None:
@@ -276,6 +341,26 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
     """Say whether a lane has no live lease; one that ends too late was given by a wrong clock."""
     longest = moment.to_text(now + LEASE)
     return or_(lane.c.leased_until <= moment.to_text(now), lane.c.leased_until > longest)
+
+
+def _has_room(name: LaneName, now: datetime) -> ColumnElement[bool]:
+    """Say whether one more lane may be at work.
+
+    Whoever is at work has renewed its lease within the longest exchange; the others are dead.
+    """
+    other = lane.alias()
+    at_work = (
+        select(func.count())
+        .select_from(other)
+        .where(
+            other.c.destination == name.destination,
+            other.c.leased_until > moment.to_text(now + LEASE - AT_WORK),
+            other.c.leased_until <= moment.to_text(now + LEASE),
+        )
+        .scalar_subquery()
+    )
+    most = select(destinations.c.concurrent).where(destinations.c.name == name.destination)
+    return at_work < most.scalar_subquery()
 
 
 def _is_blocked() -> ColumnElement[bool]:

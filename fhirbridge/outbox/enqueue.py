@@ -30,6 +30,22 @@ class Change:
     lane: str
     resource: str
     digest: str
+    row: str = ""  # stored name of the source row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Haste:
+    """How soon it should go. `low`: a backfill, after all that is live.
+
+    `urgent` are stored names of rows that a person must hear of when they are stuck; what carries
+    one is never low.
+    """
+
+    low: bool = False
+    urgent: frozenset[str] = frozenset()
+
+
+LIVE = Haste()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +93,7 @@ class Outbox:
         shield: Shield,
         make_provenance: MakeProvenance,
         renew: bool = False,
+        haste: Haste = LIVE,
     ) -> Owed:
         """Owe this destination whatever of `touched` it does not hold or is not owed yet.
 
@@ -96,10 +113,19 @@ class Outbox:
                 _Place(new_id(self._rng), destination, SHARED_LANE),
                 owner,
                 shared,
+                low=haste.low,
             )
         if decided.changes:
             own.append(self._provenance(tx, owner, decided.changes, delivery_id, make_provenance))
-        self._write(tx, _Place(delivery_id, destination, owner.patient_key), owner, own)
+        urgent = any(change.row in haste.urgent for change in own)
+        self._write(
+            tx,
+            _Place(delivery_id, destination, owner.patient_key),
+            owner,
+            own,
+            low=haste.low and not urgent,
+            urgent=urgent,
+        )
         return Owed(
             delivery_id=delivery_id,
             destination=destination,
@@ -109,11 +135,21 @@ class Outbox:
             cannot_retract=tuple(decided.cannot_retract),
         )
 
-    def put_held(self, tx: Connection, *, destination: str, owner: Owner, reason: str) -> Owed:
+    def put_held(
+        self,
+        tx: Connection,
+        *,
+        destination: str,
+        owner: Owner,
+        reason: str,
+        haste: Haste = LIVE,
+    ) -> Owed:
         """Note that a destination is owed a record that cannot be sent as it is."""
         delivery_id = new_id(self._rng)
         place = _Place(delivery_id, destination, owner.patient_key)
-        self._write(tx, place, owner, [], held_for=reason)
+        urgent = bool(haste.urgent)
+        low = haste.low and not urgent
+        self._write(tx, place, owner, [], held_for=reason, low=low, urgent=urgent)
         return Owed(
             delivery_id=delivery_id,
             destination=destination,
@@ -143,7 +179,11 @@ class Outbox:
             missing = missing or (case.renew and pinned is not None and pinned.replaced)
             if missing or pinned is None or pinned.digest != best.digest:
                 change = Change(
-                    identity=identity, lane=best.lane, resource=best.id, digest=best.digest
+                    identity=identity,
+                    lane=best.lane,
+                    resource=best.id,
+                    digest=best.digest,
+                    row=best.row,
                 )
                 decided.changes.append(change)
         elif (
@@ -199,6 +239,8 @@ class Outbox:
         changes: Sequence[Change],
         *,
         held_for: str = "",
+        low: bool = False,
+        urgent: bool = False,
     ) -> None:
         now = self._now()
         state = State.HELD if held_for else State.PENDING
@@ -218,6 +260,8 @@ class Outbox:
             "runs": 0,
             "attempts": 0,
             "server_errors": 0,
+            "low": low,
+            "urgent": urgent,
             "due_at": now,
             "created_at": now,
             "changed_at": now,

@@ -1,15 +1,19 @@
 """How things stand: deliveries by state, what waits and why, for one destination or all."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from fhirbridge.alerts import book
+from fhirbridge.deliver import traffic
 from fhirbridge.destinations import registry
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.records import history
+from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, ledger, record
 
@@ -27,9 +31,10 @@ class Status:
     mappings: dict[str, Any]  # what is live, and what was refused since
     destinations: list[dict[str, Any]]
     waiting: list[dict[str, Any]]
+    alerts: list[dict[str, Any]]  # what is wrong now and was told
 
 
-def read(tx: Connection, vault: Vault, mappings: dict[str, Any]) -> Status:
+def read(tx: Connection, vault: Vault, mappings: dict[str, Any], *, now: datetime) -> Status:
     """Read one snapshot."""
     current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
         record.c.state == "current"
@@ -40,23 +45,28 @@ def read(tx: Connection, vault: Vault, mappings: dict[str, Any]) -> Status:
         held_elements=held,
         quarantined=history.quarantined(tx),
         mappings=mappings,
-        destinations=[_destination(tx, one) for one in registry.every(tx)],
+        destinations=[_destination(tx, one, now) for one in registry.every(tx)],
         waiting=_waiting(tx, vault),
+        alerts=book.lasting(tx),
     )
 
 
-def _destination(tx: Connection, one: registry.Destination) -> dict[str, Any]:
+def _destination(tx: Connection, one: registry.Destination, now: datetime) -> dict[str, Any]:
     counted = (
         select(delivery.c.state, func.count())
         .where(delivery.c.destination == one.name)
         .group_by(delivery.c.state)
     )
     holds = select(func.count()).select_from(ledger).where(ledger.c.destination == one.name)
+    shut = traffic.closed(tx, one, now)
     return {
         "name": one.name,
         "base_url": one.base_url,
         "mode": one.mode,
         "paused": one.paused,
+        "waits_until": "" if shut is None else moment.to_text(shut.until),
+        "waits_for": "" if shut is None else f"{shut.cause}: {shut.words}",
+        "limits": asdict(one.limits),
         "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
         "resources": tx.scalar(holds),
     }

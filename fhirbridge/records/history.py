@@ -45,6 +45,7 @@ class NewVersion:
     set_digest: str
     warnings: int
     held: int
+    screen_held: bool = False
     content: dict[str, Any]
 
 

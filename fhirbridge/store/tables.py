@@ -6,6 +6,7 @@ Ids, lanes and session keys are opaque (keyed hashes or random); payloads sealed
 from sqlalchemy import (
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -50,6 +51,7 @@ record = Table(
     Column("set_digest", Text, nullable=False),
     Column("warnings", Integer, nullable=False),
     Column("held", Integer, nullable=False),
+    Column("screen_held", Boolean, nullable=False),  # an answer that a person must hear of may be
     Column("sealed", LargeBinary, nullable=False),  # document, findings, problems, withheld
     UniqueConstraint("session_key", "version"),
 )
@@ -152,12 +154,18 @@ delivery = Table(
     Column(
         "server_errors", Integer, nullable=False
     ),  # 5xx with nothing stored: a bad resource may be why
+    Column("low", Boolean, nullable=False),  # a backfill: after all that is live
+    Column("urgent", Boolean, nullable=False),  # a person is told if it is stuck
     Column("due_at", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("changed_at", Text, nullable=False),
     UniqueConstraint("destination", "lane", "sequence"),
 )
 Index("delivery_due", delivery.c.state, delivery.c.due_at)
+Index(
+    "delivery_turn", delivery.c.destination, delivery.c.state, delivery.c.low, delivery.c.created_at
+)
+Index("delivery_urgent", delivery.c.urgent, delivery.c.state)
 Index("delivery_record", delivery.c.record_id)
 
 delivery_item = Table(
@@ -184,6 +192,7 @@ lane = Table(
     Column("fence", Integer, nullable=False),
     Column("leased_until", Text, nullable=False),
 )
+Index("lane_leased", lane.c.destination, lane.c.leased_until)
 
 # deliver
 ledger = Table(
@@ -199,6 +208,23 @@ ledger = Table(
     Column("sequence", Integer, nullable=False),
     Column("delivered_at", Text, nullable=False),
     Column("read_back_at", Text, nullable=False),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("in_a_row", Integer, nullable=False),  # failures
+    Column("recent", Text, nullable=False),  # JSON: how the last exchanges ended
+    Column("opened_at", Text, nullable=False),  # since when nothing goes, or ""
+    Column("pause_seconds", Integer, nullable=False),  # and for how long; 0: it goes
+    Column("probed_at", Text, nullable=False),
+    Column("asked_at", Text, nullable=False),  # when the server said how long to wait, or ""
+    Column("asked_until", Text, nullable=False),
+    Column("asked_seconds", Integer, nullable=False),
+    Column("next_at", Text, nullable=False),  # the next request's turn
+    Column("day", Text, nullable=False),
+    Column("used", Integer, nullable=False),  # requests of that day
 )
 
 # destinations
@@ -217,7 +243,34 @@ destination = Table(
     Column("most_entries", Integer, nullable=False),  # of one Bundle, as far as was learned
     Column("most_bytes", Integer, nullable=False),
     Column("forbidden", Text, nullable=False),  # lanes that were answered 403, in a row
+    Column("rps", Float, nullable=False),  # requests per second at most; 0: no limit
+    Column("concurrent", Integer, nullable=False),  # lanes at the same time at most
+    Column("per_day", Integer, nullable=False),  # requests at most; 0: no limit
     Column("created_at", Text, nullable=False),
+)
+
+# alerts
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("cause", Text, nullable=False),  # a code, or the opaque id of a delivery or record
+    Column("count", Integer, nullable=False),  # when it began
+    Column("started_at", Text, nullable=False),
+    Column("ended_at", Text, nullable=False),  # "" while it lasts
+    Column("told", Text, nullable=False),  # "" | started | ended
+    Column("telling_until", Text, nullable=False),  # a process is about to tell
+)
+Index(
+    "alert_lasting",
+    alert.c.kind,
+    alert.c.destination,
+    alert.c.cause,
+    unique=True,
+    sqlite_where=alert.c.ended_at == "",
+    postgresql_where=alert.c.ended_at == "",
 )
 
 # audit

@@ -173,11 +173,20 @@ class StockDocument(Closed):
     document = fields.Dict(required=True, metadata={"description": "without what is held"})
 
 
+class Limits(Closed):
+    rps = fields.Float(required=True, metadata={"description": "requests a second; 0: no limit"})
+    concurrent = _count("patients at the same time")
+    per_day = _count("requests a day in UTC; 0: no limit")
+
+
 class Destination(Closed):
     name = _text()
     base_url = _text()
     mode = _text()
     paused = _text("why nothing is sent, or empty")
+    waits_until = _text("nothing goes before, or empty")
+    waits_for = _text("why, or empty")
+    limits = fields.Nested(Limits, required=True)
     deliveries = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
@@ -210,6 +219,16 @@ class Mappings(Closed):
     mistakes = _texts("code, file:line and what is wrong")
 
 
+class Alert(Closed):
+    id = _text()
+    kind = _text()
+    destination = _text("or empty")
+    cause = _text("a code, or the id of a delivery or a record")
+    count = _count("deliveries when it began")
+    started_at = _text()
+    words = _text("what it means")
+
+
 class Status(Closed):
     records = _count()
     held_elements = _count()
@@ -218,6 +237,9 @@ class Status(Closed):
     destinations = fields.List(fields.Nested(Destination), required=True)
     waiting = fields.List(
         fields.Nested(Waiting), required=True, metadata={"description": "the oldest first"}
+    )
+    alerts = fields.List(
+        fields.Nested(Alert), required=True, metadata={"description": "what is wrong now"}
     )
 
 

@@ -14,12 +14,18 @@ from tests.journey.canaries import hits, record_with_canaries
 
 def read(world: World) -> Status:
     with world.store.read() as tx:
-        return status.read(tx, world.vault, {})
+        return status.read(tx, world.vault, {}, now=world.clock.now())
 
 
 def test_a_new_installation_has_nothing() -> None:
     assert read(World()) == Status(
-        records=0, held_elements=0, quarantined=0, mappings={}, destinations=[], waiting=[]
+        records=0,
+        held_elements=0,
+        quarantined=0,
+        mappings={},
+        destinations=[],
+        waiting=[],
+        alerts=[],
     )
 
 

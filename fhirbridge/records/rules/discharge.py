@@ -1,16 +1,14 @@
 """How the patient left: too early, before the criteria, or without a plan for the night."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from fhirbridge.records import vocabulary
 from fhirbridge.records.draft import Draft, rows_in
 from fhirbridge.records.moments import at
-from fhirbridge.records.rules import given
+from fhirbridge.records.rules import given, suicidality
 
 PLACE = ("observation_period",)
-OVER = ("resolved", "inactive", "remission")
 
 
 def check(draft: Draft) -> None:
@@ -63,49 +61,7 @@ def _warn_of_escort(draft: Draft, period: dict[str, Any]) -> None:
 def _warn_of_ideation(draft: Draft, period: Mapping[str, Any]) -> None:
     plan = period.get("safety_plan")
     reviewed = isinstance(plan, dict) and plan.get("reviewed") is True
-    found = next(_ideation(draft, at_discharge=bool(period)), None)
+    found = next(suicidality.places(draft.document, at_discharge=bool(period)), None)
     if found is not None and not reviewed:
         text = "thoughts of suicide are written down here, and no safety plan was reviewed"
         draft.warn(found, "R324", text)
-
-
-def _ideation(draft: Draft, *, at_discharge: bool) -> Iterator[tuple[str | int, ...]]:
-    rule = vocabulary.read("bounds.json")["suicidality"]
-    for path, row in draft.rows("assessments"):
-        known = rule["instruments"].get(_key(row.get("instrument")))
-        if known and _is_positive(row, known, rule["words"], at_discharge=at_discharge):
-            yield path
-    for path, row in draft.rows("adverse_events"):
-        if given.is_of(row, "event", *rule["events"]):
-            yield path
-    for path, row in draft.rows("conditions"):
-        if given.is_of(row, "code", *rule["conditions"]) and _is_present(row):
-            yield path
-
-
-def _key(instrument: object) -> str:
-    return str(instrument.get("key", "")) if isinstance(instrument, dict) else ""
-
-
-def _is_present(row: Mapping[str, Any]) -> bool:
-    past = row.get("role") == "history" or row.get("clinical_status") in OVER
-    return not past and row.get("verification_status") not in ("refuted", "entered-in-error")
-
-
-def _is_positive(
-    row: dict[str, Any], rule: Mapping[str, Any], words: Mapping[str, int], *, at_discharge: bool
-) -> bool:
-    least = rule["least_at_discharge" if at_discharge else "least"]
-    items = [item for _, item in rows_in(row, "items", ())]
-    wanted = [item for item in items if item.get("number") == rule.get("item", item.get("number"))]
-    scores = [_score(item, words, otherwise=least) for item in wanted]
-    if "item" not in rule:
-        scores.append(row.get("total"))
-    return any(score is not None and score >= least for score in scores)
-
-
-def _score(item: Mapping[str, Any], words: Mapping[str, int], *, otherwise: int) -> Any:
-    """Return the answer as a number; words that nobody knows may mean yes."""
-    if "value" in item or "text" not in item:
-        return item.get("value")
-    return words.get(str(item["text"]).strip().rstrip(".!").lower(), otherwise)

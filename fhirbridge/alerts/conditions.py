@@ -1,0 +1,113 @@
+"""What is wrong now, one condition for each cause and not one for each delivery. Reads only."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, or_, select
+
+from fhirbridge.deliver import limits, traffic
+from fhirbridge.destinations import registry
+from fhirbridge.destinations.registry import SIGN_IN_REFUSED, Destination
+from fhirbridge.outbox.states import OPEN, STUCK
+from fhirbridge.store import moment
+from fhirbridge.store.tables import delivery, record
+
+LATE = timedelta(hours=1)
+URGENT_LATE = timedelta(minutes=5)
+
+
+class Kind(StrEnum):
+    """What a person is told of."""
+
+    DOWN = "down"
+    QUOTA = "quota"
+    AUTH = "auth"
+    PAUSED = "paused"
+    PARKED = "parked"
+    HELD = "held"
+    BACKLOG = "backlog"
+    SUICIDALITY = "suicidality"
+
+
+class Condition(NamedTuple):
+    """One thing that is wrong. `cause` is a code, or an opaque id of a delivery or a record."""
+
+    kind: Kind
+    destination: str
+    cause: str = ""
+
+
+def read(tx: Connection, now: datetime) -> dict[Condition, int]:
+    """Return every condition with how many deliveries or records it is about."""
+    found: dict[Condition, int] = {}
+    for one in registry.every(tx):
+        found |= _of_destination(tx, one, now)
+    return {**found, **_stuck(tx), **_urgent(tx, now)}
+
+
+def _of_destination(tx: Connection, one: Destination, now: datetime) -> dict[Condition, int]:
+    waiting = select(func.count()).where(
+        delivery.c.destination == one.name, delivery.c.state.in_(OPEN)
+    )
+    kinds = [*_closed(tx, one, now), *_late(tx, one, now)]
+    count = (tx.scalar(waiting) or 0) if kinds else 0
+    return {Condition(kind, one.name): count for kind in kinds}
+
+
+def _closed(tx: Connection, one: Destination, now: datetime) -> Iterator[Kind]:
+    known = traffic.load(tx, one.name)
+    if known.breaker.pause:
+        yield Kind.DOWN
+    if limits.is_used_up(known, one.limits, now):
+        yield Kind.QUOTA
+    if one.paused:
+        yield Kind.AUTH if one.paused.startswith(SIGN_IN_REFUSED) else Kind.PAUSED
+
+
+def _late(tx: Connection, one: Destination, now: datetime) -> Iterator[Kind]:
+    """Say whether something live waits too long; a backfill may wait."""
+    before = moment.to_text(now - LATE)
+    for state in OPEN:
+        oldest = (
+            select(delivery.c.id)
+            .where(
+                delivery.c.destination == one.name,
+                delivery.c.state == state,
+                delivery.c.low.is_(False),
+                delivery.c.created_at < before,
+            )
+            .limit(1)
+        )
+        if tx.execute(oldest).first() is not None:
+            yield Kind.BACKLOG
+            return
+
+
+def _stuck(tx: Connection) -> dict[Condition, int]:
+    chosen = (
+        select(delivery.c.state, delivery.c.destination, delivery.c.reason, func.count())
+        .where(delivery.c.state.in_(STUCK))
+        .group_by(delivery.c.state, delivery.c.destination, delivery.c.reason)
+    )
+    found: Counter[Condition] = Counter()
+    for state, destination, reason, count in tx.execute(chosen):
+        # The first word is the cause; what follows names the one delivery.
+        found[Condition(Kind(state), destination, reason.partition(":")[0])] += count
+    return found
+
+
+def _urgent(tx: Connection, now: datetime) -> dict[Condition, int]:
+    late = moment.to_text(now - URGENT_LATE)
+    undelivered = select(delivery.c.id, delivery.c.destination).where(
+        delivery.c.urgent.is_(True),
+        delivery.c.state.in_([*STUCK, *OPEN]),
+        or_(delivery.c.state.in_(STUCK), delivery.c.created_at < late),
+    )
+    found = {
+        Condition(Kind.SUICIDALITY, row.destination, row.id): 1 for row in tx.execute(undelivered)
+    }
+    held = select(record.c.id).where(record.c.state == "current", record.c.screen_held.is_(True))
+    return found | {Condition(Kind.SUICIDALITY, "", one): 1 for one in tx.scalars(held)}
