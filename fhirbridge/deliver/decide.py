@@ -9,10 +9,9 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import EDITED, POISON, REFUSED, State
+from fhirbridge.outbox.states import EDITED, GONE, POISON, REFUSED, State
 
 MOST_SERVER_ERRORS = 5
-MOST_NAMED = 3
 MOST_NAMED = 3
 NOT_ACCOUNTED = "the answer does not account for every entry"
 # The server answered, and the read-back shows nothing of it: five times, and the content is why.
@@ -61,7 +60,7 @@ def after_refusal(row: Counted, answer: Answer, *, now: datetime, jitter: float)
     if answer.kind in (Kind.RETRY, Kind.AUTH):
         return _try_later(row, answer.reason, answer, Wait(now=now, jitter=jitter))
     if answer.kind is Kind.GONE:
-        return Move(to=State.HELD, reason=f"gone: {answer.reason}", counts={"runs": 0})
+        return Move(to=State.HELD, reason=f"{GONE}{answer.reason}", counts={"runs": 0})
     return Move(to=State.PARKED, reason=f"{REFUSED}the EHR {answer.reason}", counts={"runs": 0})
 
 
@@ -88,7 +87,7 @@ def after_reading(row: Counted, found: Sequence[Reading], earlier_reason: str, w
     if by_kind[Found.GONE]:
         return Move(
             to=State.HELD,
-            reason=f"gone: {_names(by_kind[Found.GONE])} removed in the EHR",
+            reason=f"{GONE}{_names(by_kind[Found.GONE])} removed in the EHR",
             counts={"runs": 0},
         )
     if len(by_kind[Found.OURS]) == len(found):

@@ -18,11 +18,13 @@ from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Contents, Identity
-from fhirbridge.store.tables import delivery, delivery_item, record, resource
+from fhirbridge.outbox.states import MERGED
+from fhirbridge.store.tables import delivery, delivery_item, drift, record, resource
 
 PART_2_LABEL = "part-2"
 UNCHANGED = "unchanged"
 SUPERSEDED = "superseded"
+THEIRS = "theirs"  # a person, or the policy, left it as the EHR has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class Prepared:
 
     sends: tuple[Send, ...] = ()
     read_first: bool = False
-    settled: dict[int, str] = field(default_factory=dict)  # position: unchanged | superseded
+    settled: dict[int, str] = field(default_factory=dict)  # position: its outcome
     refusal: str = ""
     blocked_by: str = ""
 
@@ -68,6 +70,8 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
         return "wrong-patient: a resource names another patient than its record"
     if shared:
         return ""
+    if merged := _merged(tx, row):
+        return f"{MERGED}the EHR made this patient part of another one: drift {merged}"
     need = consent.Need(
         destination=destination.name,
         sharing_required=destination.requires_consent,
@@ -75,6 +79,17 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     )
     refusal = consent.refusal(tx, source.patient_key, need)
     return f"consent: {refusal}" if refusal else ""
+
+
+def _merged(tx: Connection, row: Row[Any]) -> str:
+    """Return the open finding that says so of this lane's patient, or ""."""
+    chosen = select(drift.c.id).where(
+        drift.c.destination == row.destination,
+        drift.c.lane == row.lane,
+        drift.c.kind == "merged",
+        drift.c.state == "open",
+    )
+    return tx.scalar(chosen.limit(1)) or ""
 
 
 def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
@@ -123,7 +138,7 @@ class _Work:
         outcomes = {item.position: self._outcome(item) for item in self._items}
         self.settled = {position: outcome for position, outcome in outcomes.items() if outcome}
         left = [item for item in self._items if item.position not in self.settled]
-        if not read_first and (self._names_what_never_came() or self._says_nothing(left)):
+        if not read_first and self._tells_of_nothing(left):
             silent = [item for item in left if self._purposes[item.resource] == PROVENANCE]
             self.settled |= {item.position: SUPERSEDED for item in silent}
             left = [item for item in left if item.position not in self.settled]
@@ -131,10 +146,14 @@ class _Work:
 
     def _outcome(self, item: Item) -> str:
         line = self._lines.get(item.identity)
+        if item.outcome == THEIRS:
+            return THEIRS
         if item.identity in self._newer:
             return SUPERSEDED
         if line is not None and line.digest == item.digest:
             return UNCHANGED
+        if self._row.repairs and line is not None and line.digest:
+            return SUPERSEDED  # what it brings back is older than what came since
         never_there = line is None and not self._is_doubtful(item)
         return UNCHANGED if never_there and self._retracts(item) else ""
 
@@ -149,6 +168,12 @@ class _Work:
             and item.identity in self._doubtful
             and item.outcome != UNCHANGED
         )
+
+    def _tells_of_nothing(self, left: Sequence[Item]) -> bool:
+        """Say whether its Provenance has no ground; one that a repair brings back had it."""
+        if self._row.repairs:
+            return False
+        return self._names_what_never_came() or self._says_nothing(left)
 
     def _names_what_never_came(self) -> bool:
         """Say whether something of this delivery is settled and not there: its Provenance names it.

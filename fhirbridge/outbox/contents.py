@@ -188,7 +188,10 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
 
 
 def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:
-    """Return the resource version that this destination holds or is owed, or None."""
+    """Return the resource version that this destination holds or is owed, or None.
+
+    A repair brings back an old one and says nothing about what is owed now.
+    """
     chosen = (
         select(resource)
         .join(delivery_item, delivery_item.c.resource == resource.c.id)
@@ -196,6 +199,7 @@ def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any
         .where(
             delivery.c.destination == destination,
             delivery.c.state != "superseded",
+            delivery.c.repairs.is_(False),
             delivery_item.c.type == identity.type,
             delivery_item.c.resource_id == identity.id,
         )

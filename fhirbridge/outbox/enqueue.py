@@ -109,6 +109,20 @@ class Outbox:
             cannot_retract=tuple(decided.cannot_retract),
         )
 
+    def put_again(
+        self,
+        tx: Connection,
+        *,
+        destination: str,
+        lane_name: str,
+        owner: Owner,
+        changes: Sequence[Change],
+    ) -> str:
+        """Owe again what a destination had and lost, as it was; return the delivery's id."""
+        place = _Place(new_id(self._rng), destination, lane_name)
+        self._write(tx, place, owner, changes, repairs=True)
+        return place.delivery_id
+
     def put_held(self, tx: Connection, *, destination: str, owner: Owner, reason: str) -> Owed:
         """Note that a destination is owed a record that cannot be sent as it is."""
         delivery_id = new_id(self._rng)
@@ -197,6 +211,7 @@ class Outbox:
         changes: Sequence[Change],
         *,
         held_for: str = "",
+        repairs: bool = False,
     ) -> None:
         now = self._now()
         state = State.HELD if held_for else State.PENDING
@@ -210,6 +225,7 @@ class Outbox:
             else _last_sequence(tx, place.destination, SHARED_LANE),
             "record_id": owner.record_id,
             "set_digest": owner.set_digest,
+            "repairs": repairs,
             "state": state,
             "reason": held_for,
             "runs": 0,
@@ -229,7 +245,7 @@ class Outbox:
             }
             tx.execute(insert(delivery_item).values(position=position, **item))
         entry = Entry(
-            actor="intake",
+            actor="reconcile" if repairs else "intake",
             action=Action.DELIVERY_QUEUED,
             outcome=state.value,
             record_id=owner.record_id,

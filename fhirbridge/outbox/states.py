@@ -28,6 +28,10 @@ POISON = "poison: "
 REFUSED = "refused: "
 # How the reason of a held delivery begins of which the EHR has something, changed by somebody else.
 EDITED = "edited: "
+# How the reason of a held delivery begins of which the EHR removed something.
+GONE = "gone: "
+# How the reason of a held delivery begins whose patient the EHR merged into another one.
+MERGED = "merged: "
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(
