@@ -86,9 +86,7 @@ def disown(
         **seen,
     )
     tx.execute(
-        line.on_conflict_do_update(
-            index_elements=["destination", "type", "resource_id"], set_=seen
-        )
+        line.on_conflict_do_update(index_elements=["destination", "type", "resource_id"], set_=seen)
     )
 
 

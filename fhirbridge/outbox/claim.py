@@ -155,9 +155,7 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
         return {}
     first = delivery.c.repairs
     same_lane = (delivery.c.lane == row.lane) & ((delivery.c.sequence < row.sequence) | first)
-    shared = (delivery.c.lane == SHARED_LANE) & (
-        (delivery.c.sequence <= row.needs_shared) | first
-    )
+    shared = (delivery.c.lane == SHARED_LANE) & ((delivery.c.sequence <= row.needs_shared) | first)
     chosen = (
         select(delivery.c.id, delivery_item.c.type, delivery_item.c.resource_id)
         .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)

@@ -184,7 +184,7 @@ class Outbox:
             why=(),
         )
         row_id = self._contents.keep(tx, owner, made, purpose=contents.RETRACTION)
-        return self._pin(tx, row_id)
+        return self.pinned(tx, row_id)
 
     def _provenance(
         self,
@@ -196,9 +196,10 @@ class Outbox:
     ) -> Change:
         targets = [f"{change.identity.type}/{change.identity.id}" for change in changes]
         made = make_provenance(targets, delivery_id, self._now())
-        return self._pin(tx, self._contents.keep(tx, owner, made, purpose=contents.PROVENANCE))
+        return self.pinned(tx, self._contents.keep(tx, owner, made, purpose=contents.PROVENANCE))
 
-    def _pin(self, tx: Connection, row_id: str) -> Change:
+    def pinned(self, tx: Connection, row_id: str) -> Change:
+        """Return a kept resource version as something to owe."""
         row = tx.execute(select(resource).where(resource.c.id == row_id)).one()
         identity = Identity(row.type, row.resource_id)
         return Change(identity=identity, lane=row.lane, resource=row.id, digest=row.digest)

@@ -117,8 +117,9 @@ def _is_own_write(ours: Ours, theirs: Theirs) -> bool:
     """Say whether this is the very version that we wrote, as the server chose to keep it."""
     if ours.given_up or theirs.version != ours.version:
         return False
-    known = theirs.updated is not None and ours.written_by is not None
-    return known and theirs.updated <= ours.written_by  # type: ignore[operator]  # both are known
+    if theirs.updated is None or ours.written_by is None:
+        return False
+    return theirs.updated <= ours.written_by
 
 
 def replaced_by(patient: dict[str, Any]) -> tuple[str, ...]:
