@@ -128,7 +128,9 @@ def _refuse(row: Any, choice: Choice, reason: str) -> None:
         raise DriftError("a choice needs its reason", hint="give it with --reason")
     kind = Kind(row.kind)
     if not weigh.may_settle(kind, choice):
-        raise DriftError(f"a {kind.value} resource cannot be settled so", hint=HINTS.get(kind, ""))
+        raise DriftError(
+            f"what was found ({kind.value}) cannot be settled so", hint=HINTS.get(kind, "")
+        )
 
 
 HINTS = {
