@@ -167,6 +167,7 @@ class FarSide:
 
     def requests(self, *kinds: str) -> list[dict[str, Any]]:
         """The Bundles that were posted, of these types or of all."""
-        bundles = [codec.decode(request.body) for request in self.transport.sent if request.body]
+        posted = [one for one in self.transport.sent if not one.url.endswith("/_search")]
+        bundles = [codec.decode(request.body) for request in posted if request.body]
         wanted: Sequence[str] = kinds or ("transaction", "batch")
         return [bundle for bundle in bundles if bundle.get("type") in wanted]
