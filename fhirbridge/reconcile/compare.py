@@ -32,11 +32,14 @@ class Kind(StrEnum):
     EDITED = "edited"  # somebody changed it
     MERGED = "merged"  # a patient who became part of another one
     DUPLICATED = "duplicated"  # another resource has our identifier too
+    LEFT = "left"  # it left its record, and its type has no status to say so
     UNSAID = "unsaid"  # the EHR did not say
 
 
 LOST = frozenset({Kind.OLDER, Kind.MISSING})
-FINDINGS = LOST | {Kind.DELETED, Kind.EDITED, Kind.MERGED, Kind.DUPLICATED}
+FINDINGS = LOST | {Kind.DELETED, Kind.EDITED, Kind.MERGED, Kind.DUPLICATED, Kind.LEFT}
+# A look at the copy alone cannot tell these, nor that they are over.
+BEYOND_THE_COPY = frozenset({Kind.DUPLICATED, Kind.LEFT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

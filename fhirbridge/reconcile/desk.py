@@ -134,6 +134,7 @@ def _refuse(row: Any, choice: Choice, reason: str) -> None:
 
 
 HINTS = {
+    Kind.LEFT: "remove it in the EHR, or choose --theirs to leave it there",
     Kind.DUPLICATED: "remove the second one in the EHR, or choose --theirs to leave both",
     Kind.MERGED: "have it undone in the EHR, or choose --ours to write on under our patient",
 }

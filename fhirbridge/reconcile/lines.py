@@ -8,11 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, or_, select
 
 from fhirbridge.deliver.bundle import NOT_THERE
-from fhirbridge.outbox.contents import Contents, Identity
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir import retract
+from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
 from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
 from fhirbridge.reconcile import compare
 from fhirbridge.reconcile.compare import Kind, Ours, Theirs, Verdict
 from fhirbridge.store.tables import delivery, delivery_item, ledger, resource
+from fhirbridge.translate.values import Scope
 
 NEWEST = 20
 UNSETTLED = (Kind.EDITED, Kind.ALTERED, Kind.MERGED)
@@ -83,6 +86,16 @@ def suspects(tx: Connection, destination: str) -> list[Line]:
         known = find(tx, destination, identity)
         found.setdefault(identity, known or _never_there(row, identity))
     return list(found.values())
+
+
+def left_over(tx: Connection, destination: Destination) -> list[Line]:
+    """Return what no record says any more, of types that cannot say so: a person removes it."""
+    chosen = _chosen(destination.name).where(
+        resource.c.scope == Scope.VISIT, resource.c.purpose.in_(CONTRIBUTIONS)
+    )
+    able = ledger.c.type.in_([*retract.STATUS_TYPES, *retract.OTHER_TYPES])
+    found = [_line(row) for row in tx.execute(chosen.where(~able).order_by(ledger.c.resource_id))]
+    return [line for line in found if winner(tx, line.identity, destination.overlay) is None]
 
 
 def kinds(tx: Connection, destination: str) -> list[str]:

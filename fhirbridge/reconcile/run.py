@@ -5,7 +5,7 @@ whole lanes or nothing of them, and the next one begins where this one did.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -21,7 +21,7 @@ from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.reconcile import asking, compare, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
 from fhirbridge.reconcile.asking import Asking
-from fhirbridge.reconcile.compare import FINDINGS, LOST, Kind, Shown, Theirs
+from fhirbridge.reconcile.compare import BEYOND_THE_COPY, FINDINGS, LOST, Kind, Shown, Theirs
 from fhirbridge.reconcile.findings import Findings, Found
 from fhirbridge.reconcile.lines import Line
 from fhirbridge.reconcile.weigh import Choice
@@ -72,7 +72,7 @@ class Look:
         if full or repair or state.stop or since is None:
             return self._sweep(repair=repair)
         report = Report(destination=self._name, full=False)
-        found = self._compared(self._suspected(since), report)
+        found = self._with_left_over(self._compared(self._suspected(since), report), report)
         if any(one.kind in LOST for one in found):
             return self._sweep(repair=False)  # what a backup lost, no history tells: read it all
         return self._acted(report, found, hold_lost=False)
@@ -83,7 +83,7 @@ class Look:
             all_of_it = lines.every(tx, self._name)
             known = {line.identity for line in all_of_it}
             more = [one for one in lines.suspects(tx, self._name) if one.identity not in known]
-        found = self._compared([*all_of_it, *more], report)
+        found = self._with_left_over(self._compared([*all_of_it, *more], report), report)
         found = self._with_duplicates(all_of_it, found, report)
         lost = sum(one.kind in LOST for one in found)
         hold = not repair and weigh.looks_restored(lost, len(all_of_it))
@@ -195,7 +195,7 @@ class Look:
                         line=line, kind=Kind.DUPLICATED, theirs=there, more={"ids": others}
                     )
         report.unsearched = tuple(unsearched)
-        self._close_undoubled(doubled)
+        self._close_others(Kind.DUPLICATED, set(doubled))
         told = {one.line.identity for one in found if one.kind not in LOST}
         new = [one for one in doubled.values() if one.line.identity not in told]
         if new:
@@ -204,10 +204,24 @@ class Look:
             one for one in found if one.line.identity not in doubled or one.kind not in LOST
         ] + new
 
-    def _close_undoubled(self, doubled: Mapping[Identity, Found]) -> None:
+    def _with_left_over(self, found: list[Found], report: Report) -> list[Found]:
+        """Add what left its record and cannot say so; where they removed it, that is settled."""
+        with self._rooms.store.read() as tx:
+            left = {line.identity: line for line in lines.left_over(tx, self._destination)}
+        gone = {one.line.identity for one in found if one.kind in (Kind.DELETED, Kind.MISSING)}
+        new = [line for identity, line in left.items() if identity not in gone]
+        self._close_others(Kind.LEFT, {line.identity for line in new})
+        if new:
+            report.kinds[Kind.LEFT.value] = len(new)
+        there = Theirs(shown=Shown.UNSAID)
+        kept = [one for one in found if one.line.identity not in left]
+        return kept + [Found(line=line, kind=Kind.LEFT, theirs=there) for line in new]
+
+    def _close_others(self, kind: Kind, still: Collection[Identity]) -> None:
+        """Close the findings of a kind that is not found any more in the others."""
         with self._rooms.store.begin() as tx:
-            for identity in findings.open_identities(tx, self._name, Kind.DUPLICATED):
-                if identity not in doubled:
+            for identity in findings.open_identities(tx, self._name, kind):
+                if identity not in still:
                     self._kept.close(tx, self._name, identity)
 
     def _tokens(self, chosen: Sequence[Line]) -> dict[str, Line]:
@@ -223,7 +237,7 @@ class Look:
 
     def _close(self, tx: Connection, found: Found) -> None:
         row = self._kept.open_of(tx, self._name, found.line.identity)
-        if row is not None and row.kind != Kind.DUPLICATED:  # that only a search can tell
+        if row is not None and row.kind not in BEYOND_THE_COPY:
             self._kept.close(tx, self._name, found.line.identity)
             self._hands.release(tx, self._name, found.line.identity)
             if row.kind == Kind.MERGED:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from fhirbridge.reconcile.compare import LOST, Kind
+from fhirbridge.reconcile.compare import BEYOND_THE_COPY, LOST, Kind
 
 EVERY_TYPE = "*"
 # Beyond this an EHR was not only restored by an hour: a person looks before anything is sent.
@@ -35,11 +35,11 @@ def looks_restored(lost: int, compared: int) -> bool:
 
 
 def may_settle(kind: Kind, chosen: Choice) -> bool:
-    """Say whether a person may choose so: a duplicate is theirs to remove, a merge theirs to tell.
+    """Say whether a person may choose so.
 
-    Nothing of ours can undo either of them.
+    A duplicate, or what we cannot retract, is theirs to remove; a merge is theirs to undo.
     """
-    if kind is Kind.DUPLICATED:
+    if kind in BEYOND_THE_COPY:
         return chosen is Choice.THEIRS
     if kind is Kind.MERGED:
         return chosen is Choice.OURS

@@ -122,6 +122,7 @@ def test_who_is_left_of_merged_patients_is_certain_or_nobody(
         (Kind.EDITED, {"Patient": "ours"}, Choice.HOLD),
         (Kind.MERGED, {"*": "ours"}, Choice.HOLD),
         (Kind.DUPLICATED, {"*": "ours"}, Choice.HOLD),
+        (Kind.LEFT, {"*": "ours"}, Choice.HOLD),
     ],
 )
 def test_what_is_lost_comes_back_and_the_rest_is_for_a_policy_or_a_person(
@@ -158,5 +159,6 @@ def test_a_person_may_choose_either_side_but_for_what_ours_cannot_undo() -> None
     both = {"deleted", "edited", "missing", "older"}
     assert allowed == {(kind, side) for kind in both for side in ("ours", "theirs")} | {
         ("duplicated", "theirs"),
+        ("left", "theirs"),
         ("merged", "ours"),
     }
