@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -102,12 +102,12 @@ class Look:
 
     def _touched(self, kind: str, since: datetime) -> list[Line]:
         """Return what is ours and not just our own last write."""
-        found = []
-        for one in self._asking.touched(kind, since):
+        found: list[Line] = []
+        seen = self._asking.touched(kind, since)
+        while part := list(islice(seen, CHUNK)):
             with self._rooms.store.read() as tx:
-                line = lines.find(tx, self._name, one.identity)
-                if line is not None and not self._is_echo(tx, line, one):
-                    found.append(line)
+                known = [(lines.find(tx, self._name, one.identity), one) for one in part]
+                found += [line for line, one in known if line and not self._is_echo(tx, line, one)]
         return found
 
     def _is_echo(self, tx: Connection, line: Line, one: asking.Touched) -> bool:

@@ -51,10 +51,10 @@ def references(bridge: Bridge, records: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def arrived(hapi: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
-    """Every sample, taken in, synced and looked at once."""
+    """A visit of every kind, taken in, synced and looked at once."""
     with install(tmp_path_factory.mktemp("drift")).bridge() as bridge:
         connect(bridge, hapi)
-        paths = sorted(SAMPLES.glob("*.json"))
+        paths = [*SERIES[:2], *sorted(SAMPLES.glob("*.json"))[7:]]
         records = [bridge.accept(path.read_bytes(), actor="test").id for path in paths]
         bridge.sync()
         assert bridge.status().waiting == []
@@ -66,8 +66,8 @@ def test_nothing_that_arrived_is_drift_in_any_type(arrived: Arrived) -> None:
     report = arrived.look(full=True)
 
     held = {one["type"]: one["resources"] for one in arrived.bridge.holdings("ehr")}
-    assert report.compared == sum(held.values()) > 500
-    assert len(held) > 15
+    assert report.compared == sum(held.values()) > 200
+    assert len(held) >= 15
     assert (report.kinds, report.altered, report.waiting) == ({}, {}, 0)
     assert set(report.unsearched) <= {"AdverseEvent", "Provenance"}
 
@@ -140,7 +140,7 @@ def test_a_database_file_put_back_loses_nothing_and_doubles_nothing(tmp_path: Pa
     with install(tmp_path / "home").bridge() as bridge:
         with hapi_server.running(tmp_path, file=file) as base_url:
             connect(bridge, base_url)
-            records = [bridge.accept(path.read_bytes(), actor="test").id for path in SERIES]
+            records = [bridge.accept(path.read_bytes(), actor="test").id for path in SERIES[2:3]]
             bridge.sync()
         port = urlsplit(base_url).port or 0
         shutil.copyfile(database, backup)
