@@ -119,7 +119,7 @@ def _tell(report: Report) -> None:
         printing.table(
             "Kept by this EHR in its own way",
             ["element", "resources"],
-            report.altered.most_common(),
+            sorted(report.altered.items()),
         )
     how = "all" if report.full else "what changed since the last look"
     printing.words(f"{report.compared} resources compared ({how}).")

@@ -4,7 +4,6 @@ Everything that it finds goes to the outbox, or waits for a person. A run that b
 whole lanes or nothing of them, and the next one begins where this one did.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,8 +39,8 @@ class Report:
     destination: str
     full: bool
     compared: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
-    altered: Counter[str] = field(default_factory=Counter)  # by `Type.element`: the server's way
+    kinds: dict[str, int] = field(default_factory=dict)
+    altered: dict[str, int] = field(default_factory=dict)  # by `Type.element`: the server's way
     repaired: int = 0
     settled: int = 0  # by a policy
     waiting: int = 0  # for a person
@@ -142,9 +141,10 @@ class Look:
         said = lines.verdict(tx, self._rooms.contents, self._name, line=line, theirs=theirs, by=by)
         report.compared += 1
         if said.kind is not Kind.EQUAL:
-            report.kinds[said.kind.value] += 1
+            _count(report.kinds, said.kind.value)
         if said.kind is Kind.ALTERED:
-            report.altered.update(f"{line.identity.type}.{name}" for name in said.elements)
+            for name in said.elements:
+                _count(report.altered, f"{line.identity.type}.{name}")
         if said.kind in (Kind.UNSAID, Kind.AWAITED):
             return None
         return Found(line=line, kind=said.kind, theirs=theirs, elements=said.elements)
@@ -308,7 +308,7 @@ class Look:
         detail = {
             "full": report.full,
             "compared": report.compared,
-            "kinds": dict(report.kinds),
+            "kinds": report.kinds,
             "repaired": report.repaired,
             "settled": report.settled,
             "waiting": report.waiting,
@@ -322,3 +322,7 @@ class Look:
                 detail=detail,
             )
             self._rooms.audit.append(tx, entry)
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1

@@ -17,15 +17,21 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[str]:
-    with processes.serving(tmp_path, "sandbox", env=processes.environment()) as server:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("drift")
+
+
+@pytest.fixture(scope="module")
+def sandbox(home: Path) -> Iterator[str]:
+    with processes.serving(home, "sandbox", env=processes.environment()) as server:
         yield f"{server.url}/fhir"
 
 
-@pytest.fixture
-def run(tmp_path: Path, sandbox: str) -> Run:
-    env = processes.environment(home=str(tmp_path / "home"))
+@pytest.fixture(scope="module")
+def run(home: Path, sandbox: str) -> Run:
+    """The commands of an installation that has sent one session."""
+    env = processes.environment(home=str(home / "home"))
 
     def command(*words: str) -> "subprocess.CompletedProcess[str]":
         return processes.fhirbridge(*words, env=env)

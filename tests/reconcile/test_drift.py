@@ -1,5 +1,6 @@
 """What people at the EHR do is found, told apart, and never undone without somebody's word."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -46,6 +47,13 @@ def test_where_nothing_changed_nothing_is_found_and_nothing_is_written(
     assert (report.kinds, report.waiting, report.repaired) == ({}, 0, 0)
     assert report.compared > 0
     assert world.ehr.model.snapshot() == before
+
+
+def test_a_report_can_be_shown_as_json(world: World) -> None:
+    _, pulse = a_pulse_there(world)
+    world.ehr.edit(pulse, note=NOTE)
+
+    assert b'"kinds":{"edited":1}' in codec.encode(asdict(look(world)))
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -284,6 +292,27 @@ def test_a_choice_that_says_nothing_is_refused(
         world.bridge.decide(one_finding(world)["id"], choice, reason=reason, actor="ann")
 
     assert refused.value.message == told
+
+
+def test_nothing_is_settled_while_a_request_with_it_may_be_under_way(world: World) -> None:
+    record, pulse = a_pulse_there(world)
+    world.ehr.edit(pulse, note=NOTE)
+    look(world)
+    found = one_finding(world)
+    world.accept(amended(record, rate(90)))
+    world.ehr.transport.script = [Fault.DROPPED]
+    run = world.drain(world.patient_lane())
+    assert [next(run), next(run), next(run)] == ["leased", "claimed", "answered"]
+
+    with pytest.raises(DriftError, match="under way"):
+        world.bridge.decide(found["id"], Choice.OURS, reason="a mistake", actor="ann")
+
+    assert look(world).waiting == 0  # nor does a look act on it
+    world.settle()
+    world.bridge.decide(found["id"], Choice.OURS, reason="a mistake", actor="ann")
+    world.settle()
+    assert set(world.states()) == {"delivered"}
+    assert world.ehr.read(pulse)["valueQuantity"]["value"] == 90
 
 
 def test_a_finding_is_settled_once(world: World) -> None:

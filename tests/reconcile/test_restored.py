@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
 from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.stops import RESTORED
@@ -176,6 +177,28 @@ def test_a_delivery_that_was_held_because_of_the_restore_goes_on_by_itself(world
     world.settle()
 
     assert set(world.states()) == {"delivered"}
+    assert world.differing() == []
+
+
+def test_two_looks_at_once_send_what_is_lost_once(world: World) -> None:
+    a_course(world)
+    backup = world.ehr.model.snapshot()
+    world.take(a_short_visit(1, patient="pt-3"))
+    go_back(world, backup)
+    others: list[Report] = []
+
+    def look_too(request: Request) -> None:
+        if request.url.endswith("/_search") and not others:
+            others.append(Report(destination="ehr", full=True))
+            others.append(look(world))
+            world.settle()
+
+    world.ehr.transport.before_serving = look_too
+    report = look(world, full=True)
+    world.settle()
+
+    assert (others[1].repaired > 0, report.repaired) == (True, 0)
+    assert sum(row.repairs for row in world.rows()) == 1
     assert world.differing() == []
 
 
