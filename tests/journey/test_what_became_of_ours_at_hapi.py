@@ -16,9 +16,10 @@ from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.weigh import Choice
 from tests.hapi import hapi_server
 from tests.journey import far_side
-from tests.journey.installation import AMENDED, SAMPLES, SERIES, connect, install
+from tests.journey.installation import AMENDED, SERIES, connect, install
 
 pytestmark = pytest.mark.hapi
+WHOLE = Path(__file__).parents[2] / "mappings" / "tests" / "full-record" / "record.json"
 EDITS = 100
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 
@@ -51,10 +52,10 @@ def references(bridge: Bridge, records: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def arrived(hapi: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
-    """A visit of every kind, taken in, synced and looked at once."""
+    """Two visits, and one with everything in it."""
     with install(tmp_path_factory.mktemp("drift")).bridge() as bridge:
         connect(bridge, hapi)
-        paths = [*SERIES[:2], *sorted(SAMPLES.glob("*.json"))[7:]]
+        paths = [*SERIES[:2], WHOLE]
         records = [bridge.accept(path.read_bytes(), actor="test").id for path in paths]
         bridge.sync()
         assert bridge.status().waiting == []
@@ -66,8 +67,8 @@ def test_nothing_that_arrived_is_drift_in_any_type(arrived: Arrived) -> None:
     report = arrived.look(full=True)
 
     held = {one["type"]: one["resources"] for one in arrived.bridge.holdings("ehr")}
-    assert report.compared == sum(held.values()) > 200
-    assert len(held) >= 15
+    assert report.compared == sum(held.values()) > EDITS
+    assert len(held) >= 18
     assert (report.kinds, report.altered, report.waiting) == ({}, {}, 0)
     assert set(report.unsearched) <= {"AdverseEvent", "Provenance"}
 
