@@ -180,6 +180,20 @@ def test_a_delivery_that_was_held_because_of_the_restore_goes_on_by_itself(world
     assert world.differing() == []
 
 
+def test_a_provenance_that_alone_was_lost_comes_back(world: World) -> None:
+    a_course(world)
+    (lost, *_) = [one for one in world.ehr.references() if one.startswith("Provenance/")]
+    kept = tuple(one for one in world.ehr.model.snapshot() if one.reference != lost)
+    world.ehr.model.restore(kept)
+
+    report = look(world, full=True)
+    world.settle()
+
+    assert report.kinds == {"missing": 1}
+    assert len(world.ehr.history(lost)) == 1
+    assert look(world, full=True).kinds == {}
+
+
 def test_two_looks_at_once_send_what_is_lost_once(world: World) -> None:
     a_course(world)
     backup = world.ehr.model.snapshot()
