@@ -31,6 +31,11 @@ from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
 from fhirbridge.overview import record as record_view
 from fhirbridge.overview import status
+from fhirbridge.reconcile.act import Rooms as ReconcileRooms
+from fhirbridge.reconcile.desk import Reconcile
+from fhirbridge.reconcile.run import Report
+from fhirbridge.reconcile.watch import Watch
+from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.records.source import SourceField
 from fhirbridge.rng import Rng, new_id
@@ -75,6 +80,9 @@ class Bridge:
         self._audit = EvidenceLog(clock=parts.clock, rng=parts.rng, vault=parts.vault)
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
         self._settlement = Settlement(audit=self._audit, clock=parts.clock)
+        self._outbox = Outbox(
+            contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
+        )
         self._known_intake: Intake | None = None
 
     @property
@@ -93,9 +101,7 @@ class Bridge:
             site=parts.site,
             audit=self._audit,
             contents=self._contents,
-            outbox=Outbox(
-                contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
-            ),
+            outbox=self._outbox,
             settlement=self._settlement,
             quarantine=parts.quarantine,
         )
@@ -149,6 +155,7 @@ class Bridge:
 
         It takes nothing new once `go_on` says no.
         """
+        self._reconcile.begin()
         return worker.Loop(self._rooms(), go_on=go_on, watch=self.check_alerts)
 
     def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
@@ -162,6 +169,8 @@ class Bridge:
         except live.NotLiveError as error:
             unfit = error
         self._intake.expire_quarantine()
+        self._reconcile.begin()
+        self._reconcile.catch_up()
         rooms = self._rooms()
         watched = worker.now_and_then(rooms, self.check_alerts, on_step)
         swept = worker.until_idle(rooms, on_step=watched)
@@ -178,6 +187,41 @@ class Bridge:
         """Put one stuck delivery back in line, or (None) every parked one."""
         with self._store.begin() as tx:
             return stuck.retry(tx, self._settlement, delivery_id=delivery_id, actor=actor)
+
+    # --- reconcile ----------------------------------------------------------------------------
+
+    def watch(self, *, seconds: float) -> Watch:
+        """Return what looks at every EHR in the background; start it after a fork."""
+        return Watch(self._reconcile_rooms(), seconds=seconds)
+
+    def reconcile(
+        self, destination: str, *, full: bool = False, repair: bool = False, actor: str
+    ) -> Report:
+        """Compare what an EHR holds of ours with the ledger; owe again what it lost.
+
+        `repair`: also where so much is lost that it looks like a restored database.
+        """
+        return self._reconcile.run(destination, full=full, repair=repair, actor=actor)
+
+    def drift(self, destination: str | None = None, *, every: bool = False) -> list[dict[str, Any]]:
+        """Return what differs and waits for a person, or with `every` also what is settled."""
+        return self._reconcile.listed(destination, every=every)
+
+    def drift_sides(self, drift_id: str, *, actor: str) -> dict[str, Any]:
+        """Return one finding with both sides; the reading is noted. Holds PHI."""
+        return self._reconcile.shown(drift_id, actor=actor)
+
+    def decide(self, drift_id: str, choice: Choice, *, reason: str, actor: str) -> None:
+        """Settle one finding: ours goes once more, or theirs stays. Raises DriftError."""
+        self._reconcile.decide(drift_id, choice, reason=reason, actor=actor)
+
+    def drift_policies(self, destination: str) -> dict[str, str]:
+        """Return what was chosen beforehand for edits and deletions, by type."""
+        return self._reconcile.policies(destination)
+
+    def set_drift_policy(self, destination: str, kind: str, choice: Choice, *, actor: str) -> None:
+        """Choose beforehand for one type, or for `*`."""
+        self._reconcile.set_policy(destination, kind, choice, actor=actor)
 
     # --- destinations -------------------------------------------------------------------------
 
@@ -359,6 +403,23 @@ class Bridge:
                 tx,
                 Entry(actor=actor, action=Action.ACCESS_REFUSED, outcome="refused", detail=detail),
             )
+
+    @property
+    def _reconcile(self) -> Reconcile:
+        return Reconcile(self._reconcile_rooms())
+
+    def _reconcile_rooms(self) -> ReconcileRooms:
+        return ReconcileRooms(
+            store=self._store,
+            clock=self.clock,
+            rng=self._parts.rng,
+            vault=self._parts.vault,
+            contents=self._contents,
+            outbox=self._outbox,
+            settlement=self._settlement,
+            audit=self._audit,
+            ehr_for=self._parts.ehr_for,
+        )
 
     def _rooms(self) -> run.Rooms:
         return run.Rooms(

@@ -38,6 +38,7 @@ class Settings:
     quarantine_days: int
     quarantine_most: int
     most_bytes: int  # of one request body
+    watch_seconds: int  # between two looks at each EHR; 0: none
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
 
 
@@ -58,6 +59,7 @@ def read() -> Settings:
         "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
+        "watch_seconds": env.int("WATCH_SECONDS", 60, validate=validate.Range(0, 86_400)),
     }
     wrong = dict.fromkeys(_unknown(), "there is no such setting")
     try:

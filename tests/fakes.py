@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -83,8 +84,9 @@ class SandboxTransport:
     `script` is taken one by one, a None being no trouble; when it is empty, `choose` is asked.
     """
 
-    def __init__(self, ehr: SandboxEhr, *, base_url: str) -> None:
+    def __init__(self, ehr: SandboxEhr, *, base_url: str, clock: FrozenClock) -> None:
         self._ehr = ehr
+        self._clock = clock
         self._base_url = base_url
         self.script: list[Trouble] = []
         self.choose: Callable[[Request], Trouble] = lambda _request: None
@@ -123,6 +125,7 @@ class SandboxTransport:
             request.method, target, request.headers, request.body or b"", base=self._base_url
         )
         headers = {name.lower(): value for name, value in answer.headers.items()}
+        headers["date"] = format_datetime(self._clock.now(), usegmt=True)  # as any HTTP server
         return Response(status=answer.status, headers=headers, body=answer.body)
 
 
@@ -132,7 +135,7 @@ class FarSide:
     def __init__(self, clock: FrozenClock, base_url: str) -> None:
         self.storage = MemoryStorage()
         self.model = SandboxEhr(storage=self.storage, clock=clock)
-        self.transport = SandboxTransport(self.model, base_url=base_url)
+        self.transport = SandboxTransport(self.model, base_url=base_url, clock=clock)
 
     def history(self, reference: str) -> list[dict[str, Any]]:
         """Every content that a resource ever had, oldest first; a deletion is {}."""
@@ -164,6 +167,7 @@ class FarSide:
 
     def requests(self, *kinds: str) -> list[dict[str, Any]]:
         """The Bundles that were posted, of these types or of all."""
-        bundles = [codec.decode(request.body) for request in self.transport.sent if request.body]
+        posted = [one for one in self.transport.sent if not one.url.endswith("/_search")]
+        bundles = [codec.decode(request.body) for request in posted if request.body]
         wanted: Sequence[str] = kinds or ("transaction", "batch")
         return [bundle for bundle in bundles if bundle.get("type") in wanted]

@@ -39,6 +39,7 @@ def chosen(tmp_path: Path) -> Settings:
         quarantine_days=30,
         quarantine_most=100,
         most_bytes=2_000_000,
+        watch_seconds=60,
     )
 
 

@@ -31,6 +31,7 @@ def test_without_any_setting_everything_lies_in_one_folder_and_only_this_machine
         quarantine_days=30,
         quarantine_most=1000,
         most_bytes=2_000_000,
+        watch_seconds=60,
     )
 
 

@@ -22,6 +22,8 @@ COMMANDS = {
     "stock": ("fhirbridge.cli.stock:stock", "List and show stock documents."),
     "sync": ("fhirbridge.cli.sync:sync", "Deliver what is due, then say how things stand."),
     "status": ("fhirbridge.cli.sync:status", "Say how things stand."),
+    "reconcile": ("fhirbridge.cli.reconcile:reconcile", "Compare what an EHR holds with ours."),
+    "drift": ("fhirbridge.cli.reconcile:drift", "List, show and settle what differs in an EHR."),
     "retry": ("fhirbridge.cli.sync:retry", "Send parked or held deliveries again."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),

@@ -11,6 +11,7 @@ from gunicorn.app.base import BaseApplication
 from fhirbridge import log, opening, settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.deliver.worker import Loop
+from fhirbridge.reconcile.watch import Watch
 
 THREADS = 8
 GRACE_SECONDS = 30
@@ -63,6 +64,7 @@ class Service:
         self._deliver = deliver
         self._bridge: Bridge | None = None
         self._loop: Loop | None = None
+        self._watch: Watch | None = None
 
     def make(self) -> Any:
         """Open the bridge in this process and return the application."""
@@ -77,9 +79,14 @@ class Service:
         if self._deliver and self._bridge is not None:
             self._loop = self._bridge.delivery_loop(go_on=lambda: bool(worker.alive))
             self._loop.start()
+            if self._settings.watch_seconds:
+                self._watch = self._bridge.watch(seconds=self._settings.watch_seconds)
+                self._watch.start()
 
     def ended(self) -> None:
         """Finish the exchange that is under way."""
+        if self._watch is not None:
+            self._watch.stop(0)  # it writes nothing to the EHR: nobody waits for it
         if self._loop is not None:
             self._loop.stop(EXCHANGE_SECONDS)
 

@@ -11,7 +11,7 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import EDITED, POISON, REFUSED, State, Way
+from fhirbridge.outbox.states import EDITED, GONE, POISON, REFUSED, State, Way
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
@@ -123,7 +123,7 @@ def after_refusal(row: Counted, answer: Answer, *, now: datetime, jitter: float)
     if answer.kind in (Kind.RETRY, Kind.AUTH):
         return _after_nothing(row, answer, Wait(now=now, jitter=jitter))
     if answer.kind is Kind.GONE:
-        return Move(to=State.HELD, reason=f"gone: {answer.reason}", counts={"runs": 0})
+        return Move(to=State.HELD, reason=f"{GONE}{answer.reason}", counts={"runs": 0})
     return parked(answer.reason)
 
 
@@ -165,7 +165,7 @@ def after_reading(
     if by_kind[Found.GONE]:
         return Move(
             to=State.HELD,
-            reason=f"gone: {_names(by_kind[Found.GONE])} removed in the EHR",
+            reason=f"{GONE}{_names(by_kind[Found.GONE])} removed in the EHR",
             counts={"runs": 0},
         )
     if len(by_kind[Found.OURS]) == len(found):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
@@ -62,3 +62,42 @@ def save(
             index_elements=["destination", "type", "resource_id"], set_=values
         )
     )
+
+
+def disown(
+    tx: Connection,
+    *,
+    destination: str,
+    identity: Identity,
+    resource: str,
+    version: str,
+    at: str,
+) -> None:
+    """Note that the EHR has something else as its `version`, which ours may replace.
+
+    `resource` is what it would have had; the next delivery of it is guarded by `version`.
+    """
+    seen = {"ehr_version": version, "digest": "", "read_back_at": at}
+    line = insert(ledger).values(
+        destination=destination,
+        type=identity.type,
+        resource_id=identity.id,
+        ehr_id=identity.id,
+        resource=resource,
+        sequence=0,
+        delivered_at=at,
+        **seen,
+    )
+    tx.execute(
+        line.on_conflict_do_update(index_elements=["destination", "type", "resource_id"], set_=seen)
+    )
+
+
+def forget(tx: Connection, destination: str, identity: Identity) -> None:
+    """Note that the EHR has nothing of it, and no trace of its ever having had it."""
+    gone = delete(ledger).where(
+        ledger.c.destination == destination,
+        ledger.c.type == identity.type,
+        ledger.c.resource_id == identity.id,
+    )
+    tx.execute(gone)

@@ -19,8 +19,8 @@ from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
-from fhirbridge.outbox.states import LANDED, Became, Way
-from fhirbridge.store.tables import delivery, delivery_item, record, resource
+from fhirbridge.outbox.states import LANDED, MERGED, Became, Way
+from fhirbridge.store.tables import delivery, delivery_item, drift, record, resource
 
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
@@ -99,6 +99,8 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
         return "wrong-patient: a resource names another patient than its record"
     if shared:
         return ""
+    if merged := _merged(tx, row):
+        return f"{MERGED}the EHR made this patient part of another one: drift {merged}"
     need = consent.Need(
         destination=destination.name,
         sharing_required=destination.requires_consent,
@@ -106,6 +108,17 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     )
     refusal = consent.refusal(tx, source.patient_key, need)
     return f"consent: {refusal}" if refusal else ""
+
+
+def _merged(tx: Connection, row: Row[Any]) -> str:
+    """Return the open finding that says so of this lane's patient, or ""."""
+    chosen = select(drift.c.id).where(
+        drift.c.destination == row.destination,
+        drift.c.lane == row.lane,
+        drift.c.kind == "merged",
+        drift.c.state == "open",
+    )
+    return tx.scalar(chosen.limit(1)) or ""
 
 
 def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
@@ -174,7 +187,7 @@ class _Work:
     def sends(self) -> list[Send]:
         """Return what has to go; `settled` then names the rest."""
         left = self._unsettled()
-        if self._names_what_never_came() or self._says_nothing(left):
+        if self._tells_of_nothing(left):
             silent = [item for item in left if self._purposes[item.resource] == PROVENANCE]
             self.settled |= {item.position: Became.SUPERSEDED for item in silent}
             left = self._unsettled()
@@ -185,10 +198,14 @@ class _Work:
 
     def _outcome(self, item: Item) -> str:
         line = self._lines.get(item.identity)
+        if item.outcome == Became.THEIRS:
+            return Became.THEIRS
         if item.identity in self._newer:
             return Became.SUPERSEDED
         if line is not None and line.digest == item.digest:
             return item.outcome if item.outcome in LANDED else Became.UNCHANGED
+        if self._row.repairs and line is not None and line.digest:
+            return Became.SUPERSEDED  # what it brings back is older than what came since
         never_there = line is None and not self._is_doubtful(item)
         return Became.UNCHANGED if never_there and self._retracts(item) else ""
 
@@ -203,6 +220,12 @@ class _Work:
             and item.identity in self._doubtful
             and item.outcome != Became.UNCHANGED
         )
+
+    def _tells_of_nothing(self, left: Sequence[Item]) -> bool:
+        """Say whether its Provenance has no ground; one that a repair brings back had it."""
+        if self._row.repairs:
+            return False
+        return self._names_what_never_came() or self._says_nothing(left)
 
     def _names_what_never_came(self) -> bool:
         """Say whether something of this delivery is settled and not there: its Provenance names it.

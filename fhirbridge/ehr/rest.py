@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.fhir import codec
 
 DEADLINE_SECONDS = 30.0
+# HAPI answers searches and counts from a cache for a minute unless it is told not to.
+FRESH = {"Cache-Control": "no-cache"}
 
 Outcome = Response | NotSent | Unknown
 
@@ -50,6 +52,23 @@ class Ehr:
         """DELETE one resource; only the probe removes what it made itself."""
         return self._send("DELETE", f"/{reference}")
 
+    def history(self, path: str, **query: str) -> Outcome:
+        """GET the history of `Type` or `Type/id`, asked afresh."""
+        return self._send("GET", f"/{path}/_history?{urlencode(query)}", extra=FRESH)
+
+    def search(self, kind: str, **criteria: str) -> Outcome:
+        """POST a search, so that no URL says what was looked for; asked afresh."""
+        headers = {**FRESH, "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(criteria).encode("ascii")
+        return self._send("POST", f"/{kind}/_search", body=body, extra=headers)
+
+    def next_page(self, url: str) -> Outcome | None:
+        """GET a further page of an answer; None where its link leads away from this EHR."""
+        below = url.removeprefix(self.base_url)
+        if below == url or not below.startswith(("/", "?")):
+            return None
+        return self._send("GET", below, extra=FRESH)
+
     def metadata(self) -> Outcome:
         """GET the CapabilityStatement."""
         return self._send("GET", "/metadata")
@@ -57,9 +76,10 @@ class Ehr:
     def _send(
         self, method: str, path: str, body: bytes | None = None, extra: dict[str, str] | None = None
     ) -> Outcome:
-        headers = {"Accept": codec.FHIR_JSON, **(extra or {})}
+        headers = {"Accept": codec.FHIR_JSON}
         if body is not None:
             headers["Content-Type"] = codec.FHIR_JSON
+        headers |= extra or {}
         request = Request(method=method, url=self.base_url + path, headers=headers, body=body)
         return self._transport.send(request, deadline_seconds=self._deadline)
 

@@ -17,11 +17,13 @@ STATUS_TYPES = frozenset(
         "Procedure",
     }
 )
+# Those that say it in an element of their own.
+OTHER_TYPES = frozenset({"Condition", "Goal"})
 
 
 def can_retract(resource_type: str) -> bool:
     """Say whether this type has a status for it; one that has none needs a person."""
-    return resource_type in STATUS_TYPES or resource_type in {"Condition", "Goal"}
+    return resource_type in STATUS_TYPES | OTHER_TYPES
 
 
 def retracted(body: dict[str, Any]) -> dict[str, Any]:

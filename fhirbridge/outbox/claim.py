@@ -232,10 +232,14 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     """Return what deliveries before this one owe and the EHR does not have: to the delivery's id.
 
     An open one stands before this one only where it waits for a stuck one itself. What a superseded
-    one owed comes with the delivery that replaced it.
+    one owed comes with the delivery that replaced it. A repair goes before all that needs it,
+    wherever it stands, and waits for nothing: what it brings was there before.
     """
-    same_lane = (delivery.c.lane == row.lane) & (delivery.c.sequence < row.sequence)
-    shared = (delivery.c.lane == SHARED_LANE) & (delivery.c.sequence <= row.needs_shared)
+    if row.repairs:
+        return {}
+    first = delivery.c.repairs
+    same_lane = (delivery.c.lane == row.lane) & ((delivery.c.sequence < row.sequence) | first)
+    shared = (delivery.c.lane == SHARED_LANE) & ((delivery.c.sequence <= row.needs_shared) | first)
     chosen = (
         select(delivery.c.id, delivery_item.c.type, delivery_item.c.resource_id)
         .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
@@ -305,7 +309,8 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
 def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
     """Return what a later delivery of this lane brought: older versions of it stay unsent.
 
-    One that was refused in part brought the rest.
+    One that was refused in part brought the rest. What a repair brought is not newer, though it
+    came later.
     """
     chosen = (
         select(delivery_item.c.type, delivery_item.c.resource_id)
@@ -314,6 +319,7 @@ def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             delivery.c.destination == row.destination,
             delivery.c.lane == row.lane,
             delivery.c.sequence > row.sequence,
+            delivery.c.repairs.is_(False),
             or_(
                 delivery.c.state == State.DELIVERED,
                 delivery_item.c.outcome.in_([*LANDED, Became.UNCHANGED]),

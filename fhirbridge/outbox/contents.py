@@ -191,7 +191,8 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
 def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:
     """Return the resource version that this destination holds or is owed, or None.
 
-    `replaced`: it came with a delivery of which a newer one replaced the rest.
+    `replaced`: it came with a delivery of which a newer one replaced the rest. A repair brings back
+    an old one and says nothing about what is owed now.
     """
     chosen = (
         select(resource, (delivery.c.state == State.SUPERSEDED).label("replaced"))
@@ -200,6 +201,7 @@ def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any
         .where(
             delivery.c.destination == destination,
             or_(delivery.c.state != State.SUPERSEDED, delivery_item.c.outcome.in_(LANDED)),
+            delivery.c.repairs.is_(False),
             delivery_item.c.type == identity.type,
             delivery_item.c.resource_id == identity.id,
         )

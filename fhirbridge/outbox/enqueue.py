@@ -135,6 +135,20 @@ class Outbox:
             cannot_retract=tuple(decided.cannot_retract),
         )
 
+    def put_again(
+        self,
+        tx: Connection,
+        *,
+        destination: str,
+        lane_name: str,
+        owner: Owner,
+        changes: Sequence[Change],
+    ) -> str:
+        """Owe again what a destination had and lost, as it was; return the delivery's id."""
+        place = _Place(new_id(self._rng), destination, lane_name)
+        self._write(tx, place, owner, changes, repairs=True)
+        return place.delivery_id
+
     def put_held(
         self,
         tx: Connection,
@@ -212,7 +226,7 @@ class Outbox:
             why=(),
         )
         row_id = self._contents.keep(tx, owner, made, purpose=contents.RETRACTION)
-        return self._pin(tx, row_id)
+        return self.pinned(tx, row_id)
 
     def _provenance(
         self,
@@ -224,9 +238,10 @@ class Outbox:
     ) -> Change:
         targets = [f"{change.identity.type}/{change.identity.id}" for change in changes]
         made = make_provenance(targets, delivery_id, self._now())
-        return self._pin(tx, self._contents.keep(tx, owner, made, purpose=contents.PROVENANCE))
+        return self.pinned(tx, self._contents.keep(tx, owner, made, purpose=contents.PROVENANCE))
 
-    def _pin(self, tx: Connection, row_id: str) -> Change:
+    def pinned(self, tx: Connection, row_id: str) -> Change:
+        """Return a kept resource version as something to owe."""
         row = tx.execute(select(resource).where(resource.c.id == row_id)).one()
         identity = Identity(row.type, row.resource_id)
         return Change(identity=identity, lane=row.lane, resource=row.id, digest=row.digest)
@@ -241,6 +256,7 @@ class Outbox:
         held_for: str = "",
         low: bool = False,
         urgent: bool = False,
+        repairs: bool = False,
     ) -> None:
         now = self._now()
         state = State.HELD if held_for else State.PENDING
@@ -255,6 +271,7 @@ class Outbox:
             "record_id": owner.record_id,
             "set_digest": owner.set_digest,
             "way": Way.BUNDLE,
+            "repairs": repairs,
             "state": state,
             "reason": held_for,
             "runs": 0,
@@ -278,7 +295,7 @@ class Outbox:
             }
             tx.execute(insert(delivery_item).values(position=position, **item))
         entry = Entry(
-            actor="intake",
+            actor="reconcile" if repairs else "intake",
             action=Action.DELIVERY_QUEUED,
             outcome=state.value,
             record_id=owner.record_id,

@@ -35,6 +35,7 @@ class Became(StrEnum):
     SUPERSEDED = "superseded"  # something newer of it is there
     REFUSED = "refused"  # the EHR will not take it
     BLOCKED = "blocked"  # it points to a refused one
+    THEIRS = "theirs"  # a person, or the policy, left it as the EHR has it
 
 
 LANDED = (Became.CREATED, Became.UPDATED)
@@ -49,6 +50,10 @@ POISON = "poison: "
 REFUSED = "refused: "
 # How the reason of a held delivery begins of which the EHR has something, changed by somebody else.
 EDITED = "edited: "
+# How the reason of a held delivery begins of which the EHR removed something.
+GONE = "gone: "
+# How the reason of a held delivery begins whose patient the EHR merged into another one.
+MERGED = "merged: "
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(

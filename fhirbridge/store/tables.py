@@ -145,6 +145,7 @@ delivery = Table(
     Column("record_id", Text, ForeignKey("record.id"), nullable=False),
     Column("set_digest", Text, nullable=False),  # the mapping set that made it, or could not
     Column("way", Text, nullable=False),  # bundle | single, once the EHR refused it as a whole
+    Column("repairs", Boolean, nullable=False),  # brings back what the EHR lost: nothing newer
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column(
@@ -177,7 +178,7 @@ delivery_item = Table(
     Column("resource_id", Text, nullable=False),
     Column("resource", Text, ForeignKey("resource.id"), nullable=False),  # the pinned version
     Column("digest", Text, nullable=False),
-    # "" | sent | created | updated | unchanged | superseded | refused | blocked
+    # "" | sent | created | updated | unchanged | superseded | refused | blocked | theirs
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),  # of a refused or a blocked one
 )
@@ -203,7 +204,7 @@ ledger = Table(
     Column("resource_id", Text, primary_key=True),
     Column("ehr_id", Text, nullable=False),
     Column("ehr_version", Text, nullable=False),
-    Column("digest", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # "" where what is there is to be replaced by ours
     Column("resource", Text, ForeignKey("resource.id"), nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("delivered_at", Text, nullable=False),
@@ -225,6 +226,47 @@ traffic = Table(
     Column("next_at", Text, nullable=False),  # the next request's turn
     Column("day", Text, nullable=False),
     Column("used", Integer, nullable=False),  # requests of that day
+)
+
+# reconcile
+drift = Table(
+    "drift",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("record_id", Text, ForeignKey("record.id"), nullable=False),  # whose key seals it
+    Column("kind", Text, nullable=False),  # missing | older | edited | deleted | merged | ...
+    Column("elements", Text, nullable=False),  # names of what differs, space separated
+    Column("ehr_version", Text, nullable=False),  # which of the EHR's versions was seen
+    Column("theirs", Text, nullable=False),  # keyed digest of what was seen
+    Column("state", Text, nullable=False),  # open | settled | closed
+    Column("choice", Text, nullable=False),  # "" | ours | theirs
+    Column("actor", Text, nullable=False),
+    Column("found_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # base, ours, theirs, the reason
+)
+Index("drift_identity", drift.c.destination, drift.c.type, drift.c.resource_id)
+Index("drift_open", drift.c.destination, drift.c.state)
+
+drift_policy = Table(
+    "drift_policy",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("type", Text, primary_key=True),  # a resource type, or * for all others
+    Column("choice", Text, nullable=False),  # hold | ours | theirs
+)
+
+watch = Table(
+    "watch",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("polled_to", Text, nullable=False),  # the EHR's own clock; "" before the first time
+    Column("swept_at", Text, nullable=False),  # when all of it was last compared; ours
+    Column("stop", Text, nullable=False),  # why nothing may be sent before it is compared, or ""
 )
 
 # destinations

@@ -1,6 +1,9 @@
 """A server's copy is ours, or somebody changed it; what a server adds by itself is no change."""
 
+import random
+from collections.abc import Callable
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +21,8 @@ OURS: dict[str, Any] = {
     "subject": {"reference": "Patient/p1"},
     "valueQuantity": {"value": Decimal("72.50"), "unit": "kg"},
     "note": [{"text": "one"}, {"text": "two"}],
+    "effectiveDateTime": "2026-03-02T09:10:00-05:00",
+    "code": {"coding": [{"code": "a"}, {"code": "b"}]},
 }
 
 
@@ -34,9 +39,13 @@ def theirs(**changes: Any) -> dict[str, Any]:
         theirs(text={"status": "generated", "div": "<div>theirs</div>"}),
         {name: value for name, value in OURS.items() if name != "meta"},
         theirs(extension=[]),
-        theirs(code={}),
-        theirs(code={"coding": []}),
+        theirs(component={}),
+        theirs(component={"coding": []}),
         theirs(performer=None),
+        theirs(effectiveDateTime="2026-03-02T14:10:00Z"),
+        theirs(effectiveDateTime="2026-03-02T14:10:00.000Z"),
+        theirs(effectiveDateTime="2026-03-02T14:10:00+00:00"),
+        theirs(code={"coding": [{"code": "b"}, {"code": "a"}]}),
         theirs(valueQuantity={"value": Decimal("72.50"), "unit": "kg", "extension": []}),
     ],
 )
@@ -54,6 +63,10 @@ def test_what_a_server_adds_by_itself_is_no_edit(copy: dict[str, Any]) -> None:
         theirs(subject={"reference": "Patient/p2"}),
         theirs(subject={"reference": "Patient/p1", "display": "added"}),
         theirs(issued="2026-03-02T14:00:00Z"),
+        theirs(effectiveDateTime="2026-03-02T09:10:00Z"),
+        theirs(effectiveDateTime="2026-03-02T14:10:00.001Z"),
+        theirs(effectiveDateTime="2026-03-02"),
+        theirs(code={"coding": [{"code": "a"}]}),
         theirs(valueQuantity={"value": Decimal("72.5"), "unit": "kg"}),
         theirs(valueQuantity={"value": "72.50", "unit": "kg"}),
         theirs(valueQuantity={"value": Decimal("72.50")}),
@@ -99,6 +112,37 @@ def test_meta_and_text_inside_a_contained_resource_are_ours() -> None:
     assert not projection.same(ours, {"contained": [{"id": "m", "text": {"div": "b"}}]})
 
 
+@pytest.mark.parametrize(
+    ("copy", "elements"),
+    [
+        (theirs(), ()),
+        (theirs(status="amended"), ("status",)),
+        (theirs(valueQuantity={"value": Decimal("72.5"), "unit": "g"}),
+         ("valueQuantity.unit", "valueQuantity.value")),
+        (theirs(note=[{"text": "one"}, {"text": "three"}]), ("note[1].text",)),
+        (theirs(note=[{"text": "one"}]), ("note",)),
+        (theirs(issued="x", status="amended"), ("issued", "status")),
+        ({name: value for name, value in OURS.items() if name != "subject"}, ("subject",)),
+        (theirs(**{"Synthetic, Ann": 1, "_status": {"id": "x"}}), ("?", "_status")),
+        (theirs(code="x"), ("code",)),
+    ],
+)  # fmt: skip
+def test_the_differing_elements_are_named_and_no_value_is(
+    copy: dict[str, Any], elements: tuple[str, ...]
+) -> None:
+    assert projection.differences(OURS, copy) == elements
+    assert projection.differences(copy, OURS) == elements
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-02T24:00:00Z", "2026-06-30T23:59:60Z", "0001-01-01T00:00:00+14:00", "٢٠٢٦-03-02T"],
+)
+def test_a_time_that_no_calendar_has_is_compared_as_it_is_written(text: str) -> None:
+    assert projection.same({"issued": text}, {"issued": text})
+    assert not projection.same({"issued": text}, {"issued": "2026-03-02T14:00:00Z"})
+
+
 leaves = st.booleans() | st.integers() | st.text(max_size=3)
 trees = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner)
@@ -129,3 +173,72 @@ def _sendable(body: dict[str, Any]) -> bool:
     except (codec.NotJsonError, UnicodeEncodeError):
         return False
     return True
+
+
+EDGES = [datetime(year, 1, 2) for year in (1900, 2100)]  # noqa: DTZ001  hypothesis adds the zone
+instants = st.datetimes(*EDGES, timezones=st.just(UTC))
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+samples = st.fixed_dictionaries(
+    {
+        "resourceType": st.just("Observation"),
+        "status": st.sampled_from(["final", "amended"]),
+        "issued": instants,
+        "valueQuantity": st.fixed_dictionaries(
+            {"value": st.decimals(-1000, 1000, places=2), "unit": st.text("abcµ", max_size=3)}
+        ),
+        "note": st.lists(st.fixed_dictionaries({"text": st.text("abc ", min_size=1)}), min_size=1),
+        "identifier": st.lists(st.text("abc", min_size=1), min_size=1, max_size=4, unique=True),
+    }
+)
+
+
+def written(sample: dict[str, Any], zone: tzinfo = UTC) -> dict[str, Any]:
+    body = {**sample, "issued": sample["issued"].astimezone(zone).isoformat()}
+    body["identifier"] = [{"value": value} for value in sample["identifier"]]
+    return body
+
+
+@given(samples, zones, st.randoms(use_true_random=False))
+def test_noise_of_a_server_is_never_drift(
+    sample: dict[str, Any], zone: timezone, chance: random.Random
+) -> None:
+    ours = written(sample)
+    copy = written(sample, zone)
+    copy |= {"meta": {"versionId": "9"}, "text": {"div": "<div/>"}, "extension": []}
+    chance.shuffle(copy["identifier"])
+    members = list(copy.items())
+    chance.shuffle(members)
+
+    assert projection.same(ours, dict(members))
+    assert projection.differences(ours, dict(members)) == ()
+
+
+CHANGES: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
+    ("status", lambda body: body.update(status=body["status"] + "x")),
+    ("issued", lambda body: body.update(issued="2101-01-01T00:00:00Z")),
+    (
+        "valueQuantity.value",
+        lambda body: body["valueQuantity"].update(
+            value=Decimal(f"{body['valueQuantity']['value']}0")
+        ),
+    ),
+    ("valueQuantity.unit", lambda body: body["valueQuantity"].update(unit="mol")),
+    ("note[0].text", lambda body: body["note"][0].update(text=body["note"][0]["text"] + "!")),
+    ("note", lambda body: body["note"].append({"text": "new"})),
+    ("identifier", lambda body: body["identifier"].pop()),
+    ("code", lambda body: body.update(code={"text": "new"})),
+    ("status", lambda body: body.pop("status")),
+]
+
+
+@given(samples, st.sampled_from(CHANGES))
+def test_any_changed_element_is_drift_and_is_named(
+    sample: dict[str, Any], change: tuple[str, Callable[[dict[str, Any]], Any]]
+) -> None:
+    element, apply = change
+    ours = written(sample)
+    copy = deepcopy(ours)
+    apply(copy)
+
+    assert not projection.same(ours, copy)
+    assert projection.differences(ours, copy) == (element,)

@@ -10,8 +10,14 @@ HEAP = "-Xmx1000m"
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Start the server on a free port and yield its base URL; its log is `folder`/hapi.log."""
+def running(folder: Path, *, port: int = 0, file: Path | None = None) -> Iterator[str]:
+    """Start the server on a free port and yield its base URL; its log is `folder`/hapi.log.
+
+    `file`: it remembers in this H2 database, written as `file`.mv.db.
+    """
     log = folder / "hapi.log"
-    with jvm.program("HapiServer", options=[HEAP, "-Dport=0"], log=log) as process:
+    options = [HEAP, f"-Dport={port}"]
+    if file is not None:
+        options.append(f"-Ddb=jdbc:h2:file:{file}")
+    with jvm.program("HapiServer", options=options, log=log) as process:
         yield jvm.said_ready(process, log)

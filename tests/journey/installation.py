@@ -74,6 +74,7 @@ def install(home: Path) -> Installation:
         quarantine_days=30,
         quarantine_most=100,
         most_bytes=2_000_000,
+        watch_seconds=60,
     )
     opening.initialise(chosen)
     return Installation(settings=chosen, clock=ShiftedClock())

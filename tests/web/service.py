@@ -104,6 +104,7 @@ def settings_below(home: Path, mappings: Path | None = None) -> Settings:
         quarantine_days=30,
         quarantine_most=500,
         most_bytes=MOST_BYTES,
+        watch_seconds=60,
     )
 
 

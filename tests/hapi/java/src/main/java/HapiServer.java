@@ -55,7 +55,7 @@ import org.springframework.orm.jpa.JpaTransactionManager;
 import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 
 /**
- * A real HAPI FHIR JPA server (R4) in this process: H2 in memory, Jetty on 127.0.0.1.
+ * A real HAPI FHIR JPA server (R4) in this process: H2 in memory (or -Ddb=JDBC-URL), Jetty on 127.0.0.1.
  * Prints "READY url" when it listens. -Dport=0 (a free one), -Dhapi.NAME=VALUE sets any property of JpaStorageSettings.
  */
 @Configuration
@@ -93,7 +93,7 @@ public class HapiServer {
   @Bean
   DataSource dataSource() {
     BasicDataSource source = new BasicDataSource();
-    source.setUrl("jdbc:h2:mem:fhir;DB_CLOSE_DELAY=-1");
+    source.setUrl(System.getProperty("db", "jdbc:h2:mem:fhir;DB_CLOSE_DELAY=-1"));
     source.setUsername("sa");
     source.setMaxTotal(40);
     return source;

@@ -1,0 +1,216 @@
+"""What we know of one resource at one destination: the ledger's line, and what was ever pinned."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, or_, select
+
+from fhirbridge.deliver.bundle import NOT_THERE
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir import retract
+from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
+from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
+from fhirbridge.reconcile import compare
+from fhirbridge.reconcile.compare import Kind, Ours, Theirs, Verdict
+from fhirbridge.store.tables import delivery, delivery_item, ledger, resource
+from fhirbridge.translate.values import Scope
+
+NEWEST = 20
+UNSETTLED = (Kind.EDITED, Kind.ALTERED, Kind.MERGED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One resource as the ledger has it, or, not `in_ledger`, as a held delivery would bring it."""
+
+    identity: Identity
+    lane: str
+    record_id: str
+    set_digest: str
+    purpose: str
+    resource: str
+    version: str
+    digest: str
+    sequence: int
+    delivered_at: str
+    in_ledger: bool = True
+
+    @property
+    def given_up(self) -> bool:
+        """Say whether ours was chosen over what is there, and is on its way."""
+        return self.in_ledger and not self.digest
+
+
+def every(tx: Connection, destination: str) -> list[Line]:
+    """Return all lines of one destination."""
+    rows = tx.execute(_chosen(destination).order_by(ledger.c.type, ledger.c.resource_id))
+    return [_line(row) for row in rows]
+
+
+def newest(tx: Connection, destination: str) -> list[Line]:
+    """Return the lines written last: an EHR that went back to a backup lost these first."""
+    rows = tx.execute(_chosen(destination).order_by(ledger.c.delivered_at.desc()).limit(NEWEST))
+    return [_line(row) for row in rows]
+
+
+def find(tx: Connection, destination: str, identity: Identity) -> Line | None:
+    """Return one line, or None where the ledger has none."""
+    chosen = _chosen(destination).where(
+        ledger.c.type == identity.type, ledger.c.resource_id == identity.id
+    )
+    row = tx.execute(chosen).one_or_none()
+    return None if row is None else _line(row)
+
+
+def of(tx: Connection, destination: str, identities: Iterable[Identity]) -> list[Line]:
+    """Return the lines of those resources that the ledger has."""
+    found = (find(tx, destination, one) for one in identities)
+    return [line for line in found if line is not None]
+
+
+def suspects(tx: Connection, destination: str) -> list[Line]:
+    """Return what deliveries carry that are held because of something in the EHR."""
+    chosen = (
+        select(delivery_item, resource.c.record_id, resource.c.lane, resource.c.purpose)
+        .add_columns(resource.c.set_digest, delivery.c.created_at)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .join(resource, resource.c.id == delivery_item.c.resource)
+        .where(delivery.c.destination == destination, delivery.c.state == State.HELD, _by_ehr())
+        .order_by(delivery.c.sequence)
+    )
+    found: dict[Identity, Line] = {}
+    for row in tx.execute(chosen):
+        identity = Identity(row.type, row.resource_id)
+        known = find(tx, destination, identity)
+        found.setdefault(identity, known or _never_there(row, identity))
+    return list(found.values())
+
+
+def left_over(tx: Connection, destination: Destination) -> list[Line]:
+    """Return what no record says any more, of types that cannot say so: a person removes it."""
+    chosen = _chosen(destination.name).where(
+        resource.c.scope == Scope.VISIT, resource.c.purpose.in_(CONTRIBUTIONS)
+    )
+    able = ledger.c.type.in_([*retract.STATUS_TYPES, *retract.OTHER_TYPES])
+    found = [_line(row) for row in tx.execute(chosen.where(~able).order_by(ledger.c.resource_id))]
+    return [line for line in found if winner(tx, line.identity, destination.overlay) is None]
+
+
+def kinds(tx: Connection, destination: str) -> list[str]:
+    """Return the types that a destination has of ours, sorted."""
+    chosen = select(ledger.c.type).where(ledger.c.destination == destination).distinct()
+    return sorted(tx.scalars(chosen))
+
+
+def is_same(tx: Connection, destination: str, line: Line) -> bool:
+    """Say whether the ledger still says what it said before the EHR was asked."""
+    now = find(tx, destination, line.identity)
+    if now is None or not line.in_ledger:
+        return now is None and not line.in_ledger
+    return (now.version, now.digest, now.sequence) == (line.version, line.digest, line.sequence)
+
+
+def is_owed(tx: Connection, destination: str, line: Line) -> bool:
+    """Say whether a delivery that is not through carries this resource, newer than the ledger's."""
+    chosen = _carrying(destination, line.identity).where(
+        delivery.c.state.in_([*OPEN, *STUCK]), delivery.c.sequence > line.sequence
+    )
+    return tx.execute(chosen.limit(1)).first() is not None
+
+
+def under_way(tx: Connection, destination: str, identity: Identity) -> bool:
+    """Say whether a request may be under way that carries this resource."""
+    chosen = _carrying(destination, identity).where(delivery.c.state.in_(UNCERTAIN))
+    return tx.execute(chosen.limit(1)).first() is not None
+
+
+def verdict(
+    tx: Connection,
+    contents: Contents,
+    destination: str,
+    *,
+    line: Line,
+    theirs: Theirs,
+    by: datetime,
+) -> Verdict:
+    """Compare; `by`: when the ledger's version was written at the latest, by the EHR's clock."""
+    base = contents.body(tx, line.resource)
+    version = line.version
+    ours = Ours(base=base, version=version, given_up=line.given_up, written_by=by)
+    first = compare.verdict(ours, theirs)
+    if first.kind not in UNSETTLED:
+        return first
+    earlier: list[dict[str, Any]] = []
+    later: list[dict[str, Any]] = []
+    for row in tx.execute(_carrying(destination, line.identity)):
+        if row.resource == line.resource:
+            continue
+        is_later = row.sequence > line.sequence or row.state != State.DELIVERED
+        (later if is_later else earlier).append(contents.body(tx, row.resource))
+    whole = Ours(
+        base=base,
+        version=version,
+        given_up=line.given_up,
+        written_by=by,
+        earlier=tuple(earlier),
+        later=tuple(later),
+    )
+    return compare.verdict(whole, theirs)
+
+
+def _chosen(destination: str) -> Select[Any]:
+    return (
+        select(ledger, resource.c.record_id, resource.c.lane, resource.c.purpose)
+        .add_columns(resource.c.set_digest)
+        .join(resource, resource.c.id == ledger.c.resource)
+        .where(ledger.c.destination == destination)
+    )
+
+
+def _carrying(destination: str, identity: Identity) -> Select[Any]:
+    return (
+        select(delivery_item.c.resource, delivery.c.sequence, delivery.c.state)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .where(
+            delivery.c.destination == destination,
+            delivery_item.c.type == identity.type,
+            delivery_item.c.resource_id == identity.id,
+        )
+    )
+
+
+def _by_ehr() -> Any:
+    return or_(delivery.c.reason.startswith(EDITED), delivery.c.reason.startswith(GONE))
+
+
+def _line(row: Row[Any]) -> Line:
+    return Line(
+        identity=Identity(row.type, row.resource_id),
+        lane=row.lane,
+        record_id=row.record_id,
+        set_digest=row.set_digest,
+        purpose=row.purpose,
+        resource=row.resource,
+        version=row.ehr_version,
+        digest=row.digest,
+        sequence=row.sequence,
+        delivered_at=row.delivered_at,
+    )
+
+
+def _never_there(row: Row[Any], identity: Identity) -> Line:
+    return Line(
+        identity=identity,
+        lane=row.lane,
+        record_id=row.record_id,
+        set_digest=row.set_digest,
+        purpose=row.purpose,
+        resource=row.resource,
+        version=NOT_THERE,
+        digest=row.digest,
+        sequence=0,
+        delivered_at=row.created_at,
+        in_ledger=False,
+    )

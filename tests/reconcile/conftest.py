@@ -1,0 +1,17 @@
+"""What tests of reconciling share."""
+
+import pytest
+
+from fhirbridge.reconcile import stops
+from tests.factories import World, few_mappings
+
+
+@pytest.fixture
+def world() -> World:
+    """A bridge with one EHR, `ehr`, looked at a moment ago: patient, clinic, pulse, Provenance."""
+    made = World(mapped=few_mappings)
+    made.connect()
+    now = made.clock.now()
+    with made.store.begin() as tx:
+        stops.note(tx, "ehr", now=now, date=now, full=True, stop="")
+    return made
