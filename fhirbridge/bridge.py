@@ -1,6 +1,6 @@
 """The whole journey on one page: accept, translate, owe, deliver. Builds rooms, holds no rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,24 +10,32 @@ from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
-from fhirbridge.deliver import run, worker
+from fhirbridge.deliver import run, stopping, worker
+from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr import probe
+from fhirbridge.ehr.probe import Tested
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Intake, Receipt
 from fhirbridge.intake.live import LiveSet, Standing
 from fhirbridge.intake.reload import Reloaded
+from fhirbridge.intake.replay import Replayed
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.intake.stock import StockReceipt
-from fhirbridge.outbox import contents, stuck
+from fhirbridge.outbox import contents, pauses, stuck
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
+from fhirbridge.outbox.pauses import Stopped
+from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.outbox.settle import Settlement
+from fhirbridge.outbox.states import State
+from fhirbridge.overview import health, status
 from fhirbridge.overview import record as record_view
-from fhirbridge.overview import status
+from fhirbridge.plan import plan, scope
+from fhirbridge.plan.plan import Applied, Plan, Written
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.records.source import SourceField
 from fhirbridge.rng import Rng, new_id
@@ -57,6 +65,10 @@ class Parts:
 
 def _ignore(_lane: Any, _step: str) -> None:
     """Nobody watches the steps."""
+
+
+def _always() -> bool:
+    return True
 
 
 class Bridge:
@@ -143,16 +155,68 @@ class Bridge:
         """Return the loop that delivers in the background; start it after a fork."""
         return worker.Loop(self._rooms())
 
-    def sync(self, *, on_step: OnStep = _ignore) -> worker.Swept:
+    def sync(
+        self,
+        chosen: Selection = EVERYTHING,
+        *,
+        on_step: OnStep = _ignore,
+        go_on: worker.GoOn = _always,
+    ) -> worker.Swept:
         """Translate again what mended mappings can translate, then deliver all that is due."""
         self._intake.translate_held()
         self._intake.expire_quarantine()
-        return worker.until_idle(self._rooms(), on_step=on_step)
+        with self._store.read() as tx:
+            only = scope.of(tx, chosen)
+        return worker.until_idle(self._rooms(only), on_step=on_step, go_on=go_on)
 
-    def retry(self, delivery_id: str | None, *, actor: str) -> int:
-        """Put one stuck delivery back in line, or (None) every parked one."""
+    def plan(self, chosen: Selection = EVERYTHING, *, shown_to: str = "") -> Plan:
+        """Say what a sync would do; ask no EHR. Who is `shown_to` sees values: that is noted."""
+        with self._store.read() as tx:
+            made = plan.make(tx, self._contents, chosen, now=self.clock.now())
+        if shown_to:
+            with self._store.begin() as tx:
+                plan.note_reading(tx, self._audit, made, actor=shown_to)
+        return made
+
+    def apply(
+        self,
+        written: Written,
+        *,
+        actor: str,
+        on_step: OnStep = _ignore,
+        go_on: worker.GoOn = _always,
+    ) -> Applied:
+        """Do a plan or the rest of it, and nothing else. Raises StalePlanError."""
         with self._store.begin() as tx:
-            return stuck.retry(tx, self._settlement, delivery_id=delivery_id, actor=actor)
+            begun = plan.begin(tx, self._audit, written, at=self.clock.now(), actor=actor)
+        swept = worker.until_idle(self._rooms(begun.left), on_step=on_step, go_on=go_on)
+        with self._store.read() as tx:
+            return plan.applied(tx, written, begun, settled=swept.settled)
+
+    def put_back(self, chosen: Selection, states: Collection[State], *, actor: str) -> int:
+        """Put held or parked deliveries back in line; return how many."""
+        with self._store.begin() as tx:
+            ids = [row.id for row in stuck.find(tx, chosen, states)]
+            return stuck.put_back(tx, self._settlement, ids, actor=actor)
+
+    def replay(self, chosen: Selection, *, parked: bool, actor: str) -> Replayed:
+        """After a fix: send again what is parked, or (not `parked`) make records anew."""
+        return self._intake.replay(chosen, parked=parked, actor=actor)
+
+    def pause(self, what: Stopped, *, actor: str) -> bool:
+        """Begin no new request there; False where it was so already."""
+        with self._store.begin() as tx:
+            return stopping.pause(tx, self._audit, what, at=self.clock.now(), actor=actor)
+
+    def resume(self, what: Stopped, *, actor: str) -> Resumed:
+        """Let it go on."""
+        with self._store.begin() as tx:
+            return stopping.resume(tx, self._audit, what, actor=actor)
+
+    def pauses(self) -> list[dict[str, Any]]:
+        """Return what operators have stopped."""
+        with self._store.read() as tx:
+            return pauses.every(tx)
 
     # --- destinations -------------------------------------------------------------------------
 
@@ -188,12 +252,7 @@ class Bridge:
                 "requires_consent": requires_consent,
                 "overlay": overlay,
             }
-            self._audit.append(
-                tx,
-                Entry(
-                    actor=actor, action=Action.DESTINATION_ADDED, destination=name, detail=detail
-                ),
-            )
+            self._note(tx, actor, Action.DESTINATION_ADDED, destination=name, detail=detail)
             self._intake.owe_backlog(tx, name)
         return self.probe_destination(name, actor=actor)
 
@@ -212,13 +271,17 @@ class Bridge:
                 tx, name, traits=asdict(traits), proven=traits.can_transact, missing=traits.missing
             )
             outcome = "proven" if traits.can_transact else "unproven"
-            self._audit.append(
-                tx,
-                Entry(
-                    actor=actor, action=Action.DESTINATION_PROBED, outcome=outcome, destination=name
-                ),
-            )
+            self._note(tx, actor, Action.DESTINATION_PROBED, outcome=outcome, destination=name)
             return registry.get(tx, name)
+
+    def test_destination(self, name: str, *, actor: str) -> Tested:
+        """Read whether it answers, signs us in and is what was probed; if it is not, pause it."""
+        with self._store.read() as tx:
+            known = registry.get(tx, name)
+        tested = probe.test(self._parts.ehr_for(known), known.traits)
+        with self._store.begin() as tx:
+            stopping.note_test(tx, self._audit, name, tested, actor=actor)
+        return tested
 
     def destinations(self) -> list[Destination]:
         """Return all destinations by name."""
@@ -235,9 +298,7 @@ class Bridge:
             )
             outcome = "ok" if found else "not found"
             known = record_id if found else ""
-            self._audit.append(
-                tx, Entry(actor=actor, action=Action.RECORD_READ, outcome=outcome, record_id=known)
-            )
+            self._note(tx, actor, Action.RECORD_READ, outcome=outcome, record_id=known)
             return found
 
     def explain(self, reference: str) -> list[dict[str, Any]]:
@@ -257,15 +318,18 @@ class Bridge:
             found = stock.view(tx, self._parts.vault, stock_id)
             outcome = "ok" if found else "not found"
             detail = {"stock": stock_id if found else ""}
-            self._audit.append(
-                tx, Entry(actor=actor, action=Action.STOCK_READ, outcome=outcome, detail=detail)
-            )
+            self._note(tx, actor, Action.STOCK_READ, outcome=outcome, detail=detail)
             return found
 
-    def status(self) -> status.Status:
+    def status(self, chosen: Selection = EVERYTHING) -> status.Status:
         """Return counts and what waits. No PHI."""
         with self._store.read() as tx:
-            return status.read(tx, asdict(live.standing(tx)))
+            return status.read(tx, asdict(live.standing(tx)), chosen)
+
+    def database(self) -> health.Database:
+        """Return how the database is kept."""
+        with self._store.read() as tx:
+            return health.database(tx)
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""
@@ -291,21 +355,15 @@ class Bridge:
         """Make an API token; its secret is returned once."""
         with self._store.begin() as tx:
             secret = tokens.make(tx, self._parts.rng, name=name, role=role, now=self.clock.now())
-            self._audit.append(
-                tx,
-                Entry(
-                    actor=actor, action=Action.TOKEN_MADE, detail={"name": name, "role": role.value}
-                ),
-            )
+            detail = {"name": name, "role": role.value}
+            self._note(tx, actor, Action.TOKEN_MADE, detail=detail)
             return secret
 
     def revoke_token(self, name: str, *, actor: str) -> int:
         """Revoke every live token of this name."""
         with self._store.begin() as tx:
             count = tokens.revoke(tx, name, now=self.clock.now())
-            self._audit.append(
-                tx, Entry(actor=actor, action=Action.TOKEN_REVOKED, detail={"name": name})
-            )
+            self._note(tx, actor, Action.TOKEN_REVOKED, detail={"name": name})
             return count
 
     def list_tokens(self) -> list[dict[str, str]]:
@@ -322,12 +380,12 @@ class Bridge:
         """Note that somebody was turned away."""
         with self._store.begin() as tx:
             detail = {"reason": reason, "route": route}
-            self._audit.append(
-                tx,
-                Entry(actor=actor, action=Action.ACCESS_REFUSED, outcome="refused", detail=detail),
-            )
+            self._note(tx, actor, Action.ACCESS_REFUSED, outcome="refused", detail=detail)
 
-    def _rooms(self) -> run.Rooms:
+    def _note(self, tx: Any, actor: str, action: Action, **more: Any) -> None:
+        self._audit.append(tx, Entry(actor=actor, action=action, **more))
+
+    def _rooms(self, only: frozenset[str] | None = None) -> run.Rooms:
         return run.Rooms(
             store=self._store,
             clock=self.clock,
@@ -336,4 +394,5 @@ class Bridge:
             settlement=self._settlement,
             audit=self._audit,
             ehr_for=self._parts.ehr_for,
+            only=only,
         )

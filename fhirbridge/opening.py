@@ -21,7 +21,7 @@ from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings
 from fhirbridge.store.engine import Store
-from fhirbridge.store.sealed import KEY_BYTES, Vault
+from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
@@ -41,6 +41,9 @@ class AlreadyThereError(BridgeError):
     """There is a bridge in this folder already."""
 
     code = "E803"
+
+
+KEY_ERRORS = (KeyFileError, KeyMismatchError)
 
 
 def open_bridge(

@@ -80,6 +80,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.intake",
                 "fhirbridge.outbox",
                 "fhirbridge.overview",
+                "fhirbridge.plan",
                 "fhirbridge.records.history",
                 "fhirbridge.store",
             }

@@ -36,9 +36,15 @@ class Action(StrEnum):
     DELIVERY_STARTED = "delivery.started"
     DELIVERY_ANSWERED = "delivery.answered"
     DELIVERY_CHANGED = "delivery.changed"
+    DELIVERIES_PAUSED = "deliveries.paused"
+    DELIVERIES_RESUMED = "deliveries.resumed"
+    PLAN_BEGUN = "plan.begun"
+    DIFFERENCES_READ = "differences.read"
     DESTINATION_ADDED = "destination.added"
     DESTINATION_PROBED = "destination.probed"
+    DESTINATION_TESTED = "destination.tested"
     DESTINATION_PAUSED = "destination.paused"
+    DESTINATION_RESUMED = "destination.resumed"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"

@@ -3,8 +3,9 @@
 Consent, the wrong-patient guard, what is blocked or unchanged: all against the ledger as it is.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -21,6 +22,7 @@ from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Cont
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
 PART_2_LABEL = "part-2"
+NOTHING_ASSUMED: Mapping[Identity, Any] = MappingProxyType({})
 UNCHANGED = "unchanged"
 SUPERSEDED = "superseded"
 
@@ -46,9 +48,13 @@ def prepare(
     row: Row[Any],
     destination: Destination,
     uncertain: bool,
+    assumed: Mapping[Identity, Any] = NOTHING_ASSUMED,
 ) -> Prepared:
-    """Work out one delivery. An uncertain one is read back: nothing goes, nothing refuses it."""
-    work = _Work(tx, contents, row, destination.traits.get("profiles", ()))
+    """Work out one delivery. An uncertain one is read back: nothing goes, nothing refuses it.
+
+    `assumed`: lines that the ledger will have by then, for who looks ahead.
+    """
+    work = _Work(tx, contents, row, destination.traits.get("profiles", ()), assumed)
     read_first = uncertain or work.has_doubtful_retraction()
     sends = work.sends(read_first=read_first)
     made = Prepared(sends=tuple(sends), settled=work.settled, read_first=read_first)
@@ -57,7 +63,7 @@ def prepare(
     refusal = _refusal(tx, row, sends, destination)
     if refusal:
         return Prepared(refusal=refusal)
-    blocked_by = _blocked(tx, row, sends)
+    blocked_by = _blocked(tx, row, sends, assumed)
     return Prepared(blocked_by=blocked_by) if blocked_by else made
 
 
@@ -99,16 +105,21 @@ class _Work:
     """One delivery's items, sorted into those that go and those that are settled without going."""
 
     def __init__(
-        self, tx: Connection, contents: Contents, row: Row[Any], known_profiles: Collection[str]
+        self,
+        tx: Connection,
+        contents: Contents,
+        row: Row[Any],
+        known_profiles: Collection[str],
+        assumed: Mapping[Identity, Any],
     ) -> None:
         self._tx = tx
         self._known_profiles = known_profiles
         self._contents = contents
         self._row = row
         self._items = claim.items(tx, row.id)
-        self._lines = ledger.of_identities(
-            tx, row.destination, [item.identity for item in self._items]
-        )
+        identities = [item.identity for item in self._items]
+        self._lines = ledger.of_identities(tx, row.destination, identities)
+        self._lines |= {one: assumed[one] for one in identities if one in assumed}
         self._purposes = _purposes(tx, self._items)
         self._doubtful = claim.left_in_doubt(tx, row)
         self._newer = claim.delivered_later(tx, row)
@@ -214,10 +225,12 @@ class _Work:
         return [self._known(r.resource, r.digest, r.sequence) for r in rows]
 
 
-def _blocked(tx: Connection, row: Row[Any], sends: Sequence[Send]) -> str:
+def _blocked(
+    tx: Connection, row: Row[Any], sends: Sequence[Send], assumed: Mapping[Identity, Any]
+) -> str:
     """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = claim.undelivered_before(tx, row)
-    own = {send.identity for send in sends}
+    own = {send.identity for send in sends} | assumed.keys()
     for send in sends:
         for kind, identity in literal_references(send.body):
             target = Identity(kind, identity)

@@ -48,6 +48,7 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     ehr_for: Callable[[Destination], Ehr]
+    only: frozenset[str] | None = None  # the deliveries that may go; None for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,8 @@ class _Lane:
             self._check_fence(tx)
             row = claim.next_in_lane(tx, self._name, self._rooms.clock.now())
             if row is None or registry.get(tx, self._name.destination).paused:
+                return None
+            if self._rooms.only is not None and row.id not in self._rooms.only:
                 return None
             claim.count_run(tx, row.id)
             return row

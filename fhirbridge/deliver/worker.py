@@ -42,7 +42,7 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
     `go_on` is asked before each delivery: where it says no, nothing more is begun.
     """
     with rooms.store.read() as tx:
-        lanes = claim.due_lanes(tx, rooms.clock.now())
+        lanes = claim.due_lanes(tx, rooms.clock.now(), rooms.only)
     settled = broken = 0
     for name in lanes:
         if not go_on():
@@ -63,13 +63,21 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
     return Swept(settled=settled, broken=broken)
 
 
-def until_idle(rooms: Rooms, *, on_step: OnStep = _ignore, patience: timedelta = PATIENCE) -> Swept:
+def until_idle(
+    rooms: Rooms,
+    *,
+    on_step: OnStep = _ignore,
+    go_on: GoOn = _always,
+    patience: timedelta = PATIENCE,
+) -> Swept:
     """Sweep until nothing moves, waiting for what is due again within `patience`."""
     until = rooms.clock.monotonic() + patience.total_seconds()
     settled = broken = 0
     while True:
-        swept = sweep(rooms, on_step=on_step)
+        swept = sweep(rooms, on_step=on_step, go_on=go_on)
         settled, broken = settled + swept.settled, broken + swept.broken
+        if not go_on():
+            return Swept(settled=settled, broken=broken)
         if swept.settled:
             continue
         with rooms.store.read() as tx:

@@ -68,6 +68,7 @@ class Owing:
         held: Sequence[Held],
         *,
         only: Sequence[str] | None = None,
+        actor: str = "intake",
     ) -> tuple[Owed, ...]:
         """Keep what was made and owe every destination what changed; of a held one nothing.
 
@@ -80,7 +81,9 @@ class Owing:
         overlays = {one.overlay for one in meant} | ({""} if only is None else set())
         for overlay in sorted(overlays):
             receivers = [one for one in meant if one.overlay == overlay]
-            owed += self._owe_overlay(tx, row, made, held, overlay=overlay, receivers=receivers)
+            owed += self._owe_overlay(
+                tx, row, made, held, overlay=overlay, receivers=receivers, actor=actor
+            )
         return tuple(sorted(owed, key=lambda one: one.destination))
 
     def _owe_overlay(
@@ -92,6 +95,7 @@ class Owing:
         *,
         overlay: str,
         receivers: Sequence[Destination],
+        actor: str,
     ) -> list[Owed]:
         """Keep and owe what one overlay makes; where it makes nothing right, only they wait."""
         ready = made.of(overlay)
@@ -100,6 +104,7 @@ class Owing:
         owner = self._owner(row, overlay)
         before = contents.of_session(tx, row.session_key, overlay)
         shield = self._shield(ready, before, held)
+        contents.outdate(tx, row.id, overlay)
         self._keep(tx, owner, ready, shield)
         here = [Identity(one.type, one.id) for one in ready.resources]
         earlier = [Identity(one.type, one.resource_id) for one in before]
@@ -119,6 +124,7 @@ class Owing:
                     self._rooms.settlement,
                     destination=one.name,
                     session_key=row.session_key,
+                    actor=actor,
                 ),
             )
             for one in receivers

@@ -1,5 +1,6 @@
 """Lease a lane and find whose turn it is. One worker for a lane; the fence proves which."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
 
 from fhirbridge.errors import BridgeError
+from fhirbridge.outbox import pauses
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.states import BLOCKED, EDITED, OPEN, POISON, STUCK, UNCERTAIN, State
 from fhirbridge.store import moment
@@ -40,8 +42,11 @@ class Item:
     outcome: str
 
 
-def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
-    """Return lanes with something due and no live lease: shared ones first, then the oldest."""
+def due_lanes(tx: Connection, now: datetime, only: Container[str] | None = None) -> list[LaneName]:
+    """Return lanes with something due and no live lease: shared ones first, then the oldest.
+
+    `only` names the deliveries that are meant, where it is not all of them.
+    """
     text = moment.to_text(now)
     before = delivery.alias()
     # A head that waits for its time keeps its lane: no need to lease it to find that out.
@@ -57,7 +62,7 @@ def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
         .exists()
     )
     chosen = (
-        select(delivery.c.destination, delivery.c.lane)
+        select(delivery.c.id, delivery.c.destination, delivery.c.lane)
         .join(
             lane,
             (lane.c.destination == delivery.c.destination) & (lane.c.lane == delivery.c.lane),
@@ -70,10 +75,12 @@ def due_lanes(tx: Connection, now: datetime) -> list[LaneName]:
             ~waits_first,
             _is_free(now),
             destination.c.paused == "",
+            ~pauses.stops_delivery(),
         )
         .order_by(delivery.c.lane != SHARED_LANE, delivery.c.created_at)
     )
-    return list(dict.fromkeys(LaneName(row.destination, row.lane) for row in tx.execute(chosen)))
+    rows = [row for row in tx.execute(chosen) if only is None or row.id in only]
+    return list(dict.fromkeys(LaneName(row.destination, row.lane) for row in rows))
 
 
 def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
@@ -108,6 +115,8 @@ def next_in_lane(tx: Connection, name: LaneName, now: datetime) -> Row[Any] | No
 
     What may be under way comes first, whatever its place: nothing is sent beside it.
     """
+    if pauses.is_put(tx, *name):
+        return None
     chosen = (
         select(delivery)
         .where(

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from fhirbridge.destinations import registry
+from fhirbridge.outbox import pauses, selection
+from fhirbridge.outbox.selection import EVERYTHING, Selection, of_deliveries
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.records import history
 from fhirbridge.store.tables import delivery, ledger, record
@@ -25,8 +27,9 @@ class Status:
     waiting: list[dict[str, Any]]
 
 
-def read(tx: Connection, mappings: dict[str, Any]) -> Status:
-    """Read one snapshot."""
+def read(tx: Connection, mappings: dict[str, Any], chosen: Selection = EVERYTHING) -> Status:
+    """Read one snapshot; what waits is narrowed to what is `chosen`."""
+    selection.check(tx, chosen)
     current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
         record.c.state == "current"
     )
@@ -36,8 +39,12 @@ def read(tx: Connection, mappings: dict[str, Any]) -> Status:
         held_elements=held,
         quarantined=history.quarantined(tx),
         mappings=mappings,
-        destinations=[_destination(tx, one) for one in registry.every(tx)],
-        waiting=_waiting(tx),
+        destinations=[
+            _destination(tx, one)
+            for one in registry.every(tx)
+            if chosen.destination in ("", one.name)
+        ],
+        waiting=_waiting(tx, chosen),
     )
 
 
@@ -52,13 +59,18 @@ def _destination(tx: Connection, one: registry.Destination) -> dict[str, Any]:
         "name": one.name,
         "base_url": one.base_url,
         "mode": one.mode,
-        "paused": one.paused,
+        "paused": one.paused or _by_operator(tx, one.name),
         "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
         "resources": tx.scalar(holds),
     }
 
 
-def _waiting(tx: Connection) -> list[dict[str, Any]]:
+def _by_operator(tx: Connection, name: str) -> str:
+    stopped = any(p["destination"] == name and not p["patient"] for p in pauses.every(tx))
+    return f"paused by an operator: fhirbridge sync resume --destination {name}" if stopped else ""
+
+
+def _waiting(tx: Connection, chosen: Selection) -> list[dict[str, Any]]:
     shown = (
         "id",
         "destination",
@@ -70,10 +82,10 @@ def _waiting(tx: Connection) -> list[dict[str, Any]]:
         "attempts",
         "due_at",
     )
-    chosen = (
+    found = (
         select(*(delivery.c[name] for name in shown))
-        .where(delivery.c.state.in_([*OPEN, *STUCK]))
+        .where(delivery.c.state.in_([*OPEN, *STUCK]), *of_deliveries(chosen))
         .order_by(delivery.c.created_at)
         .limit(MOST_SHOWN)
     )
-    return [dict(row) for row in tx.execute(chosen).mappings()]
+    return [dict(row) for row in tx.execute(found).mappings()]

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 metadata = MetaData()
 
 # store
@@ -181,6 +181,16 @@ lane = Table(
     Column("leased_until", Text, nullable=False),
 )
 
+# An operator's word that nothing goes out; it stands until he takes it back.
+pause = Table(
+    "pause",
+    metadata,
+    Column("destination", Text, primary_key=True),  # "" for every one
+    Column("lane", Text, primary_key=True),  # of one patient; "" for every one
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
 # deliver
 ledger = Table(
     "ledger",
@@ -195,6 +205,14 @@ ledger = Table(
     Column("sequence", Integer, nullable=False),
     Column("delivered_at", Text, nullable=False),
     Column("read_back_at", Text, nullable=False),
+)
+
+# plan
+begun_plan = Table(
+    "begun_plan",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("at", Text, nullable=False),
 )
 
 # destinations
