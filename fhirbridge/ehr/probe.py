@@ -103,22 +103,24 @@ class Tested:
 
 def test(ehr: Ehr, known: Mapping[str, Any]) -> Tested:
     """See whether a server answers, lets us in, and is what `known` traits say. Reads only."""
-    try:
-        found = look(ehr)
-    except NotAnEhrError as error:
-        return Tested(answers=False, reason=error.message)
     # Nobody has this id: a server that lets us in says so, others refuse before they look.
     outcome = ehr.read("Patient/fhirbridge-test")
     if not isinstance(outcome, Response):
         return Tested(answers=False, reason=f"a read got no answer: {outcome.reason}")
-    before = known.get("capability", "")
-    return Tested(
+    told = Tested(
         answers=True,
         reason=f"a read answered {outcome.status}",
         signed_in=outcome.status in LETS_IN,
-        unchanged=found.capability == before if before else None,
         server_time=_date(outcome),
     )
+    if not told.signed_in:
+        return told
+    try:
+        found = look(ehr)
+    except NotAnEhrError as error:
+        return replace(told, answers=False, reason=error.message)
+    before = known.get("capability", "")
+    return replace(told, unchanged=found.capability == before if before else None)
 
 
 def _date(outcome: Response) -> datetime | None:

@@ -93,7 +93,8 @@ def test_another_site_key_stops_the_start(made: Run, home: Path) -> None:
 
 
 def test_a_misspelt_setting_is_named(home: Path) -> None:
-    done = processes.fhirbridge("sync", "status", env=processes.environment(home=str(home), sit="x"))
+    wrong = processes.environment(home=str(home), sit="x")
+    done = processes.fhirbridge("sync", "status", env=wrong)
 
     assert done.returncode == 1
     assert "FHIRBRIDGE_SIT: there is no such setting" in done.stderr

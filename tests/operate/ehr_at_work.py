@@ -119,7 +119,7 @@ def _handler(ehr: EhrAtWork) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  the library's names
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -7,7 +7,6 @@ import pytest
 
 from tests.factories import a_short_visit, amended, rate
 from tests.operate.conftest import Desk
-from tests.operate.ehr_at_work import EhrAtWork
 
 pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its own
 
@@ -35,7 +34,8 @@ def keys(found: Any) -> set[str]:
     return set(found)
 
 
-def test_the_keys_of_a_plan(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_the_keys_of_a_plan(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "run")
     desk.take(amended(a_short_visit(), rate(91)))
@@ -54,7 +54,8 @@ def test_the_keys_of_a_plan(desk: Desk, ehr: EhrAtWork) -> None:
     assert keys(shown) == {"path", "before", "after"}
 
 
-def test_the_keys_of_what_was_applied(desk: Desk, ehr: EhrAtWork, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_the_keys_of_what_was_applied(desk: Desk, tmp_path: Path) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "plan", "--out", str(tmp_path / "a.plan"))
 
@@ -64,7 +65,8 @@ def test_the_keys_of_what_was_applied(desk: Desk, ehr: EhrAtWork, tmp_path: Path
     assert keys(found["deliveries"]) == {"delivery", "state", "reason"}
 
 
-def test_the_keys_of_a_status_and_of_a_run(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "pause", "--destination", "ehr")
 
@@ -77,6 +79,7 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk, ehr: EhrAtWork) -> None:
             assert keys(status[part]) == expected, part
 
 
+@pytest.mark.usefixtures("ehr")
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -89,7 +92,7 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk, ehr: EhrAtWork) -> None:
         ("doctor", "good checks"),
     ],
 )
-def test_the_keys_of_the_rest(desk: Desk, ehr: EhrAtWork, words: str, expected: str) -> None:
+def test_the_keys_of_the_rest(desk: Desk, words: str, expected: str) -> None:
     found = desk.json(*words.split())
 
     assert keys(found) == set(expected.split())
@@ -99,6 +102,7 @@ def test_the_keys_of_a_check(desk: Desk) -> None:
     assert keys(desk.json("doctor")["checks"]) == {"name", "good", "found", "next"}
 
 
+@pytest.mark.usefixtures("ehr")
 @pytest.mark.parametrize(
     ("words", "before", "after"),
     [
@@ -113,7 +117,7 @@ def test_the_keys_of_a_check(desk: Desk) -> None:
     ],
 )
 def test_exit_statuses_before_and_after_a_delivery(
-    desk: Desk, ehr: EhrAtWork, words: str, before: int, after: int
+    desk: Desk, words: str, before: int, after: int
 ) -> None:
     desk.take(a_short_visit())
 
@@ -123,6 +127,7 @@ def test_exit_statuses_before_and_after_a_delivery(
     assert (first, desk.run(*words.split()).status) == (before, after)
 
 
+@pytest.mark.usefixtures("ehr")
 @pytest.mark.parametrize(
     "words",
     ["sync plan", "sync run", "sync status", "sync retry --all", "sync release --all",
@@ -130,7 +135,7 @@ def test_exit_statuses_before_and_after_a_delivery(
      "destination test ehr"],
 )  # fmt: skip
 def test_nothing_is_said_on_standard_error_where_nobody_sits_and_nothing_is_wrong(
-    desk: Desk, ehr: EhrAtWork, words: str
+    desk: Desk, words: str
 ) -> None:
     desk.take(a_short_visit())
 

@@ -4,8 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from fhirbridge.overview import health
+from fhirbridge.store.engine import Store
 from tests.factories import a_short_visit
 from tests.operate.conftest import Desk
 from tests.operate.ehr_at_work import EhrAtWork
@@ -60,7 +62,7 @@ def test_an_ehr_that_is_down_is_found(desk: Desk, ehr: EhrAtWork) -> None:
 
 @pytest.mark.parametrize(("seconds", "good"), [(0, True), (20, True), (-20, True), (90, False)])
 def test_a_clock_apart_from_the_ehrs_is_found(
-    desk: Desk, ehr: EhrAtWork, seconds: int, good: bool
+    desk: Desk, ehr: EhrAtWork, seconds: int, *, good: bool
 ) -> None:
     ehr.clock_ahead = timedelta(seconds=seconds)
 
@@ -79,10 +81,6 @@ def test_a_paused_destination_is_found_with_the_way_out(desk: Desk, ehr: EhrAtWo
 
 
 def test_mappings_that_do_not_fit_are_found(desk: Desk) -> None:
-    from sqlalchemy import text
-
-    from fhirbridge.store.engine import Store
-
     store = Store(f"sqlite:///{desk.home / 'fhirbridge.db'}")
     with store.begin() as tx:
         tx.execute(text("DELETE FROM mapping_set"))
@@ -139,7 +137,7 @@ def test_what_only_says_when_a_statement_was_written_is_no_change(
 
 @pytest.mark.parametrize(("status", "good"), [(401, False), (403, False), (404, True)])
 def test_a_refused_sign_in_is_told_from_a_patient_who_is_not_there(
-    desk: Desk, ehr: EhrAtWork, status: int, good: bool
+    desk: Desk, ehr: EhrAtWork, status: int, *, good: bool
 ) -> None:
     ehr.before = lambda asked: None if asked.path.endswith("/metadata") else (status, b"")
 

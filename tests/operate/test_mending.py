@@ -1,4 +1,4 @@
-"""What a person does about what is stuck: retry, release, replay; nothing vanishes, nothing twice."""
+"""What a person does about what is stuck: nothing vanishes, nothing goes twice."""
 
 import shutil
 from pathlib import Path
@@ -169,8 +169,9 @@ def test_a_record_that_the_new_set_cannot_translate_stays_as_it_was(
     assert [one["status"] for one in ehr.history("Observation")] == ["final"]
 
 
+@pytest.mark.usefixtures("ehr")
 def test_a_replay_of_one_day_looks_at_no_other_day(
-    desk: Desk, ehr: EhrAtWork, written_mappings: Path, tmp_path: Path
+    desk: Desk, written_mappings: Path, tmp_path: Path
 ) -> None:
     desk.take(*visits(3))
     assert desk.run("map", "reload", str(mended(written_mappings, tmp_path))).status == 0

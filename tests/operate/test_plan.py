@@ -46,7 +46,8 @@ def test_a_new_record_is_planned_and_the_ehr_is_not_asked(desk: Desk, ehr: EhrAt
     assert ehr.asked == []
 
 
-def test_a_plan_names_every_path_that_changes_and_no_value(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_a_plan_names_every_path_that_changes_and_no_value(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "run")
     desk.take(amended(a_short_visit(), rate(91)))
@@ -60,7 +61,8 @@ def test_a_plan_names_every_path_that_changes_and_no_value(desk: Desk, ehr: EhrA
     assert " -> " not in said.out
 
 
-def test_values_are_shown_on_demand_and_the_reading_is_noted(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_values_are_shown_on_demand_and_the_reading_is_noted(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "run")
     (record,) = desk.take(amended(a_short_visit(), rate(91)))
@@ -71,9 +73,8 @@ def test_values_are_shown_on_demand_and_the_reading_is_noted(desk: Desk, ehr: Eh
     assert [row.record_id for row in desk.evidence("differences.read")] == [record]
 
 
-def test_what_is_there_already_and_what_leaves_a_record_are_told_apart(
-    desk: Desk, ehr: EhrAtWork
-) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_what_is_there_already_and_what_leaves_a_record_are_told_apart(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "run")
     desk.take(retracted(a_short_visit()))
@@ -83,9 +84,8 @@ def test_what_is_there_already_and_what_leaves_a_record_are_told_apart(
     assert found == {"create": 1, "retract": 1}  # its own Provenance, and the pulse
 
 
-def test_a_plan_sees_ahead_what_the_deliveries_before_will_have_done(
-    desk: Desk, ehr: EhrAtWork
-) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_a_plan_sees_ahead_what_the_deliveries_before_will_have_done(desk: Desk) -> None:
     first = a_short_visit()
     desk.take(first, amended(first, rate(80)), amended(amended(first, rate(80)), rate(90)))
 
@@ -100,7 +100,8 @@ def test_a_plan_sees_ahead_what_the_deliveries_before_will_have_done(
     assert pulses == ["create", "change", "change"]
 
 
-def test_who_did_not_agree_is_planned_as_held_and_why(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_who_did_not_agree_is_planned_as_held_and_why(desk: Desk) -> None:
     desk.take(a_short_visit(consents=[A_REFUSAL]))
 
     found = desk.json("sync", "plan")
@@ -196,8 +197,9 @@ def test_a_plan_that_was_applied_is_done_when_it_is_applied_again(
     assert ehr.asked == []
 
 
+@pytest.mark.usefixtures("ehr")
 @pytest.mark.parametrize("spoilt", [b"", b"[]", b"{}", b'{"format":"fhirbridge/plan/v1"}', b"\xff"])
-def test_what_is_no_plan_is_refused(desk: Desk, ehr: EhrAtWork, file: str, spoilt: bytes) -> None:
+def test_what_is_no_plan_is_refused(desk: Desk, file: str, spoilt: bytes) -> None:
     Path(file).write_bytes(spoilt)
 
     said = desk.run("sync", "apply", file)
@@ -229,13 +231,15 @@ def test_a_narrowed_plan_takes_along_what_must_go_before(
     assert len(ehr.history("Patient")) == 1
 
 
-def test_a_destination_that_is_not_there_is_an_error(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_a_destination_that_is_not_there_is_an_error(desk: Desk) -> None:
     for words in (("plan",), ("run",), ("status",), ("retry",), ("replay",)):
         said = desk.run("sync", *words, "--destination", "nosuch")
         assert (said.status, "E401" in said.err) == (1, True), words
 
 
-def test_the_plan_of_one_day_looks_at_no_other_day(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_the_plan_of_one_day_looks_at_no_other_day(desk: Desk) -> None:
     desk.take(a_short_visit())
 
     assert desk.run("sync", "plan", "--to", "2020-01-01").status == 0

@@ -51,7 +51,8 @@ def test_a_paused_patient_waits_and_the_others_go_on(desk: Desk, ehr: EhrAtWork)
     assert len(ehr.history("Patient")) == 2
 
 
-def test_pausing_and_resuming_stand_in_the_evidence(desk: Desk, ehr: EhrAtWork) -> None:
+@pytest.mark.usefixtures("ehr")
+def test_pausing_and_resuming_stand_in_the_evidence(desk: Desk) -> None:
     for command in ("pause", "pause", "resume", "resume"):
         desk.run("sync", command, "--destination", "ehr")
 
@@ -90,6 +91,7 @@ def test_a_refused_sign_in_is_resumed_once_it_is_mended(desk: Desk, ehr: EhrAtWo
     assert set(desk.states()) == {"delivered"}
 
 
+@pytest.mark.usefixtures("ehr")
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -100,7 +102,7 @@ def test_a_refused_sign_in_is_resumed_once_it_is_mended(desk: Desk, ehr: EhrAtWo
     ],
 )
 def test_what_is_not_there_cannot_be_paused(
-    desk: Desk, ehr: EhrAtWork, words: tuple[str, ...], status: int
+    desk: Desk, words: tuple[str, ...], status: int
 ) -> None:
     assert desk.run("sync", "pause", *words).status == status
 
@@ -142,6 +144,24 @@ def test_a_run_that_is_stopped_ends_after_its_exchange_and_leaves_no_lease(
     assert status == 3
     assert len(ehr.asked) == 2
     assert desk.run("sync", "run").status == 0  # at once: a lease that was left would last a minute
+    assert set(ehr.versions().values()) == {1}
+
+
+def test_a_service_that_is_ended_ends_after_its_exchange_and_leaves_no_lease(
+    desk: Desk, ehr: EhrAtWork
+) -> None:
+    desk.take(*(a_short_visit(1, f"pt-{one}") for one in range(6)))
+    gate = Gate(ehr, after=2)
+
+    with running(desk, "serve", "--bind", "127.0.0.1:0") as service:
+        gate.reached.wait(60)
+        service.terminate()
+        gate.opened.set()
+        status = service.wait(30)
+
+    assert status == 0
+    assert len(ehr.asked) == 2
+    assert desk.run("sync", "run").status == 0
     assert set(ehr.versions().values()) == {1}
 
 
