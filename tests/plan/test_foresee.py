@@ -23,6 +23,7 @@ from tests.factories import (
 from tests.fakes import Says
 
 SEEDS = 25
+RETRACTED = 0.25  # of the later versions
 WRITES = (Step.CREATE, Step.CHANGE, Step.RETRACT)
 REFUSED = Says(status=422)
 
@@ -63,8 +64,9 @@ def life(dice: random.Random) -> Iterator[Record]:
         new = a_short_visit(dice.randint(1, 3), f"pt-{dice.randint(1, 2)}")
         name = new["session_id"]
         if name in known:
-            change = dice.choice([None, rate(dice.randint(60, 99)), more_pulses, retracted])
-            new = retracted(known[name]) if change is retracted else amended(new, change)
+            change = dice.choice([None, rate(dice.randint(60, 99)), more_pulses])
+            gone = dice.random() < RETRACTED
+            new = retracted(known[name]) if gone else amended(new, change)
             new["version"] = known[name]["version"] + 1
         known[name] = new
         yield new
