@@ -145,7 +145,7 @@ class _Destination:
             if waits:
                 break
             one = self._one(head)
-            if one.reason.startswith(BLOCKED):
+            if one.step is Step.WAIT:
                 blocked[head.id] = one.reason
                 continue
             yield one
@@ -204,7 +204,8 @@ class _Destination:
             for item in claim.items(self._tx, row.id)
             if item.position in made.settled
         ]
-        return replace(_foreseen(row, step, row.reason), resources=(*sent, *kept))
+        reason = "" if row.reason.startswith(BLOCKED) else row.reason  # it waits no longer
+        return replace(_foreseen(row, step, reason), resources=(*sent, *kept))
 
     def _resource(self, send: Send, *, read_back: bool) -> ForeseenResource:
         name = f"{send.identity.type}/{send.identity.id}"

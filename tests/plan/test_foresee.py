@@ -111,6 +111,22 @@ def test_what_waits_for_a_parked_one_is_planned_to_wait_for_it(world: World) -> 
         assert not plan.has_requests
 
 
+def test_what_waited_for_a_parked_one_is_planned_to_go_once_that_one_goes(world: World) -> None:
+    world.accept(a_short_visit(1))
+    world.ehr.transport.script = [None, REFUSED]
+    world.settle()
+    world.accept(a_short_visit(2))
+    world.settle()
+    world.retry()
+    world.ehr.transport.sent.clear()
+
+    plan = world.bridge.plan()
+    world.sync()
+
+    assert [(one.step, one.reason) for one in plan.deliveries] == [(Step.SEND, "")] * 2
+    assert sent(world) == planned(plan)
+
+
 def test_what_waits_for_its_time_keeps_its_patient_and_no_other(world: World) -> None:
     world.take(a_short_visit(1, "pt-1"))
     world.accept(amended(a_short_visit(1, "pt-1"), rate(80)))
