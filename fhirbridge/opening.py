@@ -8,7 +8,7 @@ from pathlib import Path
 from fhirbridge.access.tokens import Role
 from fhirbridge.alerts.book import Tell
 from fhirbridge.alerts.command import AlertCommand, nobody
-from fhirbridge.bridge import Bridge, Parts
+from fhirbridge.bridge import Bridge
 from fhirbridge.clock import Clock, SystemClock
 from fhirbridge.deliver import worker
 from fhirbridge.destinations.registry import Destination
@@ -18,13 +18,14 @@ from fhirbridge.egress.resolver import SystemResolver
 from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr, is_loopback
 from fhirbridge.errors import BridgeError
+from fhirbridge.house import Parts
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings, foreign_environment
 from fhirbridge.store.engine import Store
-from fhirbridge.store.sealed import KEY_BYTES, Vault
+from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
@@ -44,6 +45,9 @@ class AlreadyThereError(BridgeError):
     """There is a bridge in this folder already."""
 
     code = "E803"
+
+
+KEY_ERRORS = (KeyFileError, KeyMismatchError)
 
 
 def open_bridge(

@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from fhirbridge import settings
-from fhirbridge.bridge import Bridge, Parts
+from fhirbridge.bridge import Bridge
 from fhirbridge.deliver import run, worker
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec, projection
+from fhirbridge.house import Parts
 from fhirbridge.intake import live
 from fhirbridge.intake.accept import Intake, Receipt
 from fhirbridge.intake.live import LiveSet
@@ -26,6 +27,8 @@ from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Identity
+from fhirbridge.outbox.selection import Selection
+from fhirbridge.outbox.states import State
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
@@ -318,7 +321,10 @@ class World:
         return run.drain(self.rooms, lane)
 
     def retry(self, delivery_id: str | None = None) -> int:
-        return self.bridge.retry(delivery_id, actor="test")
+        """Put one stuck delivery back in line, or (None) every parked one."""
+        states = (State.PARKED,) if delivery_id is None else (State.PARKED, State.HELD)
+        chosen = Selection(delivery_id=delivery_id or "")
+        return self.bridge.put_back(chosen, states, actor="test")
 
     def ledger(self, destination: str = "ehr") -> dict[Identity, Row[Any]]:
         with self.store.read() as tx:

@@ -81,6 +81,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.intake",
                 "fhirbridge.outbox",
                 "fhirbridge.overview",
+                "fhirbridge.plan",
                 "fhirbridge.reconcile",
                 "fhirbridge.records.history",
                 "fhirbridge.store",

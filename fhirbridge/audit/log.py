@@ -41,10 +41,16 @@ class Action(StrEnum):
     DRIFT_READ = "drift.read"
     DRIFT_SETTLED = "drift.settled"
     DRIFT_POLICY = "drift.policy"
+    DELIVERIES_PAUSED = "deliveries.paused"
+    DELIVERIES_RESUMED = "deliveries.resumed"
+    PLAN_BEGUN = "plan.begun"
+    DIFFERENCES_READ = "differences.read"
     DESTINATION_ADDED = "destination.added"
     DESTINATION_PROBED = "destination.probed"
+    DESTINATION_TESTED = "destination.tested"
     DESTINATION_PAUSED = "destination.paused"
     DESTINATION_LIMITED = "destination.limited"
+    DESTINATION_RESUMED = "destination.resumed"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"

@@ -14,17 +14,19 @@ from fhirbridge.errors import BridgeError
 WRONG_USE = 64
 COMMANDS = {
     "init": ("fhirbridge.cli.setup:init", "Make keys, database and the first token."),
-    "destination": ("fhirbridge.cli.destination:destination", "Add, list, probe and limit EHRs."),
+    "destination": (
+        "fhirbridge.cli.destination:destination",
+        "Add, list, probe, test and limit EHR servers.",
+    ),
     "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
     "ingest": ("fhirbridge.cli.records:ingest", "Take in session records from files."),
     "record": ("fhirbridge.cli.records:record", "Check, import, invent and show session records."),
     "stock": ("fhirbridge.cli.stock:stock", "List and show stock documents."),
-    "sync": ("fhirbridge.cli.sync:sync", "Deliver what is due, then say how things stand."),
-    "status": ("fhirbridge.cli.sync:status", "Say how things stand."),
+    "sync": ("fhirbridge.cli.sync:sync", "Plan, do, watch and mend deliveries."),
     "reconcile": ("fhirbridge.cli.reconcile:reconcile", "Compare what an EHR holds with ours."),
     "drift": ("fhirbridge.cli.reconcile:drift", "List, show and settle what differs in an EHR."),
-    "retry": ("fhirbridge.cli.sync:retry", "Send parked or held deliveries again."),
+    "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
     "sandbox": ("fhirbridge.cli.serving:sandbox", "Run a sandbox EHR to try things on."),
@@ -60,7 +62,7 @@ def fhirbridge() -> None:
 
 
 def main() -> None:
-    """Run one command. Exit status: 0 done, 1 error, 3 not all delivered, 64 wrong use."""
+    """Run one command. Exit status: 0 done, 1 error, 2 to do, 3 not all delivered, 64 wrong use."""
     try:
         sys.exit(fhirbridge.main(standalone_mode=False) or 0)
     except click.UsageError as error:

@@ -100,7 +100,7 @@ class _Demo:
             f"5. Second sync: {writes} deliveries, {writes} writes: nothing had changed."
         )
         if writes or second["waiting"]:
-            raise click.ClickException("not everything arrived: fhirbridge status says why")
+            raise click.ClickException("not everything arrived: fhirbridge sync status says why")
         if stay:
             self._say_where(service, page or ehr)
         else:
@@ -160,7 +160,7 @@ class _Demo:
         return [answer.status, receipt["state"], planned]
 
     def _sync(self) -> Any:
-        return codec.decode(self._fhirbridge("sync", "--json", accept=(0, 3)))
+        return codec.decode(self._fhirbridge("sync", "run", "--json", accept=(0, 3)))
 
     def _show_holdings(self, synced: Any) -> None:
         rows = [[one["type"], one["resources"]] for one in synced["holdings"]["demo"]]
@@ -175,7 +175,7 @@ class _Demo:
             "raise its version, and see that only that Observation and the note are sent:"
         )
         printing.words(f"  export FHIRBRIDGE_HOME={home}")
-        printing.words("  .venv/bin/fhirbridge ingest COPY.json; .venv/bin/fhirbridge sync")
+        printing.words("  .venv/bin/fhirbridge ingest COPY.json; .venv/bin/fhirbridge sync run")
 
     def _start(self, *command: str) -> str:
         """Start a server of ours on a free port; return its address. It ends with the demo."""

@@ -14,7 +14,7 @@ from fhirbridge.destinations.registry import NO_LIMITS, LimitChange, Limits
 
 @click.group()
 def destination() -> None:
-    """Add, list, probe and limit EHR FHIR servers."""
+    """Add, list, probe, test and limit EHR FHIR servers."""
 
 
 def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,6 +117,38 @@ def probe(name: str, *, json_wanted: bool) -> None:
     _show([found], json_wanted=json_wanted)
 
 
+@destination.command()
+@click.argument("name")
+@as_json
+def test(name: str, *, json_wanted: bool) -> int:
+    """See whether NAME answers, signs us in and is what was probed. Reads only.
+
+    A server that promises other things than when it was probed is paused until the next probe.
+    Exit status 1 where anything is wrong.
+    """
+    with opened() as bridge:
+        found = bridge.test_destination(name, actor=ACTOR)
+    if json_wanted:
+        printing.data(
+            {
+                "name": name,
+                "good": found.good,
+                "answers": found.answers,
+                "signed_in": found.signed_in,
+                "unchanged": found.unchanged,
+                "reason": found.reason,
+            }
+        )
+    else:
+        marks = {True: "yes", False: "NO", None: "not known"}
+        shown = [marks[one] for one in (found.answers, found.signed_in, found.unchanged)]
+        columns = ["answers", "signs us in", "as it was probed", "found"]
+        printing.table(name, columns, [[*shown, found.reason]])
+    if found.unchanged is False:
+        printing.words(f"{name} is paused. Next: fhirbridge destination probe {name}")
+    return 0 if found.good else 1
+
+
 def _show(found: list[Any], *, json_wanted: bool) -> None:
     if json_wanted:
         names = (
@@ -163,5 +195,5 @@ def _traits(traits: dict[str, Any]) -> str:
     return "\n".join(
         f"{name}: {marks[value]}"
         for name, value in traits.items()
-        if name not in ("software", "sandbox", "profiles")
+        if name not in ("software", "sandbox", "profiles", "capability")
     )

@@ -31,7 +31,7 @@ def reload(folder: Path | None, *, json_wanted: bool) -> None:
     printing.words(f"{said} ({done.cases} cases hold). Set digest:")
     click.echo(done.digest)
     if done.changed:
-        printing.words("What could not be translated before is tried again: fhirbridge sync")
+        printing.words("What could not be translated before is tried again: fhirbridge sync run")
 
 
 @click.command()

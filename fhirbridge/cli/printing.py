@@ -23,6 +23,12 @@ def words(text: str) -> None:
     click.echo(text, err=True)
 
 
+def remark(text: str) -> None:
+    """Tell whoever sits at a terminal; under cron and systemd nothing is said."""
+    if Console(stderr=True).is_terminal:
+        words(text)
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table on standard output; nothing is cut off where the output is no terminal."""
     console = Console(highlight=False)

@@ -82,12 +82,12 @@ def show(drift_id: str, *, json_wanted: bool) -> None:
 @click.option("--theirs", "choice", flag_value="theirs", help="Leave it as it is in the EHR.")
 @click.option("--reason", required=True, help="Why; kept sealed.")
 def settle(drift_id: str, *, choice: str | None, reason: str) -> None:
-    """Choose which side is right, with the reason; then run fhirbridge sync."""
+    """Choose which side is right, with the reason; then: fhirbridge sync run."""
     if choice is None:
         raise click.UsageError("give --ours or --theirs")
     with opened() as bridge:
         bridge.decide(drift_id, Choice(choice), reason=reason, actor=ACTOR)
-    printing.words("Settled. Next: fhirbridge sync")
+    printing.words("Settled. Next: fhirbridge sync run")
 
 
 @drift.command()
@@ -126,7 +126,7 @@ def _tell(report: Report) -> None:
     if report.unsearched:
         printing.words(f"Not searched for duplicates: {', '.join(report.unsearched)}.")
     if report.repaired:
-        printing.words(f"{report.repaired} lost and owed again. Next: fhirbridge sync")
+        printing.words(f"{report.repaired} lost and owed again. Next: fhirbridge sync run")
     if report.waiting:
         printing.words(f"{report.waiting} wait for a person: fhirbridge drift list")
     if report.stop:

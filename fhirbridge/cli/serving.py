@@ -94,7 +94,7 @@ class Service:
 @click.command()
 @click.option("--bind", help="HOST:PORT; 127.0.0.1:8350 unless FHIRBRIDGE_BIND says otherwise.")
 @click.option(
-    "--no-deliver", is_flag=True, help="Only take records in; deliver with fhirbridge sync."
+    "--no-deliver", is_flag=True, help="Only take records in; deliver with fhirbridge sync run."
 )
 @ready_file
 def serve(bind: str | None, *, no_deliver: bool, ready_file: Path | None) -> None:

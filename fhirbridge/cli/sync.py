@@ -1,104 +1,92 @@
-"""`fhirbridge sync`, `status` and `retry`: run and watch deliveries."""
+"""`fhirbridge sync`: plan, do, watch and mend deliveries."""
 
 from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fhirbridge.bridge import Bridge
-from fhirbridge.cli import printing
-from fhirbridge.cli.opened import ACTOR, opened
+from fhirbridge.cli import printing, progress, sync_mending, sync_plan
+from fhirbridge.cli.opened import opened
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.selecting import selection
+from fhirbridge.outbox.selection import Selection
 from fhirbridge.overview.status import Status
 
 NOT_ALL = 3
 OPEN = ("pending", "sending", "unknown")
 
 
-@click.command()
+@click.group()
+def sync() -> None:
+    """Plan, do, watch and mend deliveries."""
+
+
+@sync.command()
+@selection
 @as_json
-def sync(*, json_wanted: bool) -> int:
+def run(*, chosen: Selection, json_wanted: bool) -> int:
     """Deliver what is due now, then say how things stand.
 
-    Exit status 0: everything is delivered; 3: something waits for its time or for a person.
+    What must go before, in the order of a patient, goes too. Ctrl-C and SIGTERM end it after the
+    exchange that is under way; start it again at any time. Exit status 0: everything is delivered;
+    3: something waits for its time or for a person.
     """
     with opened() as bridge:
-        settled = _deliver(bridge)
-        found = bridge.status()
+        settled = _deliver(bridge, chosen)
+        found = bridge.status(chosen)
+        stopped = bridge.pauses()
         holdings = {one["name"]: bridge.holdings(one["name"]) for one in found.destinations}
     if json_wanted:
-        printing.data({"settled": settled, **asdict(found), "holdings": holdings})
-    else:
-        printing.words(
-            f"{settled} deliveries settled." if settled else "Nothing was due: 0 writes."
+        printing.data(
+            {"settled": settled, **asdict(found), "pauses": stopped, "holdings": holdings}
         )
-        _show(found)
-    return NOT_ALL if found.waiting else 0
-
-
-@click.command()
-@as_json
-def status(*, json_wanted: bool) -> int:
-    """Say how things stand. Exit status as for sync."""
-    with opened() as bridge:
-        found = bridge.status()
-    if json_wanted:
-        printing.data(asdict(found))
     else:
-        _show(found)
+        printing.remark(f"{settled} deliveries settled." if settled else "Nothing was due.")
+        _show(found, stopped)
     return NOT_ALL if found.waiting else 0
 
 
-@click.command()
-@click.argument("delivery_id", required=False)
-@click.option("--all-parked", is_flag=True, help="Every parked delivery instead of one.")
-def retry(delivery_id: str | None, *, all_parked: bool) -> None:
-    """Put DELIVERY_ID, held or parked, back in line. It is guarded like any other."""
-    if (delivery_id is None) != all_parked:
-        raise click.UsageError("give one DELIVERY_ID, or --all-parked")
+@sync.command()
+@selection
+@as_json
+def status(*, chosen: Selection, json_wanted: bool) -> int:
+    """Say how things stand. Exit status as for `run`."""
     with opened() as bridge:
-        count = bridge.retry(delivery_id, actor=ACTOR)
-    printing.words(
-        f"{count} put back in line. Next: fhirbridge sync"
-        if count
-        else "Nothing of that kind is stuck."
+        found = bridge.status(chosen)
+        stopped = bridge.pauses()
+    if json_wanted:
+        printing.data({**asdict(found), "pauses": stopped})
+    else:
+        _show(found, stopped)
+    return NOT_ALL if found.waiting else 0
+
+
+for _command in (
+    sync_plan.plan,
+    sync_plan.apply,
+    sync_mending.retry,
+    sync_mending.release,
+    sync_mending.replay,
+    sync_mending.pause,
+    sync_mending.resume,
+):
+    sync.add_command(_command)
+
+
+def _deliver(bridge: Bridge, chosen: Selection) -> int:
+    """Drive the delivery; return how many settled."""
+    waiting = sum(
+        count
+        for one in bridge.status(chosen).destinations
+        for state, count in one["deliveries"].items()
+        if state in OPEN
     )
-    if not count:
-        raise click.ClickException("nothing was changed")
+    with progress.bar(waiting) as on_step, progress.stoppable() as go_on:
+        return bridge.sync(chosen, on_step=on_step, go_on=go_on).settled
 
 
-def _deliver(bridge: Bridge) -> int:
-    """Drive the delivery, with a progress bar where somebody watches; return how many settled."""
-    before = sum(_waiting(bridge).values())
-    settled = 0
-    console = Console(stderr=True)
-    columns = (TextColumn("delivering"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as progress:
-        task = progress.add_task("delivering", total=before)
-
-        def on_step(_lane: Any, step: str) -> None:
-            nonlocal settled
-            if step == "settled":
-                settled += 1
-                progress.advance(task)
-
-        bridge.sync(on_step=on_step)
-    return settled
-
-
-def _waiting(bridge: Bridge) -> dict[str, int]:
-    found = bridge.status()
-    return {
-        one["name"]: sum(count for state, count in one["deliveries"].items() if state in OPEN)
-        for one in found.destinations
-    }
-
-
-def _show(found: Status) -> None:
+def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
     rows = [
         [
             one["name"],
@@ -120,18 +108,17 @@ def _show(found: Status) -> None:
         ]
         printing.table("Wrong now", ["what", "destination", "cause", "means", "since"], wrong)
     if found.waiting:
+        columns = ["delivery", "destination", "patient", "state", "why", "due"]
+        names = ("id", "destination", "lane", "state", "reason", "due_at")
         waits = [
-            [
-                w["id"],
-                w["destination"],
-                w["state"],
-                "; ".join([w["reason"], *w["problems"]]),
-                w["due_at"],
-            ]
-            for w in found.waiting
+            [{**one, "reason": "; ".join([one["reason"], *one["problems"]])}[n] for n in names]
+            for one in found.waiting
         ]
-        printing.table("Not through", ["delivery", "destination", "state", "why", "due"], waits)
-    printing.words(
+        printing.table("Not through", columns, waits)
+    if stopped:
+        shown = [[p["destination"] or "every", p["patient"] or "every", p["at"]] for p in stopped]
+        printing.table("Paused by an operator", ["destination", "patient", "since"], shown)
+    printing.remark(
         f"{found.records} records, {found.held_elements} held elements, "
         f"{found.quarantined} in quarantine."
     )

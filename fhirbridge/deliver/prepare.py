@@ -3,10 +3,10 @@
 Consent, the wrong-patient guard, what is blocked or unchanged: all against the ledger as it is.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, select
 
@@ -35,6 +35,19 @@ class Step(StrEnum):
     SINGLE = "send alone"  # one PUT
 
 
+class Line(Protocol):
+    """What is asked of the ledger's line for one resource."""
+
+    @property
+    def resource(self) -> Any: ...
+    @property
+    def digest(self) -> Any: ...
+    @property
+    def sequence(self) -> Any: ...
+    @property
+    def ehr_version(self) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The next request, or why there is none.
@@ -53,11 +66,22 @@ class Prepared:
     blocked_by: str = ""
 
 
-def prepare(tx: Connection, *, body: Body, row: Row[Any], destination: Destination) -> Prepared:
-    """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses."""
-    work = _Work(tx, body, row, destination.traits.get("profiles", ()))
+def prepare(
+    tx: Connection,
+    *,
+    body: Body,
+    row: Row[Any],
+    destination: Destination,
+    ahead: Mapping[Identity, Line] | None = None,
+) -> Prepared:
+    """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses.
+
+    `ahead`: the lines that the ledger will have by then, for who looks ahead: that one is told all
+    that goes, however many requests it takes, and of each resource what it replaces.
+    """
+    work = _Work(tx, body, row, destination.traits.get("profiles", ()), ahead)
     if doubtful := work.in_doubt():
-        now = doubtful[: destination.most_entries]
+        now = doubtful if ahead is not None else doubtful[: destination.most_entries]
         more = work.left > len(now)
         return Prepared(step=Step.READ, sends=tuple(now), more=more, settled=work.news)
     sends = work.sends()
@@ -66,21 +90,22 @@ def prepare(tx: Connection, *, body: Body, row: Row[Any], destination: Destinati
     refusal = _refusal(tx, row, sends, destination)
     if refusal:
         return Prepared(refusal=refusal)
-    blocked_by = _blocked(tx, row, sends) or _dose_blocked(tx, body, row, sends)
+    there = {send.identity for send in sends} | (ahead or {}).keys()
+    blocked_by = _blocked(tx, row, sends, there) or _dose_blocked(tx, body, row, sends, there)
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
-    return _part(row, sends, work, destination)
+    return _part(row, sends, work, destination, whole=ahead is not None)
 
 
 def _part(
-    row: Row[Any], sends: Sequence[Send], work: "_Work", destination: Destination
+    row: Row[Any], sends: Sequence[Send], work: "_Work", destination: Destination, *, whole: bool
 ) -> Prepared:
-    """Choose what of the rest goes now: as much as the EHR takes, or one unit."""
+    """Choose what of the rest goes now: as much as the EHR takes, or one unit; or the `whole`."""
     found = order.ready(order.units(sends), work.refused)
     single = row.way == Way.SINGLE
     most = 1 if single else destination.most_entries
     part = order.first(found.units, most_entries=most, most_bytes=destination.most_bytes)
-    going = tuple(send for unit in part for send in unit)
+    going = tuple(send for unit in (found.units if whole else part) for send in unit)
     return Prepared(
         step=Step.SINGLE if single and len(going) == 1 else Step.BUNDLE,
         sends=going,
@@ -143,16 +168,24 @@ class _Work:
     """One delivery's items, sorted into those that go and those that are settled without going."""
 
     def __init__(
-        self, tx: Connection, body: Body, row: Row[Any], known_profiles: Collection[str]
+        self,
+        tx: Connection,
+        body: Body,
+        row: Row[Any],
+        known_profiles: Collection[str],
+        ahead: Mapping[Identity, Line] | None,
     ) -> None:
         self._tx = tx
         self._known_profiles = known_profiles
         self._body = body
         self._row = row
         self._items = claim.items(tx, row.id)
-        self._lines = ledger.of_identities(
-            tx, row.destination, [item.identity for item in self._items]
-        )
+        identities = [item.identity for item in self._items]
+        self._lines: dict[Identity, Row[Any] | Line] = {
+            **ledger.of_identities(tx, row.destination, identities),
+            **{one: ahead[one] for one in identities if ahead and one in ahead},
+        }
+        self._looks_ahead = ahead is not None
         self._purposes = _purposes(tx, self._items)
         self._doubtful = claim.left_in_doubt(tx, row)
         self._newer = claim.delivered_later(tx, row)
@@ -248,7 +281,7 @@ class _Work:
     def _send(self, item: Item, *, read_first: bool) -> Send:
         line = self._lines.get(item.identity)
         known: list[Known] = []
-        if read_first and line is not None:
+        if line is not None and (read_first or self._looks_ahead):
             known.append(self._known(line.resource, line.digest, line.sequence))
         if read_first:
             known += self._sent_since(item, 0 if line is None else line.sequence)
@@ -289,19 +322,26 @@ class _Work:
         return [self._known(r.resource, r.digest, r.sequence) for r in rows]
 
 
-def _blocked(tx: Connection, row: Row[Any], sends: Sequence[Send]) -> str:
+def _blocked(
+    tx: Connection, row: Row[Any], sends: Sequence[Send], there: Collection[Identity]
+) -> str:
     """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = claim.undelivered_before(tx, row)
-    own = {send.identity for send in sends}
     for send in sends:
         for kind, identity in literal_references(send.body):
             target = Identity(kind, identity)
-            if target in owed and target not in own:
+            if target in owed and target not in there:
                 return owed[target]
     return ""
 
 
-def _dose_blocked(tx: Connection, body: Body, row: Row[Any], sends: Sequence[Send]) -> str:
+def _dose_blocked(
+    tx: Connection,
+    body: Body,
+    row: Row[Any],
+    sends: Sequence[Send],
+    there: Collection[Identity],
+) -> str:
     """Name the delivery that owes an event of which one of these doses is suspected, or return "".
 
     The dose alone would say that nothing happened.
@@ -309,10 +349,9 @@ def _dose_blocked(tx: Connection, body: Body, row: Row[Any], sends: Sequence[Sen
     doses = {send.identity for send in sends if send.identity.type == order.DOSE}
     if not doses:
         return ""
-    own = {send.identity for send in sends}
     for resource_row, owing in claim.waiting_before(tx, row, order.EVENT_TYPES).items():
         event = body(tx, resource_row)
-        if Identity(event["resourceType"], event["id"]) in own:
+        if Identity(event["resourceType"], event["id"]) in there:
             continue  # it goes together with its doses
         if doses & order.suspected(event):
             return owing

@@ -212,17 +212,19 @@ def until_idle(
     until = rooms.clock.monotonic() + patience.total_seconds()
     settled = broken = 0
     while True:
+        began = rooms.clock.now()
         swept = sweep(rooms, on_step=on_step, go_on=go_on)
         settled, broken = settled + swept.settled, broken + swept.broken
-        if swept.settled and go_on():
+        if not go_on():
+            return Swept(settled=settled, broken=broken)
+        if swept.settled:
             continue
         with rooms.store.read() as tx:
-            now = rooms.clock.now()
-            due = next_due(tx, now)
-        late = due is None or rooms.clock.monotonic() + (due - now).total_seconds() > until
-        if due is None or late or not go_on():
+            due = next_due(tx, began)  # what came due meanwhile, the sweep did not see
+        wait = 0.0 if due is None else max((due - rooms.clock.now()).total_seconds(), 0.0)
+        if due is None or rooms.clock.monotonic() + wait > until:
             return Swept(settled=settled, broken=broken)
-        rooms.clock.sleep((due - now).total_seconds())
+        rooms.clock.sleep(wait)
 
 
 class Loop:

@@ -1,7 +1,10 @@
 """Find out what a server really honours, on one resource of our own that is removed again."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +20,8 @@ NO_VERSION = 'W/"none"'
 ETAG = re.compile(r'(?:W/)?"[A-Za-z0-9.-]{1,64}"')  # R4 id inside
 MOST_PROFILES = 2000
 OK = (HTTPStatus.OK, HTTPStatus.CREATED)
+LETS_IN = (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+UNPROMISED = frozenset({"date", "extension", "id", "meta", "text"})
 REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
@@ -38,6 +43,7 @@ class Traits:
     transaction: bool | None = None  # a transaction is all or nothing and honours ifMatch
     decimals: bool | None = None  # 72.50 stays 72.50
     profiles: tuple[str, ...] = ()  # those that its CapabilityStatement lists, sorted
+    capability: str = ""  # digest of what its CapabilityStatement promises
 
     @property
     def can_transact(self) -> bool:
@@ -72,8 +78,64 @@ def look(ehr: Ehr) -> Traits:
     software = statement.get("software")
     name = str(software.get("name", "")) if isinstance(software, dict) else ""
     return Traits(
-        software=name[:80], sandbox=name == SANDBOX_SOFTWARE, profiles=_profiles(statement)
+        software=name[:80],
+        sandbox=name == SANDBOX_SOFTWARE,
+        profiles=_profiles(statement),
+        capability=codec.content_hash(_promised(statement)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """What a look at a server found; None where it was not found out. `reason` is our words."""
+
+    answers: bool
+    reason: str = ""
+    signed_in: bool | None = None
+    unchanged: bool | None = None  # it promises what it did when it was probed
+    server_time: datetime | None = None  # of its Date header
+
+    @property
+    def good(self) -> bool:
+        """Say whether nothing speaks against sending to it."""
+        return self.answers and self.signed_in is True and self.unchanged is not False
+
+
+def test(ehr: Ehr, known: Mapping[str, Any]) -> Tested:
+    """See whether a server answers, lets us in, and is what `known` traits say. Reads only."""
+    # Nobody has this id: a server that lets us in says so, others refuse before they look.
+    outcome = ehr.read("Patient/fhirbridge-test")
+    if not isinstance(outcome, Response):
+        return Tested(answers=False, reason=f"a read got no answer: {outcome.reason}")
+    told = Tested(
+        answers=True,
+        reason=f"a read answered {outcome.status}",
+        signed_in=outcome.status in LETS_IN,
+        server_time=_date(outcome),
+    )
+    if not told.signed_in:
+        return told
+    try:
+        found = look(ehr)
+    except NotAnEhrError as error:
+        return replace(told, answers=False, reason=error.message)
+    before = known.get("capability", "")
+    return replace(told, unchanged=found.capability == before if before else None)
+
+
+def _date(outcome: Response) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(outcome.headers.get("date", ""))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if found.tzinfo else None
+
+
+def _promised(value: Any) -> Any:
+    """Leave out what says when and how the statement was written, or counts what is there."""
+    if isinstance(value, dict):
+        return {k: _promised(item) for k, item in value.items() if k not in UNPROMISED}
+    return [_promised(item) for item in value] if isinstance(value, list) else value
 
 
 def _profiles(statement: dict[str, Any]) -> tuple[str, ...]:
@@ -107,10 +169,8 @@ def try_writes(ehr: Ehr, seen: Traits, probe_id: str) -> Traits:
     finally:
         ehr.delete(reference)
         ehr.delete(f"Patient/{probe_id}b")
-    return Traits(
-        software=seen.software,
-        sandbox=seen.sandbox,
-        profiles=seen.profiles,
+    return replace(
+        seen,
         own_ids=_status(created) in OK and _json(back).get("id") == probe_id,
         create_guard=_status(created) in OK and _status(again) in REFUSED,
         version_guard=_status(updated) in OK and _status(stale) in REFUSED,

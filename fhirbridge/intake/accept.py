@@ -11,13 +11,15 @@ from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import DestinationError
 from fhirbridge.fhir import codec
-from fhirbridge.intake import again, refused
+from fhirbridge.intake import again, refused, replay
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.owing import Owing, held_in
+from fhirbridge.intake.replay import Replayed
 from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import stuck
 from fhirbridge.outbox.enqueue import Owed
+from fhirbridge.outbox.selection import Selection
 from fhirbridge.records import history, schema
 from fhirbridge.records.findings import Finding, Level
 from fhirbridge.records.rules import suicidality
@@ -97,6 +99,13 @@ class Intake:
         """Try what another mapping set could not translate; return how many went through."""
         with self._rooms.store.begin() as tx:
             return again.translate_held(tx, self._rooms, self._owing(tx))
+
+    def replay(self, chosen: Selection, *, parked: bool, actor: str) -> Replayed:
+        """Send what is parked again, or make records anew with the live mappings."""
+        with self._rooms.store.read() as tx:
+            owing = self._owing(tx)
+        what = replay.parked if parked else replay.records
+        return what(self._rooms, owing, chosen, actor=actor)
 
     def owe_backlog(self, tx: Connection, name: str) -> None:
         """Owe a new destination every current record, in the order in which they came.

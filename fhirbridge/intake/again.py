@@ -13,6 +13,7 @@ from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import Translations
 from fhirbridge.outbox import stuck
 from fhirbridge.outbox.contents import Owner
+from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.outbox.states import State
 from fhirbridge.records import history
 
@@ -39,9 +40,33 @@ def _translate_again(
     only = None if whole else waiting
     stuck.supersede(tx, rooms.settlement, row.id, reason=stuck.TRANSLATION, actor=ACTOR, only=only)
     owed = owing.owe(tx, row, made, held_in(kept["findings"]), only=only)
+    return _note_translated(tx, rooms, row, made, owed, actor=ACTOR)
+
+
+def translate_anew(tx: Connection, rooms: Rooms, owing: Owing, row: Any, *, actor: str) -> bool:
+    """Translate a version that was translated before; where that fails, it stays as it was."""
+    kept = history.content(tx, rooms.vault, row.id)
+    made = owing.translations(kept["document"])
+    if made.base.problems:
+        _note_translated(tx, rooms, row, made, (), actor=actor)
+        return False
+    _note_outcome(tx, rooms, row, kept, made)
+    owed = owing.owe(tx, row, made, held_in(kept["findings"]), actor=actor)
+    return _note_translated(tx, rooms, row, made, owed, actor=actor)
+
+
+def _note_translated(
+    tx: Connection,
+    rooms: Rooms,
+    row: Any,
+    made: Translations,
+    owed: Sequence[Owed],
+    *,
+    actor: str,
+) -> bool:
     good = not any(one.state is State.HELD for one in owed) and not made.base.problems
     entry = Entry(
-        actor=ACTOR,
+        actor=actor,
         action=Action.RECORD_TRANSLATED,
         outcome="done" if good else "held",
         record_id=row.id,

@@ -70,6 +70,7 @@ class Owing:
         *,
         only: Sequence[str] | None = None,
         low: bool = False,
+        actor: str = "intake",
     ) -> tuple[Owed, ...]:
         """Keep what was made and owe every destination what changed; of a held one nothing.
 
@@ -85,7 +86,14 @@ class Owing:
         for overlay in sorted(overlays):
             receivers = [one for one in meant if one.overlay == overlay]
             owed += self._owe_overlay(
-                tx, row, made, held, overlay=overlay, receivers=receivers, haste=haste
+                tx,
+                row,
+                made,
+                held,
+                overlay=overlay,
+                receivers=receivers,
+                haste=haste,
+                actor=actor,
             )
         return tuple(sorted(owed, key=lambda one: one.destination))
 
@@ -99,6 +107,7 @@ class Owing:
         overlay: str,
         receivers: Sequence[Destination],
         haste: Haste,
+        actor: str,
     ) -> list[Owed]:
         """Keep and owe what one overlay makes; where it makes nothing right, only they wait."""
         ready = made.of(overlay)
@@ -112,6 +121,7 @@ class Owing:
         if problems:
             return self._hold(tx, row, receivers, problems, haste)
         shield = self._shield(ready, before, held)
+        contents.outdate(tx, row.id, overlay)
         self._keep(tx, owner, ready, shield)
         here = [Identity(one.type, one.id) for one in ready.resources]
         earlier = [Identity(one.type, one.resource_id) for one in before]
@@ -130,6 +140,7 @@ class Owing:
                     self._rooms.settlement,
                     destination=one.name,
                     session_key=row.session_key,
+                    actor=actor,
                 ),
                 haste=haste,
             )

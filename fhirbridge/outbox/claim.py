@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
 
 from fhirbridge.errors import BridgeError
+from fhirbridge.outbox import pauses
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.states import (
     BLOCKED,
@@ -119,6 +120,7 @@ def _due(tx: Connection, name: str, now: datetime) -> Select[Any]:
             ~waits_first,
             _is_free(now),
             _may_send(name),
+            ~pauses.stops_delivery(),
         )
         .order_by(delivery.c.low, delivery.c.created_at)
     )
@@ -191,6 +193,8 @@ def next_in_lane(tx: Connection, name: LaneName, now: datetime) -> Row[Any] | No
 
     What may be under way comes first, whatever its place: nothing is sent beside it.
     """
+    if pauses.is_put(tx, *name):
+        return None
     chosen = (
         select(delivery)
         .where(

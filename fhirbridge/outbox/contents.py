@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import LANDED, State
@@ -19,6 +19,7 @@ CONTENT = "content"
 INCOMPLETE = "incomplete"  # content, made while its record held an element of it back
 RETRACTION = "retraction"
 PROVENANCE = "provenance"
+OUTDATED = "outdated"  # content, until other mappings translated its record again
 CONTRIBUTIONS = (CONTENT, INCOMPLETE)
 
 
@@ -125,6 +126,16 @@ def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]
         )
     )
     return list(tx.execute(chosen))
+
+
+def outdate(tx: Connection, record_id: str, overlay: str) -> None:
+    """Let what was made of a record version count no more: it is about to be made again."""
+    made = update(resource).where(
+        resource.c.record_id == record_id,
+        resource.c.overlay == overlay,
+        resource.c.purpose.in_(CONTRIBUTIONS),
+    )
+    tx.execute(made.values(purpose=OUTDATED))
 
 
 def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:

@@ -203,7 +203,7 @@ class Outbox:
         elif (
             pinned is not None
             and pinned.scope == Scope.VISIT
-            and pinned.purpose in contents.CONTRIBUTIONS
+            and pinned.purpose in (*contents.CONTRIBUTIONS, contents.OUTDATED)
         ):
             if can_retract(identity.type):
                 decided.changes.append(self._retract(tx, case.owner, identity, pinned.id))

@@ -1,12 +1,14 @@
 """Held and parked deliveries: find them, and put them back in line."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from fhirbridge.outbox import selection
+from fhirbridge.outbox.selection import Selection, of_deliveries
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import REFUSED, STUCK, State
+from fhirbridge.outbox.states import REFUSED, State
 from fhirbridge.store.tables import delivery, record
 
 CONSENT = "consent"
@@ -24,7 +26,7 @@ def release_consent(tx: Connection, settlement: Settlement, patient_key: str) ->
             delivery.c.reason.startswith(f"{CONSENT}:"),
         )
     )
-    return _release(tx, settlement, list(tx.scalars(chosen)), actor="intake")
+    return put_back(tx, settlement, list(tx.scalars(chosen)), actor="intake")
 
 
 def supersede(
@@ -70,7 +72,7 @@ def waiting_for_other_mappings(tx: Connection, set_digest: str) -> dict[str, lis
 
 
 def replace_refused(
-    tx: Connection, settlement: Settlement, *, destination: str, session_key: str
+    tx: Connection, settlement: Settlement, *, destination: str, session_key: str, actor: str
 ) -> bool:
     """Close what the EHR refused of a session's earlier versions; say whether there was any.
 
@@ -90,27 +92,29 @@ def replace_refused(
     )
     refused = list(tx.scalars(chosen))
     for delivery_id in refused:
-        reason = "replaced by a newer version of its record"
-        settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor="intake")
+        reason = "replaced by what was made of its record later"
+        settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor=actor)
     return bool(refused)
 
 
-def retry(tx: Connection, settlement: Settlement, *, delivery_id: str | None, actor: str) -> int:
-    """Put one stuck delivery back in line, or every parked one; return how many.
+def find(tx: Connection, chosen: Selection, states: Collection[State]) -> Sequence[Row[Any]]:
+    """Return the stuck deliveries that are meant, in the order of their lanes.
 
     What could not be translated is not among them: a mended mapping set releases it.
     """
-    chosen = (
-        select(delivery.c.id).where(delivery.c.reason != TRANSLATION).order_by(delivery.c.sequence)
+    selection.check(tx, chosen)
+    found = (
+        select(delivery)
+        .where(
+            delivery.c.state.in_(states), delivery.c.reason != TRANSLATION, *of_deliveries(chosen)
+        )
+        .order_by(delivery.c.destination, delivery.c.lane, delivery.c.sequence)
     )
-    if delivery_id is None:
-        chosen = chosen.where(delivery.c.state == State.PARKED)
-    else:
-        chosen = chosen.where(delivery.c.id == delivery_id, delivery.c.state.in_(STUCK))
-    return _release(tx, settlement, list(tx.scalars(chosen)), actor=actor)
+    return tx.execute(found).all()
 
 
-def _release(tx: Connection, settlement: Settlement, ids: list[str], *, actor: str) -> int:
+def put_back(tx: Connection, settlement: Settlement, ids: Collection[str], *, actor: str) -> int:
+    """Put stuck deliveries back in line, each at its place; return how many."""
     again = Move(to=State.PENDING, reason="", counts={"runs": 0, "attempts": 0, "server_errors": 0})
     for delivery_id in ids:
         settlement.move(tx, delivery_id, again, actor=actor)

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Row, func, select
 from fhirbridge.alerts import book
 from fhirbridge.deliver import traffic
 from fhirbridge.destinations import registry
+from fhirbridge.outbox import pauses, selection
+from fhirbridge.outbox.selection import EVERYTHING, Selection, of_deliveries
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.records import history
@@ -34,8 +36,16 @@ class Status:
     alerts: list[dict[str, Any]]  # what is wrong now and was told
 
 
-def read(tx: Connection, vault: Vault, mappings: dict[str, Any], *, now: datetime) -> Status:
-    """Read one snapshot."""
+def read(
+    tx: Connection,
+    vault: Vault,
+    mappings: dict[str, Any],
+    chosen: Selection = EVERYTHING,
+    *,
+    now: datetime,
+) -> Status:
+    """Read one snapshot; what waits is narrowed to what is `chosen`."""
+    selection.check(tx, chosen)
     current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
         record.c.state == "current"
     )
@@ -45,8 +55,12 @@ def read(tx: Connection, vault: Vault, mappings: dict[str, Any], *, now: datetim
         held_elements=held,
         quarantined=history.quarantined(tx),
         mappings=mappings,
-        destinations=[_destination(tx, one, now) for one in registry.every(tx)],
-        waiting=_waiting(tx, vault),
+        destinations=[
+            _destination(tx, one, now)
+            for one in registry.every(tx)
+            if chosen.destination in ("", one.name)
+        ],
+        waiting=_waiting(tx, vault, chosen),
         alerts=book.lasting(tx),
     )
 
@@ -63,7 +77,7 @@ def _destination(tx: Connection, one: registry.Destination, now: datetime) -> di
         "name": one.name,
         "base_url": one.base_url,
         "mode": one.mode,
-        "paused": one.paused,
+        "paused": one.paused or _by_operator(tx, one.name),
         "waits_until": "" if shut is None else moment.to_text(shut.until),
         "waits_for": "" if shut is None else f"{shut.cause}: {shut.words}",
         "limits": asdict(one.limits),
@@ -72,7 +86,12 @@ def _destination(tx: Connection, one: registry.Destination, now: datetime) -> di
     }
 
 
-def _waiting(tx: Connection, vault: Vault) -> list[dict[str, Any]]:
+def _by_operator(tx: Connection, name: str) -> str:
+    stopped = any(p["destination"] == name and not p["patient"] for p in pauses.every(tx))
+    return f"paused by an operator: fhirbridge sync resume --destination {name}" if stopped else ""
+
+
+def _waiting(tx: Connection, vault: Vault, chosen: Selection) -> list[dict[str, Any]]:
     shown = (
         "id",
         "destination",
@@ -84,14 +103,14 @@ def _waiting(tx: Connection, vault: Vault) -> list[dict[str, Any]]:
         "attempts",
         "due_at",
     )
-    chosen = (
+    found = (
         select(*(delivery.c[name] for name in shown))
-        .where(delivery.c.state.in_([*OPEN, *STUCK]))
+        .where(delivery.c.state.in_([*OPEN, *STUCK]), *of_deliveries(chosen))
         .order_by(delivery.c.created_at)
         .limit(MOST_SHOWN)
     )
     return [
-        {**row._asdict(), "problems": list(_problems(tx, vault, row))} for row in tx.execute(chosen)
+        {**row._asdict(), "problems": list(_problems(tx, vault, row))} for row in tx.execute(found)
     ]
 
 

@@ -195,6 +195,16 @@ lane = Table(
 )
 Index("lane_leased", lane.c.destination, lane.c.leased_until)
 
+# An operator's word that nothing goes out; it stands until he takes it back.
+pause = Table(
+    "pause",
+    metadata,
+    Column("destination", Text, primary_key=True),  # "" for every one
+    Column("lane", Text, primary_key=True),  # of one patient; "" for every one
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
 # deliver
 ledger = Table(
     "ledger",
@@ -267,6 +277,14 @@ watch = Table(
     Column("polled_to", Text, nullable=False),  # the EHR's own clock; "" before the first time
     Column("swept_at", Text, nullable=False),  # when all of it was last compared; ours
     Column("stop", Text, nullable=False),  # why nothing may be sent before it is compared, or ""
+)
+
+# plan
+begun_plan = Table(
+    "begun_plan",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("at", Text, nullable=False),
 )
 
 # destinations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from fhirbridge.fhir import codec
+from fhirbridge.fhir import codec, differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,26 +93,12 @@ def _by_id(resources: Any) -> dict[str, tuple[int, Any]] | None:
 
 
 def _between(expected: Any, found: Any, path: str) -> Iterator[Difference]:
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in dict.fromkeys([*expected, *found]):
-            yield from _inner(expected, found, key, f"{path}.{key}")
-    elif isinstance(expected, list) and isinstance(found, list):
-        wanted, got = dict(enumerate(expected)), dict(enumerate(found))
-        for number in range(max(len(wanted), len(got))):
-            yield from _inner(wanted, got, number, f"{path}[{number}]")
-    elif codec.encode(expected) != codec.encode(found):
-        yield _differs(path, _short(_text(expected)), _short(_text(found)))
+    for one in differences.between(expected, found, path):
+        yield _differs(one.path, _shown(one.before), _shown(one.after))
 
 
-def _inner(
-    expected: dict[Any, Any], found: dict[Any, Any], key: Any, path: str
-) -> Iterator[Difference]:
-    if key not in found:
-        yield _differs(path, _short(_text(expected[key])), "nothing")
-    elif key not in expected:
-        yield _differs(path, "nothing", _short(_text(found[key])))
-    else:
-        yield from _between(expected[key], found[key], path)
+def _shown(value: Any) -> str:
+    return "nothing" if value is differences.NOTHING else _short(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -61,7 +61,7 @@ def test_init_never_replaces_keys(made: Run, home: Path) -> None:
 
 
 def test_every_command_before_init_says_what_to_run(run: Run) -> None:
-    done = run("status")
+    done = run("sync", "status")
 
     assert done.returncode == 1
     assert "fhirbridge init" in done.stderr
@@ -77,7 +77,7 @@ def test_wrong_use_is_64(run: Run) -> None:
 def test_a_key_file_open_to_others_stops_the_start(made: Run, home: Path) -> None:
     (home / "master.key").chmod(0o644)
 
-    done = made("status")
+    done = made("sync", "status")
 
     assert done.returncode == 1
     assert "chmod 600" in done.stderr
@@ -86,14 +86,15 @@ def test_a_key_file_open_to_others_stops_the_start(made: Run, home: Path) -> Non
 def test_another_site_key_stops_the_start(made: Run, home: Path) -> None:
     (home / "site.key").write_text("ab12" * 16 + "\n")
 
-    done = made("status")
+    done = made("sync", "status")
 
     assert done.returncode == 1
     assert "second copy of every chart" in done.stderr
 
 
 def test_a_misspelt_setting_is_named(home: Path) -> None:
-    done = processes.fhirbridge("status", env=processes.environment(home=str(home), sit="x"))
+    wrong = processes.environment(home=str(home), sit="x")
+    done = processes.fhirbridge("sync", "status", env=wrong)
 
     assert done.returncode == 1
     assert "FHIRBRIDGE_SIT: there is no such setting" in done.stderr
@@ -133,14 +134,14 @@ def test_the_same_file_again_changes_nothing(made: Run) -> None:
     again = codec.decode(made("ingest", str(SERIES[0]), "--json").stdout.encode())
 
     assert again[0]["state"] == "repeated"
-    assert codec.decode(made("status", "--json").stdout.encode())["records"] == 1
+    assert codec.decode(made("sync", "status", "--json").stdout.encode())["records"] == 1
 
 
 def test_ingest_sync_and_sync_again(made: Run, sandbox: str) -> None:
     made("destination", "add", "ehr", sandbox)
     made("ingest", *map(str, SERIES[:2]))
 
-    first, second = made("sync", "--json"), made("sync", "--json")
+    first, second = made("sync", "run", "--json"), made("sync", "run", "--json")
 
     assert first.returncode == second.returncode == 0
     assert codec.decode(first.stdout.encode())["settled"] == 3
@@ -151,7 +152,7 @@ def test_a_record_that_came_before_its_destination_is_owed_to_it(made: Run, sand
     made("ingest", *map(str, SERIES[:2]))
     made("destination", "add", "ehr", sandbox)
 
-    done = codec.decode(made("sync", "--json").stdout.encode())
+    done = codec.decode(made("sync", "run", "--json").stdout.encode())
 
     assert done["waiting"] == []
     assert {one["type"]: one["resources"] for one in done["holdings"]["ehr"]}["Encounter"] == 2
@@ -162,7 +163,7 @@ def test_an_ehr_that_is_down_keeps_the_delivery_and_says_3(tmp_path: Path, made:
         made("destination", "add", "ehr", f"{server.url}/fhir")
     made("ingest", str(SERIES[0]))
 
-    done = made("sync", "--json")
+    done = made("sync", "run", "--json")
 
     waiting = codec.decode(done.stdout.encode())["waiting"]
     assert done.returncode == 3

@@ -72,7 +72,7 @@ def test_a_resource_in_the_ehr_is_explained_by_the_mappings_that_made_it(
 ) -> None:
     run("destination", "add", "ehr", sandbox)
     taken = codec.decode(run("ingest", str(SERIES[0]), "--json").stdout.encode())
-    run("sync")
+    run("sync", "run")
     shown = codec.decode(run("record", "show", taken[0]["id"]).stdout.encode())
     pulse = next(
         one["resource"] for one in shown["resources"] if one["mapping"] == "vital-heart-rate"

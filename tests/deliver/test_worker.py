@@ -64,6 +64,20 @@ def test_until_idle_waits_for_what_is_due_soon_and_then_gives_up(world: World) -
     assert world.clock.monotonic() - started <= 5
 
 
+def test_until_idle_leaves_nothing_that_comes_due_while_it_looks(world: World) -> None:
+    world.accept(a_short_visit())
+    world.ehr.transport.script = [Says(status=503)]
+    worker.sweep(world.rooms)
+
+    def slowly() -> bool:
+        world.clock.advance(timedelta(seconds=1))  # longer than the first wait
+        return True
+
+    worker.until_idle(world.rooms, go_on=slowly)
+
+    assert set(world.states()) == {"delivered"}
+
+
 def test_until_idle_does_not_wait_for_what_is_due_tomorrow(world: World) -> None:
     world.accept(a_short_visit())
     world.ehr.transport.script = [Says(status=503, headers={"retry-after": "86400"})]

@@ -59,14 +59,14 @@ class Installation:
             opened.close()
 
 
-def install(home: Path) -> Installation:
-    """Make keys and database below `home`."""
+def install(home: Path, *, mappings: Path | None = None) -> Installation:
+    """Make keys and database below `home`; with the packaged mappings, or others."""
     chosen = Settings(
         home=home,
         database_url=f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
-        mappings=settings.packaged_mappings(),
+        mappings=mappings or settings.packaged_mappings(),
         site="clinic.invalid",
         tenant="main",
         bind="127.0.0.1:0",

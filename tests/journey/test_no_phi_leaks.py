@@ -52,14 +52,24 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
             shown = requests.get(
                 f"{service.url}/api/v1/sessions/{record_id}", headers=wanted, timeout=60
             ).content
-        run("sync")
-        run("status")
+        plan = str(home / "first.plan")
+        run("sync", "plan", "--out", plan)
+        run("sync", "apply", plan)
+        run("sync", "run")
+        run("sync", "status")
+        run("doctor")
+        run("destination", "test", "ehr")
     (folder / "wrong.json").write_bytes(codec.encode({**record, "version": "wrong"}))
     run("ingest", str(folder / "wrong.json"))
     (folder / "next.json").write_bytes(codec.encode({**record, "version": 7}))
     run("ingest", str(folder / "next.json"))
-    run("sync")  # the EHR is down now
-    run("status", "--json")
+    run("sync", "plan", "--json", "--out", str(home / "second.plan"))
+    run("sync", "run")  # the EHR is down now
+    run("sync", "status", "--json")
+    run("sync", "pause", "--destination", "ehr")
+    run("sync", "retry", "--all")
+    run("sync", "replay", "--all")
+    run("doctor", "--json")
     seen["names of files"] = " ".join(str(path) for path in folder.rglob("*")).encode()
     for path in [*home.rglob("*"), folder / "serve.log"]:
         seen[f"file {path.name}"] = path.read_bytes()

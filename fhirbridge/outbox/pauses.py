@@ -1,0 +1,83 @@
+"""What an operator has stopped: a destination, a patient, or a patient at one destination."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from fhirbridge.errors import BridgeError
+from fhirbridge.outbox.contents import SHARED_LANE
+from fhirbridge.store import moment
+from fhirbridge.store.tables import delivery, pause, record
+
+ANY = ""
+
+
+class UnknownPatientError(BridgeError):
+    """No record names the patient that an operator named."""
+
+    code = "E303"
+
+
+class Stopped(NamedTuple):
+    """What is stopped; ANY destination, or any patient of it."""
+
+    destination: str
+    patient: str
+
+
+def put(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
+    """Stop it; False where it was stopped already. Raises UnknownPatientError."""
+    _check_patient(tx, what.patient)
+    row = insert(pause).values(
+        destination=what.destination, lane=what.patient, at=moment.to_text(at), actor=actor
+    )
+    return bool(tx.execute(row.on_conflict_do_nothing()).rowcount)
+
+
+def lift(tx: Connection, what: Stopped) -> bool:
+    """Let it go on; False where it was not stopped. Raises UnknownPatientError."""
+    _check_patient(tx, what.patient)
+    gone = delete(pause).where(
+        pause.c.destination == what.destination, pause.c.lane == what.patient
+    )
+    return bool(tx.execute(gone).rowcount)
+
+
+def every(tx: Connection) -> list[dict[str, Any]]:
+    """Return what is stopped, since when and by whom."""
+    chosen = select(
+        pause.c.destination, pause.c.lane.label("patient"), pause.c.at, pause.c.actor
+    ).order_by(pause.c.destination, pause.c.lane)
+    return [dict(row) for row in tx.execute(chosen).mappings()]
+
+
+def is_put(tx: Connection, destination: str, lane: str) -> bool:
+    """Say whether an operator has stopped this lane."""
+    chosen = select(pause.c.at).where(
+        pause.c.destination.in_((destination, ANY)), pause.c.lane.in_((lane, ANY))
+    )
+    return tx.execute(chosen.limit(1)).first() is not None
+
+
+def stops_delivery() -> ColumnElement[bool]:
+    """Return the condition that an operator has stopped the lane of a delivery."""
+    return (
+        select(pause.c.at)
+        .where(
+            or_(pause.c.destination == delivery.c.destination, pause.c.destination == ANY),
+            or_(pause.c.lane == delivery.c.lane, pause.c.lane == ANY),
+        )
+        .exists()
+    )
+
+
+def _check_patient(tx: Connection, patient: str) -> None:
+    if patient == ANY:
+        return
+    known = select(record.c.id).where(record.c.patient_key == patient).limit(1)
+    if patient == SHARED_LANE or tx.execute(known).first() is None:
+        raise UnknownPatientError(
+            "no record is of this patient", hint="fhirbridge sync status shows the patients' ids"
+        )

@@ -1,0 +1,144 @@
+"""`doctor` and `destination test`: what is wrong, and what to do next."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from fhirbridge.overview import health
+from fhirbridge.store.engine import Store
+from tests.factories import a_short_visit
+from tests.operate.conftest import Desk
+from tests.operate.ehr_at_work import EhrAtWork
+
+pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its own
+
+
+def wrong(desk: Desk) -> dict[str, str]:
+    """What the doctor finds wrong, and what it says to do."""
+    said = desk.run("doctor", "--json")
+    found = {one["name"]: one["next"] for one in said.data["checks"] if not one["good"]}
+    assert said.status == (1 if found else 0)
+    assert said.data["good"] is (not found)
+    return found
+
+
+def test_a_healthy_installation_is_0_and_its_ehr_is_only_read(desk: Desk, ehr: EhrAtWork) -> None:
+    said = desk.run("doctor")
+
+    assert said.status == 0
+    assert "WRONG" not in said.out
+    assert ehr.writes == []
+    assert wrong(desk) == {}
+
+
+def test_a_setting_that_is_not_there_is_found(desk: Desk) -> None:
+    desk.monkeypatch.setenv("FHIRBRIDGE_SIT", "x")
+
+    assert "docs/operate.md" in wrong(desk)["settings"]
+
+
+@pytest.mark.parametrize("key", ["master.key", "site.key"])
+def test_a_missing_or_another_key_is_found(desk: Desk, key: str) -> None:
+    (desk.home / key).write_text("ab12" * 16 + "\n")
+    assert "original" in wrong(desk)["keys"]
+
+    (desk.home / key).unlink()
+    assert "fhirbridge init" in wrong(desk)["keys"]
+
+
+def test_a_damaged_database_is_found(desk: Desk) -> None:
+    (desk.home / "fhirbridge.db").write_bytes(b"no database " * 1000)
+
+    assert "backup" in wrong(desk)["database"]
+
+
+def test_an_ehr_that_is_down_is_found(desk: Desk, ehr: EhrAtWork) -> None:
+    ehr.__exit__()
+
+    assert wrong(desk) == {"ehr": "check network and address"}
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(0, True), (20, True), (-20, True), (90, False)])
+def test_a_clock_apart_from_the_ehrs_is_found(
+    desk: Desk, ehr: EhrAtWork, seconds: int, *, good: bool
+) -> None:
+    ehr.clock_ahead = timedelta(seconds=seconds)
+
+    assert (wrong(desk) == {}) is good
+    assert good or "NTP" in wrong(desk)["clock beside ehr"]
+
+
+def test_a_paused_destination_is_found_with_the_way_out(desk: Desk, ehr: EhrAtWork) -> None:
+    ehr.before = lambda _asked: (401, b"")
+    desk.take(a_short_visit())
+    desk.run("sync", "run")
+    assert "credentials" in wrong(desk)["ehr"]
+
+    ehr.before = lambda _asked: None
+    assert "sync resume --destination ehr" in wrong(desk)["ehr"]
+
+
+def test_mappings_that_do_not_fit_are_found(desk: Desk) -> None:
+    store = Store(f"sqlite:///{desk.home / 'fhirbridge.db'}")
+    with store.begin() as tx:
+        tx.execute(text("DELETE FROM mapping_set"))
+    store.close()
+
+    assert "map reload" in wrong(desk)["mappings"]
+
+
+def test_a_full_disk_is_found() -> None:
+    assert health.of_disk(health.LEAST_FREE).good
+    assert not health.of_disk(health.LEAST_FREE - 1).good
+
+
+def test_before_init_the_doctor_says_what_to_run(desk: Desk, tmp_path: Path) -> None:
+    desk.monkeypatch.setenv("FHIRBRIDGE_HOME", str(tmp_path / "nothing"))
+
+    assert "fhirbridge init" in wrong(desk)["keys"]
+
+
+def test_a_destination_as_it_was_probed_is_0(desk: Desk, ehr: EhrAtWork) -> None:
+    said = desk.run("destination", "test", "ehr", "--json")
+
+    assert said.status == 0
+    assert (said.data["answers"], said.data["signed_in"], said.data["unchanged"]) == (True,) * 3
+    assert {one.method for one in ehr.asked} == {"GET"}
+
+
+def test_a_capability_statement_that_changed_pauses_the_destination_and_a_probe_ends_it(
+    desk: Desk, ehr: EhrAtWork
+) -> None:
+    desk.take(a_short_visit())
+    ehr.promises = {"rest": [{"mode": "server", "resource": [{"type": "Patient"}]}]}
+
+    said = desk.run("destination", "test", "ehr")
+    ehr.asked.clear()
+    ran = desk.run("sync", "run")
+    asked = list(ehr.asked)
+    desk.run("destination", "probe", "ehr")
+    after = desk.run("sync", "run")
+
+    assert (said.status, ran.status, after.status) == (1, 3, 0)
+    assert "destination probe ehr" in said.err
+    assert asked == []
+    assert len(desk.evidence("destination.paused")) == 1
+
+
+def test_what_only_says_when_a_statement_was_written_is_no_change(
+    desk: Desk, ehr: EhrAtWork
+) -> None:
+    ehr.promises = {"date": "2031-01-01", "id": "another", "meta": {"versionId": "7"}}
+
+    assert desk.run("destination", "test", "ehr").status == 0
+
+
+@pytest.mark.parametrize(("status", "good"), [(401, False), (403, False), (404, True)])
+def test_a_refused_sign_in_is_told_from_a_patient_who_is_not_there(
+    desk: Desk, ehr: EhrAtWork, status: int, *, good: bool
+) -> None:
+    ehr.before = lambda asked: None if asked.path.endswith("/metadata") else (status, b"")
+
+    assert (desk.run("destination", "test", "ehr").status == 0) is good
