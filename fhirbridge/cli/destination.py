@@ -1,7 +1,6 @@
 """`fhirbridge destination`: the EHR servers that receive."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -164,7 +163,7 @@ def _show(found: list[Any], *, json_wanted: bool) -> None:
         )
         printing.data(
             [
-                {**{field: getattr(one, field) for field in names}, "limits": asdict(one.limits)}
+                {**{field: getattr(one, field) for field in names}, "limits": one.limits.plain()}
                 for one in found
             ]
         )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from http import HTTPStatus
 from ipaddress import ip_network
 from typing import Any
@@ -49,6 +50,11 @@ class Limits:
             )
         if self.per_day < 0:
             raise DestinationError("a limit per day is a number of requests; 0 means none")
+
+    def plain(self) -> dict[str, Decimal | int]:
+        """Return the limits as JSON takes them."""
+        rps = Decimal(str(self.rps))
+        return {"rps": rps, "concurrent": self.concurrent, "per_day": self.per_day}
 
     def as_text(self) -> dict[str, str]:
         """Return the limits for the evidence log."""

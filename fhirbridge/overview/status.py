@@ -1,7 +1,7 @@
 """How things stand: deliveries by state, what waits and why, for one destination or all."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -80,7 +80,7 @@ def _destination(tx: Connection, one: registry.Destination, now: datetime) -> di
         "paused": one.paused or _by_operator(tx, one.name),
         "waits_until": "" if shut is None else moment.to_text(shut.until),
         "waits_for": "" if shut is None else f"{shut.cause}: {shut.words}",
-        "limits": asdict(one.limits),
+        "limits": one.limits.plain(),
         "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
         "resources": tx.scalar(holds),
     }

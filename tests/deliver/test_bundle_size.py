@@ -7,6 +7,7 @@ import pytest
 from fhirbridge.destinations import registry
 from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
+from fhirbridge.outbox.pauses import ANY, Stopped
 from tests.deliver.refusing import NO, of_type, refuse, requests, written
 from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, few_mappings, rate
 from tests.fakes import Fault, Says, Trouble
@@ -184,3 +185,25 @@ def test_a_small_bundle_that_is_refused_is_taken_apart_like_any_other(few: World
     (parked,) = few.rows("parked")
     assert [item.outcome for item in few.items(parked.id) if item.type == "Patient"] == ["refused"]
     assert written(few.ehr.transport.sent[-1])[0]["resourceType"] == "Patient"
+
+
+def test_a_pause_is_heeded_between_the_parts_of_a_delivery(few: World) -> None:
+    few.accept(many_pulses(10))
+    for _ in few.drain(few.shared_lane()):
+        pass
+    with few.store.begin() as tx:
+        registry.note_size(tx, "ehr", most_entries=4, most_bytes=registry.MOST_BYTES)
+    before = len(few.ehr.transport.sent)
+    everything = Stopped("ehr", ANY)
+
+    for step in few.drain(few.patient_lane()):
+        if step == "settled":
+            few.bridge.pause(everything, actor="test")
+
+    assert len(few.ehr.transport.sent) == before + 1
+    assert [row.state for row in few.patient_rows()] == ["pending"]
+    few.sync()
+    assert len(few.ehr.transport.sent) == before + 1
+    few.bridge.resume(everything, actor="test")
+    few.sync()
+    assert all_there_once(few)

@@ -11,11 +11,16 @@ from sqlalchemy import select
 
 from fhirbridge import cli
 from fhirbridge.fhir import codec
+from fhirbridge.records.source_schema import source_schema
 from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import evidence
-from tests.factories import Record, few_mappings
+from fhirbridge.translate import mapping_set
+from fhirbridge.workbench import cases
+from tests.factories import Record, a_short_visit, few_mappings
 from tests.journey.installation import Installation, install
 from tests.operate.ehr_at_work import EhrAtWork
+
+CASE = "tests/a-visit"
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,12 @@ class Desk:
             paths.append(str(path))
         return [one["id"] for one in self.json("ingest", *paths)]
 
+    def reload(self, draft: Path) -> None:
+        """Make a draft live, once its case expects what it makes."""
+        expect_as_made(draft)
+        said = self.run("map", "reload", str(draft))
+        assert said.status == 0, said.err
+
     def evidence(self, action: str) -> list[Any]:
         """The evidence rows of one kind of thing that happened, oldest first."""
         store = Store(f"sqlite:///{self.home / 'fhirbridge.db'}")
@@ -80,11 +91,18 @@ class Desk:
 @pytest.fixture(scope="session")
 def written_mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("few") / "mappings"
-    for name, raw in few_mappings().by_name.items():
+    case = {f"{CASE}/record.json": codec.encode(a_short_visit())}
+    for name, raw in {**few_mappings().by_name, **case}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)
+    expect_as_made(folder)
     return folder
+
+
+def expect_as_made(folder: Path) -> None:
+    """Let the case of a set expect what its mappings make now."""
+    cases.update(mapping_set.read(folder), cases.find(folder), source_schema())
 
 
 @pytest.fixture(scope="session")

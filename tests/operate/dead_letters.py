@@ -43,7 +43,7 @@ def prove_replay(desk: Desk, ehr: EhrAtWork, draft: Path, count: int) -> None:
     """Park, mend the mappings, replay: all arrive in order, none twice, none vanished unsaid."""
     park(desk, ehr, count)
     before = desk.states()
-    assert desk.run("map", "reload", str(draft)).status == 0
+    desk.reload(draft)
 
     done = desk.json("sync", "replay", "--reason", "refused: ")
     ran = desk.run("sync", "run")

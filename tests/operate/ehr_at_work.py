@@ -43,6 +43,8 @@ class Asked:
         return [one for one in self._resources() if one["resourceType"] == kind]
 
     def _resources(self) -> list[dict[str, Any]]:
+        if self.method == "PUT":
+            return [self.body]
         entries = self.body.get("entry", []) if isinstance(self.body, dict) else []
         return [entry["resource"] for entry in entries if "resource" in entry]
 

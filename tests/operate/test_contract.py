@@ -10,14 +10,16 @@ from tests.operate.conftest import Desk
 
 pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its own
 
-WAITING = "attempts delivery_id destination due_at id lane reason record_id sequence state"
+WAITING = "attempts destination due_at id lane problems reason record_id sequence state"
+DESTINATION = "name base_url mode paused waits_until waits_for limits deliveries resources"
 STATUS = {
     "records": "",
     "held_elements": "",
     "quarantined": "",
     "mappings": {"digest", "since", "refused", "refused_at", "mistakes"},
-    "destinations": {"name", "base_url", "mode", "paused", "deliveries", "resources"},
-    "waiting": set(WAITING.split()) - {"delivery_id"},
+    "destinations": set(DESTINATION.split()),
+    "waiting": set(WAITING.split()),
+    "alerts": "",
     "pauses": {"destination", "patient", "at", "actor"},
 }
 PLAN_STEPS = {
@@ -88,6 +90,10 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
         ("sync replay --all", "considered translated failed put_back"),
         ("sync pause --destination ehr", "changed destination patient"),
         ("sync resume --destination ehr", "changed still_paused destination patient"),
+        (
+            "destination list",
+            "name base_url mode traits requires_consent test_server overlay networks paused limits",
+        ),
         ("destination test ehr", "name good answers signed_in unchanged reason"),
         ("doctor", "good checks"),
     ],

@@ -50,9 +50,7 @@ def test_records_made_by_an_older_set_are_made_anew_and_only_what_differs_is_sen
     old = desk.run("map", "live").out.strip()
     desk.take(*dead_letters.visits(4))
     desk.run("sync", "run")
-    assert (
-        desk.run("map", "reload", str(dead_letters.mended(written_mappings, tmp_path))).status == 0
-    )
+    desk.reload(dead_letters.mended(written_mappings, tmp_path))
     ehr.asked.clear()
 
     done = desk.json("sync", "replay", "--mapping-set", old[:12])
@@ -79,8 +77,7 @@ def test_what_a_new_set_makes_no_more_is_retracted(
     desk.run("sync", "run")
     draft = dead_letters.mended(written_mappings, tmp_path)
     dead_letters.rewrite(draft, "v.heart_rate.exists()", "v.heart_rate.value > 100")
-    reloaded = desk.run("map", "reload", str(draft))
-    assert reloaded.status == 0, reloaded.err
+    desk.reload(draft)
 
     desk.json("sync", "replay", "--mapping-set", old)
     desk.run("sync", "run")
@@ -96,7 +93,7 @@ def test_a_record_that_the_new_set_cannot_translate_stays_as_it_was(
     draft = dead_letters.mended(written_mappings, tmp_path)
     check = "requires:\n  - {check: v.heart_rate.value < 200, message: too fast}\n"
     dead_letters.rewrite(draft, "owner:", f"{check}owner:")
-    assert desk.run("map", "reload", str(draft)).status == 0
+    desk.reload(draft)
     ehr.asked.clear()
 
     said = desk.run("sync", "replay", "--from", "2020-01-01")
@@ -113,9 +110,7 @@ def test_a_replay_of_one_day_looks_at_no_other_day(
     desk: Desk, written_mappings: Path, tmp_path: Path
 ) -> None:
     desk.take(*dead_letters.visits(3))
-    assert (
-        desk.run("map", "reload", str(dead_letters.mended(written_mappings, tmp_path))).status == 0
-    )
+    desk.reload(dead_letters.mended(written_mappings, tmp_path))
 
     done = desk.json("sync", "replay", "--to", "2020-01-01")
 
@@ -181,7 +176,7 @@ def test_an_amendment_after_a_replay_replaces_what_the_replay_sent(
     old = desk.run("map", "live").out.strip()
     desk.take(a_short_visit())
     desk.run("sync", "run")
-    desk.run("map", "reload", str(dead_letters.mended(written_mappings, tmp_path)))
+    desk.reload(dead_letters.mended(written_mappings, tmp_path))
     desk.run("sync", "replay", "--mapping-set", old)
     desk.run("sync", "run")
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from fhirbridge.destinations import registry
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.plan import plan as plans
 from fhirbridge.plan.foresee import Step
 from fhirbridge.plan.plan import Plan
+from tests.deliver.refusing import heal, refuse
 from tests.factories import (
     Record,
     World,
@@ -25,7 +27,6 @@ from tests.fakes import Says
 SEEDS = 25
 RETRACTED = 0.25  # of the later versions
 WRITES = (Step.CREATE, Step.CHANGE, Step.RETRACT)
-REFUSED = Says(status=422)
 
 
 @pytest.fixture
@@ -76,9 +77,15 @@ def more_pulses(record: Record) -> None:
     record["vitals"].append(a_pulse("v-2", 70, hour=10))
 
 
+def take_at_most(world: World, entries: int) -> None:
+    with world.store.begin() as tx:
+        registry.note_size(tx, "ehr", most_entries=entries, most_bytes=registry.MOST_BYTES)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_sync_does_what_was_planned_and_a_plan_asks_nothing(world: World, seed: int) -> None:
     dice = random.Random(seed)
+    take_at_most(world, dice.choice([1, 3, registry.MOST_ENTRIES]))
     for record in life(dice):
         world.accept(record)
         if dice.random() < 0.3:
@@ -96,7 +103,7 @@ def test_a_sync_does_what_was_planned_and_a_plan_asks_nothing(world: World, seed
 
 def test_what_waits_for_a_parked_one_is_planned_to_wait_for_it(world: World) -> None:
     world.accept(a_short_visit(1))
-    world.ehr.transport.script = [None, REFUSED]
+    refuse(world)
     world.settle()
     world.accept(a_short_visit(2))
 
@@ -113,10 +120,11 @@ def test_what_waits_for_a_parked_one_is_planned_to_wait_for_it(world: World) -> 
 
 def test_what_waited_for_a_parked_one_is_planned_to_go_once_that_one_goes(world: World) -> None:
     world.accept(a_short_visit(1))
-    world.ehr.transport.script = [None, REFUSED]
+    refuse(world)
     world.settle()
     world.accept(a_short_visit(2))
     world.settle()
+    heal(world)
     world.retry()
     world.ehr.transport.sent.clear()
 
@@ -130,8 +138,9 @@ def test_what_waited_for_a_parked_one_is_planned_to_go_once_that_one_goes(world:
 def test_what_waits_for_its_time_keeps_its_patient_and_no_other(world: World) -> None:
     world.take(a_short_visit(1, "pt-1"))
     world.accept(amended(a_short_visit(1, "pt-1"), rate(80)))
-    world.ehr.transport.script = [Says(status=503, headers={"retry-after": "3600"})]
+    world.ehr.transport.script = [Says(status=503)] * 9
     world.sync()
+    world.ehr.transport.script = []
     world.accept(a_short_visit(2, "pt-1"))
     world.accept(a_short_visit(1, "pt-2"))
 
@@ -141,6 +150,73 @@ def test_what_waits_for_its_time_keeps_its_patient_and_no_other(world: World) ->
     (behind,) = [one for one in found.values() if one.reason.startswith("behind ")]
     assert behind.reason == f"behind {late.delivery}"
     assert [one.step for one in found.values() if one not in (late, behind)] == [Step.SEND]
+
+
+def test_all_parts_of_a_delivery_are_planned(world: World) -> None:
+    take_at_most(world, 5)
+    pulses = [a_pulse(f"v-{number}", 60 + number) for number in range(20)]
+    world.accept(a_short_visit(vitals=pulses))
+
+    plan = world.bridge.plan()
+    world.sync()
+
+    assert len(planned(plan)) == len(pulses) + 3  # and the patient, the clinician, the Provenance
+    assert sent(world) == planned(plan)
+
+
+def test_what_is_left_once_a_part_was_lost_is_planned_to_be_sent(world: World) -> None:
+    world.accept(a_short_visit())
+    world.sync()
+    take_at_most(world, 2)
+    world.accept(a_short_visit(1, "pt-2", vitals=[a_pulse(f"v-{n}", 60 + n) for n in range(4)]))
+    (lane,) = [one for one in world.lanes() if one.lane == world.rows("pending")[0].lane]
+    steps = world.drain(lane)
+    assert [next(steps), next(steps)] == ["leased", "claimed"]
+
+    (one,) = world.bridge.plan().deliveries
+
+    assert one.step is Step.READ_BACK
+    found = [resource.step for resource in one.resources]
+    assert found == [Step.READ_BACK] * 2 + [Step.CREATE] * 4
+
+
+def test_what_the_ehr_refused_is_planned_to_stay_behind_with_what_points_to_it(
+    world: World,
+) -> None:
+    world.accept(a_short_visit(vitals=[a_pulse("v-1", 300), a_pulse("v-2", 60)]))
+    refuse(world, lambda found: found.get("valueQuantity", {}).get("value") == 300)
+    for _ in world.drain(world.shared_lane()):
+        pass
+    (row,) = world.patient_rows()
+    steps = world.drain(world.patient_lane())
+    while "refused" not in [item.outcome for item in world.items(row.id)]:
+        next(steps)
+
+    (one,) = world.bridge.plan().deliveries
+
+    assert one.step is Step.SEND
+    assert one.reason.startswith("refused: the EHR will not take Observation")
+    found = sorted((resource.resource.split("/")[0], resource.step) for resource in one.resources)
+    assert found == [
+        ("Observation", Step.CREATE),
+        ("Observation", Step.HOLD),
+        ("Patient", Step.SKIP),
+        ("Provenance", Step.WAIT),
+    ]
+
+
+def test_what_an_ehr_asked_to_wait_for_is_planned_to_wait_as_a_whole(world: World) -> None:
+    world.take(a_short_visit(1, "pt-1"))
+    world.accept(amended(a_short_visit(1, "pt-1"), rate(80)))
+    world.ehr.transport.script = [Says(status=503, headers={"retry-after": "3600"})]
+    world.sync()
+    world.accept(a_short_visit(1, "pt-2"))
+
+    plan = world.bridge.plan()
+
+    assert {one.step for one in plan.deliveries} == {Step.WAIT}
+    assert all(one.reason.startswith("until 2026-05-04T10:0") for one in plan.deliveries)
+    assert not plan.has_requests
 
 
 def test_what_an_answer_was_lost_of_is_planned_to_be_read_back(world: World) -> None:
