@@ -127,7 +127,7 @@ class Ending:
         if registry.note_forbidden(tx, name, job.row.lane) < decide.MOST_FORBIDDEN:
             return decide.parked(answer.reason)
         registry.end_forbidden(tx, name)
-        self._stop(tx, job, f"the EHR refuses access, for several patients: {answer.reason}")
+        self._stop(tx, job, f"{registry.ACCESS_REFUSED}, for several patients: {answer.reason}")
         return decide.after_refusal(
             job.row,
             Answer(kind=Kind.AUTH, reason=answer.reason),

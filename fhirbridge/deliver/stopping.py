@@ -7,12 +7,13 @@ from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import UNPROVEN
+from fhirbridge.destinations.registry import ACCESS_REFUSED, SIGN_IN_REFUSED
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.outbox import pauses
 from fhirbridge.outbox.pauses import ANY, Stopped
 
 CHANGED = "the server is not what was probed: run fhirbridge destination probe NAME"
+BY_AN_ANSWER = (SIGN_IN_REFUSED, ACCESS_REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ def pause(tx: Connection, audit: EvidenceLog, what: Stopped, *, at: datetime, ac
 
 
 def resume(tx: Connection, audit: EvidenceLog, what: Stopped, *, actor: str) -> Resumed:
-    """Take a pause back; of a whole destination also one for a refused sign-in.
+    """Take a pause back; of a whole destination also one that an answer of the EHR began.
 
-    What a probe must settle stays paused.
+    What a probe or a comparison must settle stays paused.
     """
     _check(tx, what)
     changed = pauses.lift(tx, what)
@@ -43,7 +44,7 @@ def resume(tx: Connection, audit: EvidenceLog, what: Stopped, *, actor: str) -> 
     if what.destination != ANY and what.patient == ANY:
         known = registry.get(tx, what.destination)
         still = known.paused
-        if still and known.mode != UNPROVEN and still != CHANGED:
+        if still.startswith(BY_AN_ANSWER):
             registry.pause(tx, known.name, "")
             entry = Entry(actor=actor, action=Action.DESTINATION_RESUMED, destination=known.name)
             audit.append(tx, entry)

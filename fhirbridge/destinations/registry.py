@@ -22,6 +22,7 @@ MOST_RPS = 1000
 MOST_CONCURRENT = 32
 UNPROVEN = "unproven"
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
+ACCESS_REFUSED = "the EHR refuses access"  # and of this one
 TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
 
