@@ -13,6 +13,7 @@ from fhirbridge.plan.foresee import Step
 from fhirbridge.plan.plan import Plan
 from tests.deliver.refusing import heal, refuse
 from tests.factories import (
+    A_DAY,
     Record,
     World,
     a_pulse,
@@ -258,3 +259,30 @@ def test_a_plan_of_a_large_backlog_is_written_and_read_as_it_was(world: World) -
     assert written.selection == chosen
     assert written.state == plan.state
     assert written.deliveries == tuple(one.delivery for one in plan.deliveries)
+
+
+def test_what_is_brought_back_is_planned_with_what_needs_it(world: World) -> None:
+    for number in range(6):
+        world.take(a_short_visit(1, f"pt-{number}"))
+    compare(world)
+    backup = world.ehr.model.snapshot()
+    record = a_short_visit(1, "pt-9")
+    world.take(record)
+    world.clock.advance(A_DAY)
+    world.ehr.model.restore(backup)
+    changed = world.accept(amended(record, more_pulses))
+    compare(world)
+    world.ehr.transport.sent.clear()
+    chosen = Selection(record_id=changed.id)
+
+    plan = world.bridge.plan(chosen)
+    world.bridge.sync(chosen)
+
+    assert [one.step for one in plan.deliveries] == [Step.SEND] * 2
+    assert sent(world) == planned(plan)
+    assert world.differing() == []
+
+
+def compare(world: World) -> None:
+    world.clock.advance(A_DAY)
+    world.bridge.reconcile("ehr", full=True, actor="test")
