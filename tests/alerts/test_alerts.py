@@ -15,6 +15,7 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import alert, delivery
+from tests.deliver.refusing import heal, of_type, refuse
 from tests.factories import World, a_short_visit, amended, few_mappings, rate
 from tests.fakes import Fault, Says
 from tests.journey.canaries import hits, record_with_canaries
@@ -60,7 +61,7 @@ def test_a_destination_that_is_down_for_hours_is_told_once_and_once_when_it_is_w
 
 def test_r29_ten_thousand_failures_of_one_cause_are_two_alerts(world: World) -> None:
     world.accept(a_short_visit())
-    world.ehr.transport.script = [None, Says(status=422)]
+    refuse(world)
     world.sync()
     (parked,) = world.rows("parked")
     with world.store.begin() as tx:
@@ -79,6 +80,7 @@ def test_r29_ten_thousand_failures_of_one_cause_are_two_alerts(world: World) -> 
         world.bridge.check_alerts()
     with world.store.begin() as tx:
         tx.execute(delivery.delete().where(delivery.c.sequence >= 100))
+    heal(world)
     world.retry()
     world.sync()
 
@@ -92,8 +94,9 @@ def test_what_comes_again_is_told_again(world: World) -> None:
     world.take(record)
     for pulse in (80, 90):
         record = amended(record, rate(pulse))
-        world.ehr.transport.script = [Says(status=422)]
+        refuse(world, of_type("Observation"))
         world.take(record)
+        heal(world)
         world.retry()
         world.sync()
 

@@ -203,14 +203,14 @@ class Gate:
 
 
 def running(desk: Desk, *words: str) -> "subprocess.Popen[bytes]":
-    """The program as a process of its own, with the desk's settings."""
+    """The program as a process of its own, with the desk's settings; it asks only to deliver."""
     names = ("home", "site", "tenant", "mappings")
     here = {name: os.environ[f"FHIRBRIDGE_{name.upper()}"] for name in names}  # noqa: TID251
     said = (desk.folder / "said").open("ab")
     with said:
         return subprocess.Popen(
             [*processes.PROGRAM, *words],
-            env=processes.environment(**here),
+            env=processes.environment(**here, watch_seconds="0"),
             stdout=said,
             stderr=said,
         )
