@@ -40,7 +40,7 @@ def run(home: Path, sandbox: str) -> Run:
         ["init"],
         ["destination", "add", "ehr", sandbox],
         ["ingest", str(SERIES[0])],
-        ["sync"],
+        ["sync", "run"],
     ):
         assert command(*words).returncode == 0
     return command
@@ -66,7 +66,7 @@ def test_an_edit_is_found_shown_and_settled(run: Run, sandbox: str) -> None:
     assert "Synthetic" not in listed.stdout + looked.stdout
     assert NOTE[0]["text"] in " ".join(shown.stdout.split())
     assert settled.returncode == 0
-    assert run("sync").returncode == 0
+    assert run("sync", "run").returncode == 0
     assert far_side.read(sandbox, f"Observation/{pulse['id']}").get("note") == pulse.get("note")
     assert run("drift", "list").returncode == run("reconcile", "ehr", "--full").returncode == 0
 
