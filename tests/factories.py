@@ -182,6 +182,7 @@ class World:
         self.store.create()
         self.vault = Vault(bytes(range(32)), self.rng)
         self.ehrs: dict[str, FarSide] = {}
+        self.live = LiveSet(compiled)
         self.bridge = self._open()
         self.use_mappings(mapped)
 
@@ -194,7 +195,7 @@ class World:
                 rng=self.rng,
                 site=Site(host="clinic.invalid", tenant="main", key=bytes(range(1, 33))),
                 source=source_schema,
-                live=LiveSet(compiled),
+                live=self.live,
                 ehr_for=self._ehr_for,
                 quarantine=Quarantine(days=30, most=3),
             )
