@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, insert, select
 
 from fhirbridge.fhir import codec
 from fhirbridge.rng import Rng, new_id
@@ -140,7 +140,9 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
 @cache
 def _winner() -> Select[Any]:
     """Build the question once: it is asked for each resource of each record."""
-    of_type, of_id, made_with = bindparam("of_type"), bindparam("of_id"), bindparam("made_with")
+    of_type: BindParameter[str] = bindparam("of_type")
+    of_id: BindParameter[str] = bindparam("of_id")
+    made_with: BindParameter[str] = bindparam("made_with")
     newer, there = record.alias(), resource.alias()
     keeps_earlier = (
         select(there.c.id)

@@ -14,9 +14,9 @@ from tests.simulation.wire import BRIDGE, CLINICIAN, content
 Ending = Callable[[Scene], Iterator[str]]
 
 UNDONE = f"""state IN ('held', 'parked')
-    OR state = 'pending' AND reason LIKE '{BLOCKED}%'"""  # noqa: S608  our own constant
+    OR state = 'pending' AND reason LIKE '{BLOCKED}%'"""
 OPEN = f"""state IN ('sending', 'unknown')
-    OR state = 'pending' AND reason NOT LIKE '{BLOCKED}%'"""  # noqa: S608
+    OR state = 'pending' AND reason NOT LIKE '{BLOCKED}%'"""
 
 
 def n11_the_ehr_shows_what_counts(scene: Scene) -> Iterator[str]:
@@ -72,7 +72,9 @@ def n13_each_version_lands_once_and_in_order(scene: Scene) -> Iterator[str]:
 
 
 def n15_all_is_quiet(scene: Scene) -> Iterator[str]:
-    for state, reason in scene.place.memory.rows(f"SELECT state, reason FROM delivery WHERE {OPEN}"):
+    for state, reason in scene.place.memory.rows(
+        f"SELECT state, reason FROM delivery WHERE {OPEN}"
+    ):
         yield f"still {state}: {reason}"
     for (stuck,) in scene.place.memory.rows(_WAITS_FOR_NOTHING):
         yield f"waits for a delivery that is {stuck}"

@@ -12,7 +12,7 @@ from fhirbridge.outbox.states import ALLOWED, BLOCKED, EDITED, POISON, REFUSED, 
 from tests.simulation import clinic
 from tests.simulation.clinic import CANARY, PATIENTS
 from tests.simulation.scene import EVIDENCE, News, Scene, Worker
-from tests.simulation.wire import BRIDGE, CLINICIAN, author_of, content
+from tests.simulation.wire import BRIDGE, CLINICIAN, author_of
 
 Check = Callable[[Scene, News], Iterator[str]]
 
@@ -89,11 +89,17 @@ def n7_no_patient_outside_the_seal(_scene: Scene, news: News) -> Iterator[str]:
 
 
 def n8_no_storm_of_requests(scene: Scene, news: News) -> Iterator[str]:
-    if not news.requests:
-        return
+    """What failed waits a while, and nobody is asked too often."""
+    query = "SELECT due_at > changed_at FROM delivery WHERE id = ? AND state = 'pending'"
+    for row in news.of("delivery.changed"):
+        detail = codec.decode(row["detail"].encode())
+        if (detail["from"], row["actor"]) != ("sending", "worker"):
+            continue
+        for (waits,) in scene.place.memory.rows(query, row["delivery_id"]):
+            if not waits and not detail["reason"].startswith(BLOCKED):
+                yield "what failed is due again at once"
     since = scene.place.clock.monotonic() - 60
-    count = sum(at > since for at in scene.wire.times[-MOST_REQUESTS - 1 :])
-    if count > MOST_REQUESTS:
+    if sum(at > since for at in scene.wire.times[-MOST_REQUESTS - 1 :]) > MOST_REQUESTS:
         yield f"more than {MOST_REQUESTS} requests within a minute"
 
 
@@ -124,9 +130,9 @@ def n11_parked_for_a_reason(scene: Scene, news: News) -> Iterator[str]:
     answers = scene.wire.answered
     for reason in _reasons(news, State.PARKED):
         if reason.startswith(POISON):
-            lane = _lane_of(scene, news)
-            if scene.unfinished[lane] < MOST_RUNS:
-                yield f"parked as poison after {scene.unfinished[lane]} runs without an end"
+            runs = scene.unfinished[scene.at_work.lane] if scene.at_work else 0
+            if runs < MOST_RUNS:
+                yield f"parked as poison after {runs} runs without an end"
         elif not reason.startswith(REFUSED):
             yield f"parked: {reason}"
         elif answers[-1] in NO_REFUSAL and _unclear(answers) < MOST_ERRORS:
@@ -152,6 +158,9 @@ def n12_no_false_conflict(scene: Scene, news: News) -> Iterator[str]:
 def n14_one_after_the_other(scene: Scene, news: News) -> Iterator[str]:
     """A patient's deliveries begin in the order of their records, each as it was pinned."""
     for row in news.of("delivery.started"):
+        # What may be under way is read back first, whatever an operator put before it again.
+        if codec.decode(row["detail"].encode())["step"] != "send":
+            continue
         query = """SELECT earlier.state FROM delivery own JOIN delivery earlier
             ON earlier.destination = own.destination AND earlier.lane = own.lane
             AND earlier.sequence < own.sequence
@@ -208,10 +217,6 @@ def _reasons(news: News, state: State) -> list[str]:
     return [str(one["reason"]) for one in details if one["to"] == state]
 
 
-def _lane_of(scene: Scene, _news: News) -> Any:
-    return scene.at_work.lane if scene.at_work else None
-
-
 def _unclear(answers: list[int]) -> int:
     """How often the EHR answered without saying what it did."""
     return sum(status >= 500 or status in (200, 302) for status in answers)
@@ -220,6 +225,3 @@ def _unclear(answers: list[int]) -> int:
 def _short(reference: str) -> str:
     kind, _, own = reference.partition("/")
     return f"{kind}/{own[:8]}"
-
-
-__all__ = ["EACH_STEP", "content", "may_share"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import pytest
@@ -79,20 +79,22 @@ class MortalStore(Store):
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Look into the database beside the program, and quickly."""
-        return list(self._driver().execute(query, values))
+        return list(self._driver.execute(query, values))
 
     def changes(self) -> int:
         """Return a number that is another one after each write."""
-        return int(self._driver().total_changes)
+        return int(self._driver.total_changes)
 
     def fill(self, pattern: Store) -> None:
         """Begin again as a copy of another one."""
-        pattern.engine.raw_connection().driver_connection.backup(self._driver())
+        original: Any = pattern.engine.raw_connection().driver_connection
+        original.backup(self._driver)
 
     def image(self) -> bytes:
-        copy: bytes = self._driver().serialize()
+        copy: bytes = self._driver.serialize()
         return copy
 
+    @cached_property
     def _driver(self) -> Any:
         return self.engine.raw_connection().driver_connection
 

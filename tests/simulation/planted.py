@@ -247,19 +247,32 @@ def no_seal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Vault, "unseal", lambda _self, _key, sealed, _row: sealed)
 
 
-def reopened(patch: pytest.MonkeyPatch) -> None:
-    """A worker takes up what waits for a person."""
-    find = claim.next_in_lane
+def let_go(patch: pytest.MonkeyPatch) -> None:
+    """What waits for a person goes on by itself."""
+    move = Settlement.move
 
-    def next_in_lane(tx: Connection, name: Any, now: datetime) -> Row[Any] | None:
-        tx.execute(
-            delivery.update()
-            .where(delivery.c.lane == name.lane, delivery.c.state == State.HELD)
-            .values(state=State.PENDING)
-        )
-        return find(tx, name, now)
+    def moved(self: Settlement, tx: Connection, own: str, step: Move, **more: Any) -> None:
+        move(self, tx, own, step, **more)
+        if step.to is State.HELD:
+            move(self, tx, own, Move(to=State.PENDING), **more)
 
-    patch.setattr(claim, "next_in_lane", next_in_lane)
+    patch.setattr(Settlement, "move", moved)
+
+
+def old_after_new(patch: pytest.MonkeyPatch) -> None:
+    """What was stuck goes out in the end, though something newer is there by then."""
+    patch.setattr(claim, "delivered_later", lambda *_given: frozenset())
+
+
+def repeat_is_new(patch: pytest.MonkeyPatch) -> None:
+    """What was said before is owed again."""
+    appended = history.append
+
+    def append(tx: Connection, vault: Any, new: history.NewVersion) -> history.Appended:
+        done = appended(tx, vault, new)
+        return replace(done, state="current") if done.state == "repeated" else done
+
+    patch.setattr(history, "append", append)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,5 +309,7 @@ MORE = (
     Bug(plant=no_evidence, seeds=100),
     Bug(plant=names_in_evidence, seeds=5),
     Bug(plant=no_seal, seeds=5),
-    Bug(plant=reopened, seeds=100),
+    Bug(plant=let_go, seeds=100),
+    Bug(plant=old_after_new, seeds=500),
+    Bug(plant=repeat_is_new, seeds=100),
 )

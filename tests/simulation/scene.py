@@ -57,6 +57,11 @@ class News:
     evidence: list[Mapping[str, Any]]
     written: list[Author]
     requests: list[Request]
+    stored: bool  # something was written to the database
+
+    @property
+    def any(self) -> bool:
+        return self.stored or bool(self.requests or self.written)
 
     def of(self, action: str) -> list[Mapping[str, Any]]:
         return [row for row in self.evidence if row["action"] == action]
@@ -104,15 +109,16 @@ class Reader:
 
     def news(self) -> News:
         wire = self._scene.wire
-        moves, evidence = self._from_database()
+        stored = self._scene.place.memory.changes() != self._changes
+        moves, evidence = self._from_database() if stored else ([], [])
         written, self._written = wire.written[self._written :], len(wire.written)
         requests, self._requests = wire.sent[self._requests :], len(wire.sent)
-        return News(moves=moves, evidence=evidence, written=written, requests=requests)
+        return News(
+            moves=moves, evidence=evidence, written=written, requests=requests, stored=stored
+        )
 
     def _from_database(self) -> tuple[list[Move], list[Mapping[str, Any]]]:
         store = self._scene.place.memory
-        if store.changes() == self._changes:
-            return [], []
         self._changes = store.changes()
         moves = store.rows("SELECT * FROM seen LIMIT -1 OFFSET ?", self._moves)
         names = ", ".join(EVIDENCE)

@@ -36,7 +36,7 @@ OTHER_FAULTS = (
     "edit",
     "removal",
 )
-FEWEST_STEPS, MOST_STEPS = 25, 70
+FEWEST_STEPS, MOST_STEPS = 30, 70
 ROUNDS = 40
 MOST_IN_A_LANE = 100  # steps of one worker
 SHOWN = 40  # lines of a trace in a failure
@@ -84,8 +84,10 @@ class Simulation:
 
     def _swarm(self) -> set[str]:
         """Choose few kinds of trouble, so that rare mixes occur."""
-        self._wire.kinds = self._chance.sample([*wires.KINDS], self._chance.randint(0, 3))
-        self._wire.often = self._chance.choice((0.3, 0.5, 0.8))
+        self._wire.kinds = self._chance.sample(
+            [*wires.KINDS], self._chance.choice((0, 1, 1, 2, 2, 3))
+        )
+        self._wire.often = self._chance.choice((0.4, 0.6, 0.8))
         others = self._chance.sample(OTHER_FAULTS, self._chance.randint(1, 5))
         chosen = [*self._wire.kinds, *others]
         self.scene.say(f"this seed has: {', '.join(sorted(chosen))}")
@@ -93,10 +95,10 @@ class Simulation:
 
     def _cast(self) -> list[tuple[int, Callable[[], None]]]:
         cast: list[tuple[int, Callable[[], None]]] = [
-            (8, self._speak),
-            (10, self._post),
-            (50, self._work),
-            (7, self._tick),
+            (5, self._speak),
+            (7, self._post),
+            (60, self._work),
+            (9, self._tick),
             (4, self._late),
             (2, self._operate),
         ]
@@ -113,7 +115,9 @@ class Simulation:
     def run(self) -> Ran:
         """Storm, heal, be quiet."""
         weights = [weight for weight, _ in self._actors]
-        self._speak()
+        for _ in range(2):
+            self._act(self._speak)
+        self._act(self._post)
         for _ in range(self._chance.randint(FEWEST_STEPS, MOST_STEPS)):
             (actor,) = self._chance.choices(self._actors, weights)
             self._act(actor[1])
@@ -137,8 +141,9 @@ class Simulation:
         for row in news.of("delivery.started"):
             if self.scene.at_work is not None:
                 self.scene.at_work.delivery = row["delivery_id"]
-        for check in EACH_STEP:
-            self._judge(check.__name__, check(self.scene, news))
+        if news.any:
+            for check in EACH_STEP:
+                self._judge(check.__name__, check(self.scene, news))
         self.scene.counts["deliveries"] += sum(one.after == "delivered" for one in news.moves)
 
     def _judge(self, name: str, faults: Iterator[str]) -> None:
@@ -233,7 +238,8 @@ class Simulation:
             scene.say(f"{worker.name} breaks off: {error.code}")
             return False
         except (BridgeError, LookupError, ValueError, TypeError) as error:
-            raise self._broken("n0_no_worker_breaks_off", repr(error)) from error
+            code = error.code if isinstance(error, BridgeError) else repr(error)
+            raise self._broken("n0_no_worker_breaks_off", code) from error
         scene.say(f"{worker.name} on {worker.lane.lane[:8]}: {step}")
         if step == "claimed":
             worker.might_share = may_share(scene, worker)

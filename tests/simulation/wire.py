@@ -9,7 +9,7 @@ from typing import Any
 from fhirbridge.egress.exchange import NotSent, Request, Response, Unknown
 from fhirbridge.fhir import codec
 from fhirbridge.sandbox.storage import Version
-from tests.fakes import FarSide, Fault, Says, SandboxTransport, Trouble
+from tests.fakes import FarSide, Fault, SandboxTransport, Says, Trouble
 from tests.simulation.place import BASE_URL, KilledError, Place
 
 BRIDGE = "bridge"
