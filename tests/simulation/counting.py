@@ -4,11 +4,21 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tests.simulation.place import remembering
-from tests.simulation.sim import OTHER_FAULTS, Ran, simulate
+from tests.simulation.sim import Ran, simulate
 from tests.simulation.wire import KINDS
 
-# What a fault is called where it struck, beside the kinds of trouble themselves.
-STRUCK = (*KINDS, *OTHER_FAULTS, "EHR down", "busy storage", "clock jumps", "edits", "removals")
+# The faults that are counted where they strike; kills are counted on their own.
+STRUCK = (
+    *KINDS,
+    "late arrivals",
+    "EHR down",
+    "busy storage",
+    "clock jumps",
+    "lost message",
+    "doubled message",
+    "edits",
+    "removals",
+)
 
 
 def run_all(seeds: Iterable[int]) -> Counter[str]:

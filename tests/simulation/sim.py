@@ -84,9 +84,8 @@ class Simulation:
 
     def _swarm(self) -> set[str]:
         """Choose few kinds of trouble, so that rare mixes occur."""
-        self._wire.kinds = self._chance.sample(
-            [*wires.KINDS], self._chance.choice((0, 1, 1, 2, 2, 3))
-        )
+        kinds = [*wires.KINDS, "late", "late"]  # the kind that finds most
+        self._wire.kinds = self._chance.sample(kinds, self._chance.choice((0, 1, 1, 2, 2, 3)))
         self._wire.often = self._chance.choice((0.4, 0.6, 0.8))
         others = self._chance.sample(OTHER_FAULTS, self._chance.randint(1, 5))
         chosen = [*self._wire.kinds, *others]
@@ -199,7 +198,7 @@ class Simulation:
         self._workers[number] = worker
         if worker is None:
             return
-        self._wire.doomed = self._happens("kill", 0.1)
+        self._wire.doomed = self._happens("kill", 0.2, count=False)
         self.scene.place.memory.doom = self._doom(commits=2, often=0.15)
         if not self._step(worker):
             self._workers[number] = None
