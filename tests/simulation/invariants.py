@@ -127,7 +127,7 @@ def n10_only_its_own_patient(scene: Scene, news: News) -> Iterator[str]:
 
 def n11_parked_for_a_reason(scene: Scene, news: News) -> Iterator[str]:
     """What is set aside was refused for good, or stopped its worker again and again."""
-    answers = scene.wire.answered
+    told = scene.at_work.told if scene.at_work else []
     for reason in _reasons(news, State.PARKED):
         if reason.startswith(POISON):
             runs = scene.unfinished[scene.at_work.lane] if scene.at_work else 0
@@ -135,19 +135,19 @@ def n11_parked_for_a_reason(scene: Scene, news: News) -> Iterator[str]:
                 yield f"parked as poison after {runs} runs without an end"
         elif not reason.startswith(REFUSED):
             yield f"parked: {reason}"
-        elif answers[-1] in NO_REFUSAL and _unclear(answers) < MOST_ERRORS:
+        elif NO_REFUSAL.issuperset(told) and _unclear(scene.wire.answered) < MOST_ERRORS:
             yield f"parked though nothing was refused: {reason}"
 
 
 def n12_no_false_conflict(scene: Scene, news: News) -> Iterator[str]:
     """What waits for a person waits because somebody really edited, removed or withdrew."""
     for reason in _reasons(news, State.HELD):
+        worker = scene.at_work
         touched = {one.version.reference for one in scene.wire.written if one.name == CLINICIAN}
         if reason.startswith("consent:"):
-            worker = scene.at_work
             real = worker is not None and not may_share(scene, worker)
         elif reason.startswith((EDITED, "gone: ")):
-            said_gone = scene.wire.answered[-1] == 410
+            said_gone = worker is not None and 410 in worker.told
             real = said_gone or any(name.strip(",") in touched for name in reason.split())
         else:
             real = False
@@ -219,7 +219,7 @@ def _reasons(news: News, state: State) -> list[str]:
 
 def _unclear(answers: list[int]) -> int:
     """How often the EHR answered without saying what it did."""
-    return sum(status >= 500 or status in (200, 302) for status in answers)
+    return sum(status >= 500 or status == 200 for status in answers)
 
 
 def _short(reference: str) -> str:

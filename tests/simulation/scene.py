@@ -22,6 +22,7 @@ class Worker:
     steps: Iterator[str]
     delivery: str = ""  # the one that it claimed last
     might_share: bool = False  # when it claimed it
+    told: list[int] = field(default_factory=list)  # what it was answered since then
 
 
 @dataclass(slots=True, kw_only=True)

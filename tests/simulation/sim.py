@@ -226,6 +226,7 @@ class Simulation:
         """Do one step; False where this run through the lane is over."""
         scene = self.scene
         scene.at_work = worker
+        heard = len(self._wire.answered)
         try:
             step = next(worker.steps, None)
         except KilledError:
@@ -240,8 +241,9 @@ class Simulation:
             code = error.code if isinstance(error, BridgeError) else repr(error)
             raise self._broken("n0_no_worker_breaks_off", code) from error
         scene.say(f"{worker.name} on {worker.lane.lane[:8]}: {step}")
+        worker.told += self._wire.answered[heard:]
         if step == "claimed":
-            worker.might_share = may_share(scene, worker)
+            worker.might_share, worker.told = may_share(scene, worker), []
         if step in ("released", None):
             scene.unfinished[worker.lane] = 0
         return step not in ("released", None)
