@@ -40,8 +40,8 @@ def _differs(scene: Scene, identity: Identity, made: TranslatedResource | None) 
 
 def _waiting(scene: Scene) -> set[Identity]:
     """What a person must decide first."""
-    query = f"""SELECT type, resource_id FROM delivery_item JOIN delivery
-        ON delivery.id = delivery_item.delivery_id WHERE {UNDONE}"""
+    query = f"""SELECT type, resource_id FROM delivery_item
+        WHERE delivery_id IN (SELECT id FROM delivery WHERE {UNDONE})"""
     return {Identity(*row) for row in scene.place.memory.rows(query)}
 
 

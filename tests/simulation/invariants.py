@@ -19,6 +19,7 @@ Check = Callable[[Scene, News], Iterator[str]]
 MOST_REQUESTS = 40  # of one EHR within a minute; a storm of repeats makes hundreds
 MOST_RUNS = 5
 MOST_ERRORS = 5
+TRY_LATER = frozenset({0, 408, 423, 425, 429, 503})
 STUCK = (State.HELD, State.PARKED)
 NO_REFUSAL = frozenset({0, 200, 201, 408, 409, 412, 423, 425, 429, 500, 502, 503, 504})
 PATIENT_OF = {clinic.patient_key(one): one for one in PATIENTS}
@@ -90,13 +91,12 @@ def n7_no_patient_outside_the_seal(_scene: Scene, news: News) -> Iterator[str]:
 
 def n8_no_storm_of_requests(scene: Scene, news: News) -> Iterator[str]:
     """What failed waits a while, and nobody is asked too often."""
-    query = "SELECT due_at > changed_at FROM delivery WHERE id = ? AND state = 'pending'"
-    for row in news.of("delivery.changed"):
-        detail = codec.decode(row["detail"].encode())
-        if (detail["from"], row["actor"]) != ("sending", "worker"):
-            continue
-        for (waits,) in scene.place.memory.rows(query, row["delivery_id"]):
-            if not waits and not detail["reason"].startswith(BLOCKED):
+    told = scene.at_work.told[-1:] if scene.at_work else []
+    if told and told[0] in TRY_LATER:
+        query = """SELECT due_at FROM delivery WHERE id = ? AND state = 'pending'
+            AND due_at <= changed_at AND reason NOT LIKE ?"""
+        for row in news.of("delivery.changed"):
+            if scene.place.memory.rows(query, row["delivery_id"], f"{BLOCKED}%"):
                 yield "what failed is due again at once"
     since = scene.place.clock.monotonic() - 60
     if sum(at > since for at in scene.wire.times[-MOST_REQUESTS - 1 :]) > MOST_REQUESTS:
