@@ -35,7 +35,7 @@ def hl7_validator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl7Valid
         yield started
 
 
-class ByServer(LoadFileScheduling):
+class ByServer(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives each file to one process, and all that ask HAPI or the validator to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
