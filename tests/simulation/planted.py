@@ -13,6 +13,7 @@ from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, decide, prepare
 from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.bundle import NOT_THERE, Send
+from fhirbridge.deliver.prepare import Step
 from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Intake, Receipt
 from fhirbridge.outbox import backoff, claim, contents
@@ -69,10 +70,10 @@ def create_readback(patch: pytest.MonkeyPatch) -> None:
     create_unguarded(patch)
     prepared = prepare.prepare
 
-    def look_first(tx: Connection, *, row: Row[Any], uncertain: bool, **more: Any) -> Any:
-        made = prepared(tx, row=row, uncertain=uncertain, **more)
+    def look_first(tx: Connection, *, row: Row[Any], **more: Any) -> Any:
+        made = prepared(tx, row=row, **more)
         fresh = row.attempts == 0 and any(send.base == NOT_THERE for send in made.sends)
-        return replace(made, read_first=True) if fresh else made
+        return replace(made, step=Step.READ) if fresh else made
 
     patch.setattr(prepare, "prepare", look_first)
 
@@ -81,8 +82,8 @@ def ack_before_commit(patch: pytest.MonkeyPatch) -> None:
     """The clinic is told before anything is on disk."""
     keep = Intake._keep
 
-    def told_early(self: Intake, tx: Connection, *given: Any) -> Receipt:
-        receipt = keep(self, tx, *given)
+    def told_early(self: Intake, tx: Connection, *given: Any, **more: Any) -> Receipt:
+        receipt = keep(self, tx, *given, **more)
         store = self._rooms.store
         assert isinstance(store, MortalStore)
         store.door(receipt.id)
@@ -269,8 +270,8 @@ def repeat_is_owed(patch: pytest.MonkeyPatch) -> None:
     """What was said before is owed again, though there is nothing of it to send."""
     keep = Intake._keep
 
-    def owed_again(self: Intake, tx: Connection, *given: Any) -> Receipt:
-        receipt = keep(self, tx, *given)
+    def owed_again(self: Intake, tx: Connection, *given: Any, **more: Any) -> Receipt:
+        receipt = keep(self, tx, *given, **more)
         if receipt.state == "repeated":
             key = tx.scalar(select(record.c.patient_key).where(record.c.id == receipt.id))
             owner = Owner(record_id=receipt.id, patient_key=str(key), set_digest="")

@@ -84,7 +84,7 @@ class Wire(SandboxTransport):
 
     def __init__(self, place: Place, chance: Random) -> None:
         self._far: FarSide = place.ehr
-        super().__init__(self._far.model, base_url=BASE_URL)
+        super().__init__(self._far.model, base_url=BASE_URL, clock=place.clock)
         self._far.transport = self
         self._place = place
         self._chance = chance
