@@ -108,6 +108,7 @@ class Place(World):
         self.memory = _memory()
         self.store = self.memory
         self.vault = Vault(bytes(range(32)), self.rng)
+        self.told = []
         self.ehrs = {EHR: FarSide(self.clock, BASE_URL)}
         beginning = _beginning(requires_consent=requires_consent, known=known)
         self.memory.fill(beginning.pattern)
