@@ -60,9 +60,11 @@ def test_a_destination_that_is_down_for_hours_is_told_once_and_once_when_it_is_w
 
 def test_r29_ten_thousand_failures_of_one_cause_are_two_alerts(world: World) -> None:
     world.accept(a_short_visit())
-    world.ehr.transport.script = [None, Says(status=422)]
+    world.ehr.transport.script = [None]
+    world.ehr.transport.choose = lambda _request: Says(status=422)
     world.sync()
     (parked,) = world.rows("parked")
+    world.ehr.transport.choose = lambda _request: None
     with world.store.begin() as tx:
         rows = [
             {
@@ -92,8 +94,9 @@ def test_what_comes_again_is_told_again(world: World) -> None:
     world.take(record)
     for pulse in (80, 90):
         record = amended(record, rate(pulse))
-        world.ehr.transport.script = [Says(status=422)]
+        world.ehr.transport.choose = lambda _request: Says(status=422)
         world.take(record)
+        world.ehr.transport.choose = lambda _request: None
         world.retry()
         world.sync()
 
