@@ -197,6 +197,7 @@ class World:
         self.vault = Vault(bytes(range(32)), self.rng)
         self.ehrs: dict[str, FarSide] = {}
         self.told: list[dict[str, Any]] = []  # alerts, in order
+        self.live = LiveSet(compiled)
         self.bridge = self._open()
         self.use_mappings(mapped)
 
@@ -209,7 +210,7 @@ class World:
                 rng=self.rng,
                 site=Site(host="clinic.invalid", tenant="main", key=bytes(range(1, 33))),
                 source=source_schema,
-                live=LiveSet(compiled),
+                live=self.live,
                 ehr_for=self._ehr_for,
                 quarantine=Quarantine(days=30, most=3),
                 tell=lambda message: self.told.append(codec.decode(message)),

@@ -106,7 +106,8 @@ class EvidenceLog:
             sealed = self._vault.seal(key, salted, f"evidence:{row_id}")
         salt = self._rng.token(SALT_BYTES)
         leaf = leaf_hash(salt, fields)
-        tx.execute(insert(evidence).values(**fields, payload=sealed, salt=salt, leaf=leaf))
+        row = {**fields, "payload": sealed, "salt": salt, "leaf": leaf}
+        tx.execute(insert(evidence), row)
         return row_id
 
     def payload(self, tx: Connection, row_id: str) -> bytes:

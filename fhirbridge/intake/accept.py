@@ -147,6 +147,8 @@ class Intake:
         new = self._new_version(tx, checked, made.base)
         appended = history.append(tx, self._rooms.vault, new)
         owed: tuple[Owed, ...] = ()
+        if appended.state != "repeated":
+            self._hear_consents(tx, new, checked.document)
         if appended.state == "current":
             owed = self._owe_new(
                 tx,
@@ -212,6 +214,20 @@ class Intake:
         subject = next((r.id for r in made.resources if r.type == "Patient"), "")
         return key, subject or (known_subject if key == known_key else "")
 
+    def _hear_consents(
+        self, tx: Connection, new: history.NewVersion, document: dict[str, Any]
+    ) -> None:
+        """Take in what any version says: a withdrawal may come late, and is dated itself."""
+        if document.get("consents"):
+            consent.remember(
+                tx,
+                patient_key=new.patient_key,
+                record_id=new.id,
+                rows=document["consents"],
+                recorded_at=document["recorded_at"],
+            )
+            stuck.release_consent(tx, self._rooms.settlement, new.patient_key)
+
     def _owe_new(
         self,
         tx: Connection,
@@ -223,16 +239,6 @@ class Intake:
         replaces: str,
         backfill: bool,
     ) -> tuple[Owed, ...]:
-        document = checked.document
-        if document.get("consents"):
-            consent.remember(
-                tx,
-                patient_key=new.patient_key,
-                record_id=new.id,
-                rows=document["consents"],
-                recorded_at=document["recorded_at"],
-            )
-            stuck.release_consent(tx, self._rooms.settlement, new.patient_key)
         if replaces:
             settlement, reason = self._rooms.settlement, stuck.TRANSLATION
             stuck.supersede(tx, settlement, replaces, reason=reason, actor="intake")

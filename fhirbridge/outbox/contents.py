@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, insert, or_, select, update
 
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import LANDED, State
@@ -74,7 +75,7 @@ class Contents:
             "sealed": self._vault.seal(key, codec.encode(made.body), f"resource:{row_id}"),
             "sealed_why": self._vault.seal(key, codec.encode(why), f"why:{row_id}"),
         }
-        tx.execute(insert(resource).values(**values))
+        tx.execute(insert(resource), values)
         return row_id
 
     def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
@@ -144,14 +145,24 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
     By as_of, recorded_at, version, and which was translated last; an incomplete one counts where
     there is no other. A version that could not be translated leaves the one before it counting.
     """
+    asked = {"of_type": identity.type, "of_id": identity.id, "made_with": overlay}
+    return tx.execute(_winner(), asked).one_or_none()
+
+
+@cache
+def _winner() -> Select[Any]:
+    """Build the question once: it is asked for each resource of each record."""
+    of_type: BindParameter[str] = bindparam("of_type")
+    of_id: BindParameter[str] = bindparam("of_id")
+    made_with: BindParameter[str] = bindparam("made_with")
     newer, there = record.alias(), resource.alias()
     keeps_earlier = (
         select(there.c.id)
         .where(
             there.c.record_id == newer.c.id,
-            there.c.type == identity.type,
-            there.c.resource_id == identity.id,
-            there.c.overlay == overlay,
+            there.c.type == of_type,
+            there.c.resource_id == of_id,
+            there.c.overlay == made_with,
             there.c.purpose == INCOMPLETE,
         )
         .exists()
@@ -159,7 +170,7 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
     other = resource.alias()
     made_too = (
         select(other.c.id)
-        .where(other.c.record_id == newer.c.id, other.c.overlay == overlay)
+        .where(other.c.record_id == newer.c.id, other.c.overlay == made_with)
         .exists()
     )
     replaced = (
@@ -175,13 +186,13 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
         )
         .exists()
     )
-    chosen = (
+    return (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
         .where(
-            resource.c.type == identity.type,
-            resource.c.resource_id == identity.id,
-            resource.c.overlay == overlay,
+            resource.c.type == of_type,
+            resource.c.resource_id == of_id,
+            resource.c.overlay == made_with,
             resource.c.purpose.in_(CONTRIBUTIONS),
             record.c.translation == "done",
             record.c.in_error.is_(False),
@@ -196,7 +207,6 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
         )
         .limit(1)
     )
-    return tx.execute(chosen).one_or_none()
 
 
 def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:

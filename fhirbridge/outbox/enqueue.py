@@ -283,7 +283,7 @@ class Outbox:
             "created_at": now,
             "changed_at": now,
         }
-        tx.execute(insert(delivery).values(**values))
+        tx.execute(insert(delivery), values)
         for position, change in enumerate(changes):
             item = {"type": change.identity.type, "resource_id": change.identity.id}
             item |= {
@@ -293,7 +293,7 @@ class Outbox:
                 "resource": change.resource,
                 "digest": change.digest,
             }
-            tx.execute(insert(delivery_item).values(position=position, **item))
+            tx.execute(insert(delivery_item), {"position": position, **item})
         entry = Entry(
             actor="reconcile" if repairs else "intake",
             action=Action.DELIVERY_QUEUED,

@@ -193,6 +193,19 @@ def test_an_older_version_that_comes_late_is_kept_and_sends_nothing(world: World
     assert world.ehr.transport.sent == []
 
 
+def test_a_withdrawal_in_an_older_version_that_comes_late_still_counts(world: World) -> None:
+    first = a_short_visit()
+    second = amended(first, lambda record: record.update(consents=[NO]))
+    world.accept(amended(second, lambda record: record.update(consents=first["consents"])))
+
+    receipt = world.take(second)
+
+    assert receipt.state == "older"
+    assert world.ehr.all_of("Patient") == []
+    (row,) = world.patient_rows()
+    assert (row.state, row.reason) == ("held", "consent: consent to sharing is withdrawn")
+
+
 def test_a_withdrawn_consent_stops_what_is_queued_and_one_given_again_releases_it(
     world: World,
 ) -> None:

@@ -41,7 +41,10 @@ LITERAL = re.compile(r"'([^'\n]*)'")
 ASKED = re.compile(r"(?:= |coded\()$")
 ASKED_AFTER = re.compile(r" (?:not )?in ")
 # Of these the loader cannot know what was meant.
-ADDRESS = re.compile(r"https?://|^keyspace: |identifier\('|\bcode: ")
+ADDRESS = re.compile(r"https?://|^keyspace: |identifier\('|\bcode: |\burl: ")
+# A line of an element that holds words, and what stands before a word that is only compared.
+OF_WORDS = re.compile(r" *(?:- )?\{?(?:text|display|title|description|comment|unit|valueString): ")
+COMPARED = re.compile(r"(?:= |\bin \(|\| |\bcoded\(|\btranslate\()$")
 TEXT_AT = re.compile(
     r"\.(?:text|display|div|title|description|comment|valueString|unit)(?:\[\d+\])?: "
 )
@@ -101,8 +104,14 @@ def _literals(name: str, text: str) -> Iterator[re.Match[str]]:
             asked = ASKED.search(text[: match.start()]) or ASKED_AFTER.match(text[match.end() :])
             if not asked:
                 yield match
-        elif " " in match[1]:
+        elif " " in match[1] or _is_only_shown(text, match):
             yield match
+
+
+def _is_only_shown(text: str, literal: re.Match[str]) -> bool:
+    start = text.rfind("\n", 0, literal.start()) + 1
+    before = text[start : literal.start()]
+    return OF_WORDS.match(before) is not None and COMPARED.search(before) is None
 
 
 def spoilt(files: Files, typo: Typo) -> Files:

@@ -164,7 +164,11 @@ def _name(name: str, scope: Scope, names: Names) -> str:
         return f"`{name}`"
     if name in scope.lets:
         return f"({in_fhirpath(scope.lets[name], scope, scope.names)})"
-    return f"%{name}" if name in scope.names.bound else f"%record.`{name}`"
+    if name in scope.names.bound:
+        return f"%{name}"
+    if name not in source_schema().fields:
+        raise NotCommonError  # a `let` that uses a function of ours
+    return f"%record.`{name}`"
 
 
 def _call(tree: Call, scope: Scope, names: Names) -> str:
