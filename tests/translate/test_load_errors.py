@@ -186,6 +186,8 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
         mistake(WAY, "47625008, equivalent", "47625008, equivlent", "E303 7:22",
                 "'equivalence' is one of relatedto, equivalent, equal, wider, subsumes, narrower, "
                 "specializes, inexact, unmatched; did you mean 'equivalent'?"),
+        mistake(WAY, "target: snomed", "target: snomd", "E208 4:9",
+                "code system 'snomd' is not in codes.yaml; did you mean 'snomed'?"),
         mistake(WAY, "unmapped: error", "unmapped: eror", "E303 5:11",
                 "'unmapped' is error, text-only, omit or {use: system#code}; "
                 "did you mean 'error'?"),
@@ -222,6 +224,8 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
                 "not a template: Encountered unknown tag 'enfor'. Jinja was looking for the "
                 "following tags: 'endfor' or 'else'. The innermost block that needs to be closed "
                 "is 'for'."),
+        mistake(NOTE, "{{ row.note }}", "{% if loop.lust %}x{% endif %}", "E209 3:1",
+                "a loop has no 'lust'; did you mean 'last'?"),
         mistake(NOTE, "{% for", "{% include 'x' %}{% for", "E209 2:1",
                 "a document stands alone; no include or import"),
         # the folder

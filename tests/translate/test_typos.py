@@ -45,7 +45,7 @@ def test_a_wrong_letter_is_a_mistake_with_a_place(tmp_path: Path, file: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "for_people"), [(300, False), (20, True)])
+@pytest.mark.parametrize(("count", "for_people"), [(200, False), (10, True)])
 def test_a_wrong_letter_in_what_is_shipped_is_found_or_stands_in_words(
     count: int,
     for_people: bool,  # noqa: FBT001

@@ -54,6 +54,7 @@ _TESTS = (
     "odd",
     "even",
 )
+_OF_LOOPS = ("first", "last", "index", "length")
 _DAY = 10
 MINUTE, SECOND = 16, 19  # how far of a time is shown
 
@@ -99,6 +100,7 @@ def load(
             tree = _tree(text)
             # Before it is compiled: Jinja itself would stop at the first, and suggest nothing.
             _refuse_strange(tree, environment, maps, file=file, faults=faults)
+            _refuse_strange_loops(tree, file, faults)
             template = Template.from_code(environment, _code(text), environment.make_globals(None))
         except TemplateSyntaxError as error:
             message = f"not a template: {error.message}"
@@ -292,6 +294,14 @@ def _refuse_strange(
     for test in tree.find_all(nodes.Test):
         if test.name not in environment.tests:
             _refuse_word(test, "test", environment.tests, file, faults)
+
+
+def _refuse_strange_loops(tree: nodes.Template, file: str, faults: Faults) -> None:
+    for read in tree.find_all(nodes.Getattr):
+        of_loop = isinstance(read.node, nodes.Name) and read.node.name == "loop"
+        if of_loop and read.attr not in _OF_LOOPS:
+            message = f"a loop has no '{read.attr}'{suggest(read.attr, _OF_LOOPS)}"
+            faults.add("E209", Place(file=file, line=read.lineno), message)
 
 
 def _refuse_word(

@@ -110,6 +110,9 @@ def load(
     )
     default = tree.items.get("target")
     alias = text_of(default, "'target'", tree.place, code="E303") if default else ""
+    if default:
+        with faults.caught():
+            codes.system(alias, default.place)  # also where no row needs it
     unmapped, instead = _unmapped(tree, alias, codes)
     listed = items_of(tree.items.get("rows"), "'rows'", tree.place, code="E303")
     rows: dict[str, Row] = {}
