@@ -1,6 +1,5 @@
 """Build the transaction that a delivery is, and read its answer entry by entry. Pure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,11 +7,10 @@ from typing import Any
 
 from fhirbridge.egress.exchange import Response
 from fhirbridge.fhir import codec
-from fhirbridge.fhir.references import literal_references
+from fhirbridge.fhir.references import is_id, literal_references
 from fhirbridge.outbox.contents import Identity
 
 NOT_THERE = "0"  # If-Match W/"0": only where the EHR has no version of it, measured on HAPI 8.8
-VERSION = re.compile(r"[A-Za-z0-9.-]{1,64}")  # R4 id; anything else would break out of an If-Match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +90,7 @@ def landed_alone(send: Send, answer: Response, body: dict[str, Any] | None) -> L
     meta = shown.get("meta") if is_ours else None
     in_body = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     version = in_place or _tag(answer.headers.get("etag", "")) or in_body
-    if not is_version(version):
+    if not is_id(version):
         return None
     created = answer.status == HTTPStatus.CREATED
     return Landed(identity=send.identity, version=version, created=created)
@@ -115,18 +113,13 @@ def _version(send: Send, location: str, etag: str) -> str:
     path, separator, version = location.rpartition("/_history/")
     expected = f"{send.identity.type}/{send.identity.id}"
     if separator and (path == expected or path.endswith("/" + expected)):
-        return version if is_version(version) else ""
+        return version if is_id(version) else ""
     tag = _tag(etag)
-    return tag if not location and is_version(tag) else ""
+    return tag if not location and is_id(tag) else ""
 
 
 def _tag(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
-
-
-def is_version(text: str) -> bool:
-    """Say whether a server's version id can stand in an If-Match."""
-    return VERSION.fullmatch(text) is not None
 
 
 def foreign_patients(sends: Sequence[Send], subject: str) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fhirbridge.deliver.bundle import NOT_THERE, Known, Send, is_version
+from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.fhir import projection
+from fhirbridge.fhir.references import is_id
 
 
 class Found(StrEnum):
@@ -57,7 +58,7 @@ def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     ours = (theirs.get("resourceType"), theirs.get("id")) == send.identity
-    if not ours or not is_version(version):
+    if not ours or not is_id(version):
         return Reading(send=send, found=Found.UNREADABLE)
     if projection.same(send.body, theirs):
         return Reading(send=send, found=Found.OURS, version=version)

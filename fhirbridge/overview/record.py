@@ -1,18 +1,17 @@
 """One record version: what was found in it, what it became, and where each resource stands."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from fhirbridge.fhir.references import is_id
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.records import history
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, destination, ledger, resource
 
-OURS = re.compile(r"[A-Za-z0-9.-]{1,64}")  # R4 id
 Body = Callable[[Connection, str], dict[str, Any]]
 Why = Callable[[Connection, str], list[dict[str, Any]]]
 
@@ -109,7 +108,7 @@ def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dic
 
     Paths, lines and rules only, no PHI; empty where none holds it.
     """
-    if not OURS.fullmatch(identity.id):
+    if not is_id(identity.id):
         return []
     chosen = (
         select(ledger.c.destination, ledger.c.ehr_version, resource)

@@ -10,11 +10,11 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from fhirbridge.deliver.bundle import is_version
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
+from fhirbridge.fhir.references import is_id
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reconcile.compare import MOST_HOPS, Shown, Theirs, replaced_by
 
@@ -188,7 +188,7 @@ def _version(entry: dict[str, Any]) -> str:
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     if not version and isinstance(response, dict):
         version = str(response.get("etag", "")).removeprefix("W/").strip('"')
-    return version if is_version(version) else ""
+    return version if is_id(version) else ""
 
 
 def _updated(body: dict[str, Any]) -> datetime | None:

@@ -99,7 +99,7 @@ def replace_content(
     content: dict[str, Any],
 ) -> None:
     """Note that a held version was translated again: same record, other outcome."""
-    sealed = vault.seal(vault.key(tx, record_id), codec.encode(content), f"record:{record_id}")
+    sealed = _sealed(tx, vault, record_id, content)
     tx.execute(
         update(record)
         .where(record.c.id == record_id)
@@ -113,8 +113,12 @@ def note_withheld(
     """Note, by destination, why what it asks for could not be made of a version."""
     known = content(tx, vault, record_id)
     known["withheld"] = {**known.get("withheld", {}), **withheld}
-    sealed = vault.seal(vault.key(tx, record_id), codec.encode(known), f"record:{record_id}")
+    sealed = _sealed(tx, vault, record_id, known)
     tx.execute(update(record).where(record.c.id == record_id).values(sealed=sealed))
+
+
+def _sealed(tx: Connection, vault: Vault, record_id: str, content: dict[str, Any]) -> bytes:
+    return vault.seal(vault.key(tx, record_id), codec.encode(content), f"record:{record_id}")
 
 
 def withheld(content: Mapping[str, Any], destination: str) -> list[dict[str, Any]]:

@@ -36,7 +36,8 @@ class opened:  # noqa: N801  reads as a call
         tx = self._begun.__enter__()
         text = {column.name: "" for column in record.c}
         numbers = dict.fromkeys(("version", "warnings", "held"), 1)
-        values = {**text, **numbers, "id": "r", "in_error": False, "sealed": b""}
+        values = {**text, **numbers, "id": "r", "in_error": False, "screen_held": False}
+        values["sealed"] = b""
         tx.execute(insert(record).values(**values))
         return tx
 

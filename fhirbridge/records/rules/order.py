@@ -22,9 +22,8 @@ from fhirbridge.records.rules import (
     waste,
     withheld,
 )
+from fhirbridge.records.rules.references import ENTERED_IN_ERROR
 from fhirbridge.records.source import SourceField
-
-ENTERED_IN_ERROR = "entered-in-error"
 
 
 def check(draft: Draft, source: SourceField) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from fhirbridge.records.draft import Draft, Path, Place
 from fhirbridge.records.rules import references
+from fhirbridge.records.rules.references import ENTERED_IN_ERROR
 from fhirbridge.records.source import Json, SourceField
 
 LABEL = "psychotherapy-note"
-ENTERED_IN_ERROR = "entered-in-error"
 CONDITIONS = ("conditions",)
 NOTES = ("notes",)
 # Without their patient, rows belong to nobody: then only whose clinic and which record remains.

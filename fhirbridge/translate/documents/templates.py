@@ -128,7 +128,7 @@ def _tree(text: str) -> nodes.Template:
 
 @lru_cache(maxsize=32)
 def _code(text: str) -> CodeType:
-    return _environment({}, _NO_UNITS).compile(text)
+    return _environment({}, _NO_UNITS).compile(_tree(text))
 
 
 class _Environment(ImmutableSandboxedEnvironment):
