@@ -22,7 +22,7 @@ class Kind(StrEnum):
     CONFLICT = "conflict"  # read back: ours, still our base, or edited
     AUTH = "auth"  # stop the destination, not the record
     PERMANENT = "permanent"  # park with the reason
-    GONE = "gone"  # hold: the deletion may be deliberate
+    GONE = "gone"  # read back; if it is so, hold: the deletion may be deliberate
 
 
 class Asked(StrEnum):

@@ -19,6 +19,8 @@ MOST_FORBIDDEN = 3  # patients in a row that are answered 403
 NOT_ACCOUNTED = "the answer does not account for every entry"
 # The server answered, and the read-back shows nothing of it: five times, and the content is why.
 NEVER_TAKEN = ("answered ", NOT_ACCOUNTED)
+# What only a look at the EHR can tell; GONE too: a gateway says 404 of what is there.
+ASKS_BACK = (Kind.UNKNOWN, Kind.CONFLICT, Kind.GONE)
 FRESH = {"runs": 0, "attempts": 0, "server_errors": 0}
 REQUEST_STATUS = frozenset({405, 406, 411, 414, 415, 431})
 STOPPED = "the worker stopped in between"
@@ -117,13 +119,11 @@ def poison(row: Counted) -> Move:
 
 
 def after_refusal(row: Counted, answer: Answer, *, now: datetime, jitter: float) -> Move:
-    """Wait, read back, hold or park, after a request that did not succeed."""
-    if answer.kind in (Kind.UNKNOWN, Kind.CONFLICT):
+    """Wait, read back or park, after a request that did not succeed."""
+    if answer.kind in ASKS_BACK:
         return to_read_back(answer.reason)
     if answer.kind in (Kind.RETRY, Kind.AUTH):
         return _after_nothing(row, answer, Wait(now=now, jitter=jitter))
-    if answer.kind is Kind.GONE:
-        return Move(to=State.HELD, reason=f"{GONE}{answer.reason}", counts={"runs": 0})
     return parked(answer.reason)
 
 

@@ -3,7 +3,7 @@
 Everything happens in the transaction that it is given; the caller holds the lane's fence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -64,15 +64,12 @@ class Ending:
             return self._after_reading(tx, job, answer, wait)
         if answer.kind is Kind.OK:
             return self._after_success(tx, job, outcome, answer, wait.now)
-        if answer.kind in (Kind.UNKNOWN, Kind.CONFLICT):
+        if answer.kind in decide.ASKS_BACK:
             return decide.to_read_back(answer.reason)
         # Nothing of it happened, and that is certain.
         self._note_all(tx, job, Became.WAITING)
         if answer.kind is Kind.PERMANENT:
             return self._after_refusal(tx, job, answer, wait)
-        if answer.kind is Kind.GONE and job.step is Step.SINGLE:
-            own = job.sends[0].identity
-            answer = replace(answer, reason=f"{own.type}/{own.id} {answer.reason}")
         move = decide.after_refusal(job.row, answer, now=wait.now, jitter=wait.jitter)
         if move.to is State.PARKED and job.row.way == Way.SINGLE:
             return self._set_aside(tx, job, job.sends, answer)

@@ -31,7 +31,7 @@ class Row:
         (Kind.UNKNOWN, State.UNKNOWN, None),
         (Kind.CONFLICT, State.UNKNOWN, None),
         (Kind.PERMANENT, State.PARKED, None),
-        (Kind.GONE, State.HELD, None),
+        (Kind.GONE, State.UNKNOWN, None),
     ],
 )
 def test_a_refusal_waits_is_read_back_is_parked_or_held(

@@ -311,20 +311,52 @@ def test_a_status_that_nobody_knows_is_tried_five_times_and_then_parked(world: W
     assert len(requests(world)) == 1 + 5
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_single_update_of_what_is_not_there_any_more_is_held(status: int) -> None:
+def an_update_is_told(status: int) -> tuple[World, str]:
+    """One resource is updated alone, and the EHR says of it that it is not there any more."""
     world = World(mapped=few_mappings)
     world.connect()
     record = a_short_visit(vitals=[a_pulse("v-1", 70), a_pulse("v-2", 80)])
     first, _ = sorted(world.of_mapping(world.take(record), "vital-heart-rate"))
     world.ehr.transport.script = [NO]
     refuse(world, lambda one: first.endswith(one["id"]), Says(status=status))
+    world.accept(amended(record, rates(71, 81)))
+    return world, first
 
-    world.take(amended(record, rates(71, 81)))
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_single_update_of_what_was_removed_is_held(status: int) -> None:
+    world, first = an_update_is_told(status)
+    world.ehr.delete(first)
+
     world.settle()
 
     (held,) = world.rows("held")
-    assert held.reason == f"gone: {first} answered {status}"
+    assert held.reason == f"gone: {first} removed in the EHR"
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_who_says_gone_of_what_is_there_is_not_believed(status: int) -> None:
+    world, first = an_update_is_told(status)
+
+    world.sync()
+    heal(world)
+    world.settle()
+
+    assert world.rows("held", "parked") == []
+    assert world.ehr.read(first)["valueQuantity"]["value"] in (71, 81)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_is_there_and_called_gone_each_time_is_set_aside(status: int) -> None:
+    world, _ = an_update_is_told(status)
+
+    world.settle()
+
+    (parked,) = world.rows("parked")
+    assert parked.reason.startswith(
+        "refused: the EHR will not take Observation of vital-heart-rate"
+    )
+    assert f": answered {status} each time" in parked.reason
 
 
 def test_a_wait_of_ten_years_is_a_day_and_says_so(world: World) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from fhirbridge.fhir import codec, projection
+from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.outbox.states import BLOCKED
 from fhirbridge.translate.values import TranslatedResource
@@ -52,8 +53,31 @@ def _edited(scene: Scene, identity: Identity) -> bool:
 
 
 def n11_nothing_stays_parked(scene: Scene) -> Iterator[str]:
-    for (reason,) in scene.place.memory.rows("SELECT reason FROM delivery WHERE state = 'parked'"):
-        yield f"parked, though nothing is refused any more: {reason}"
+    rightly = refused_for_good(scene)
+    parked = "SELECT id, reason FROM delivery WHERE state = 'parked'"
+    for own, reason in scene.place.memory.rows(parked):
+        if own not in rightly:
+            yield f"parked, though nothing is refused any more: {reason}"
+
+
+def refused_for_good(scene: Scene) -> set[str]:
+    """Return the parked deliveries of which the EHR is right to refuse something.
+
+    It points to what a clinician removed: the EHR keeps no reference to nothing.
+    """
+    query = """SELECT delivery_id, resource FROM delivery_item JOIN delivery
+        ON delivery.id = delivery_item.delivery_id
+        WHERE delivery.state = 'parked' AND delivery_item.outcome = 'refused'"""
+    return {
+        own
+        for own, resource in scene.place.memory.rows(query)
+        if any(_was_removed(scene, *one) for one in literal_references(scene.place.body(resource)))
+    }
+
+
+def _was_removed(scene: Scene, kind: str, own: str) -> bool:
+    latest = scene.place.ehr.storage.latest(kind, own)
+    return latest is not None and latest.resource is None
 
 
 def n13_each_version_lands_once_and_in_order(scene: Scene) -> Iterator[str]:

@@ -8,7 +8,7 @@ from fhirbridge.audit.log import leaf_hash
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox.contents import SHARED_LANE
-from fhirbridge.outbox.states import ALLOWED, BLOCKED, EDITED, POISON, REFUSED, State
+from fhirbridge.outbox.states import ALLOWED, BLOCKED, EDITED, GONE, POISON, REFUSED, STUCK, State
 from tests.simulation import clinic
 from tests.simulation.clinic import CANARY, PATIENTS
 from tests.simulation.scene import EVIDENCE, News, Scene, Worker
@@ -20,8 +20,7 @@ MOST_REQUESTS = 40  # of one EHR within a minute; a storm of repeats makes hundr
 MOST_RUNS = 5
 MOST_ERRORS = 5
 TRY_LATER = frozenset({0, 408, 423, 425, 429, 503})
-STUCK = (State.HELD, State.PARKED)
-NO_REFUSAL = frozenset({0, 200, 201, 408, 409, 412, 423, 425, 429, 500, 502, 503, 504})
+NO_REFUSAL = frozenset({0, 200, 201, 408, 409, 410, 412, 423, 425, 429, 500, 502, 503, 504})
 PATIENT_OF = {clinic.patient_key(one): one for one in PATIENTS}
 
 
@@ -127,28 +126,27 @@ def n10_only_its_own_patient(scene: Scene, news: News) -> Iterator[str]:
 
 def n11_parked_for_a_reason(scene: Scene, news: News) -> Iterator[str]:
     """What is set aside was refused for good, or stopped its worker again and again."""
-    told = scene.at_work.told if scene.at_work else []
-    for reason in _reasons(news, State.PARKED):
+    for delivery, reason in _reasons(news, State.PARKED):
+        told = scene.heard.get(delivery, [])
         if reason.startswith(POISON):
             runs = scene.unfinished[scene.at_work.lane] if scene.at_work else 0
             if runs < MOST_RUNS:
                 yield f"parked as poison after {runs} runs without an end"
         elif not reason.startswith(REFUSED):
             yield f"parked: {reason}"
-        elif NO_REFUSAL.issuperset(told) and _unclear(scene.wire.answered) < MOST_ERRORS:
+        elif NO_REFUSAL.issuperset(told) and _unclear(told) < MOST_ERRORS:
             yield f"parked though nothing was refused: {reason}"
 
 
 def n12_no_false_conflict(scene: Scene, news: News) -> Iterator[str]:
     """What waits for a person waits because somebody really edited, removed or withdrew."""
-    for reason in _reasons(news, State.HELD):
+    for _, reason in _reasons(news, State.HELD):
         worker = scene.at_work
         touched = {one.version.reference for one in scene.wire.written if one.name == CLINICIAN}
         if reason.startswith("consent:"):
             real = worker is not None and not may_share(scene, worker)
-        elif reason.startswith((EDITED, "gone: ")):
-            said_gone = worker is not None and 410 in worker.told
-            real = said_gone or any(name.strip(",") in touched for name in reason.split())
+        elif reason.startswith((EDITED, GONE)):
+            real = any(name.strip(",") in touched for name in reason.split())
         else:
             real = False
         if not real:
@@ -209,17 +207,18 @@ def may_share(scene: Scene, worker: Worker) -> bool:
     return scene.clinic.may_share(patient, scene.clinic.messages(rows))
 
 
-def _reasons(news: News, state: State) -> list[str]:
-    """The reasons of what came to this state now."""
-    details: list[dict[str, Any]] = [
-        codec.decode(row["detail"].encode()) for row in news.of("delivery.changed")
+def _reasons(news: News, state: State) -> list[tuple[str, str]]:
+    """What came to this state now, and why."""
+    details: list[tuple[str, dict[str, Any]]] = [
+        (row["delivery_id"], codec.decode(row["detail"].encode()))
+        for row in news.of("delivery.changed")
     ]
-    return [str(one["reason"]) for one in details if one["to"] == state]
+    return [(own, str(one["reason"])) for own, one in details if one["to"] == state]
 
 
 def _unclear(answers: list[int]) -> int:
     """How often the EHR answered without saying what it did."""
-    return sum(status >= 500 or status == 200 for status in answers)
+    return sum(status >= 500 or status in (200, 410) for status in answers)
 
 
 def _short(reference: str) -> str:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge.audit.log import Entry, EvidenceLog
 from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, decide, prepare
-from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.bundle import NOT_THERE, Send
 from fhirbridge.deliver.prepare import Step
 from fhirbridge.fhir import codec
@@ -34,14 +33,11 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def hold_all(patch: pytest.MonkeyPatch) -> None:
     """Every conflict and every lost answer is taken for somebody's edit."""
-    whole = decide.after_refusal
 
-    def after(row: Any, answer: Answer, **more: Any) -> Move:
-        if answer.kind in (Kind.CONFLICT, Kind.UNKNOWN):
-            return Move(to=State.HELD, reason=f"{EDITED}something changed", counts={"runs": 0})
-        return whole(row, answer, **more)
+    def held(_reason: str) -> Move:
+        return Move(to=State.HELD, reason=f"{EDITED}something changed", counts={"runs": 0})
 
-    patch.setattr(decide, "after_refusal", after)
+    patch.setattr(decide, "to_read_back", held)
 
 
 def coalesce_latest(patch: pytest.MonkeyPatch) -> None:
@@ -174,11 +170,12 @@ def _rewrite(patch: pytest.MonkeyPatch, change: Callable[[Send, dict[str, Any]],
 def timeout_is_success(patch: pytest.MonkeyPatch) -> None:
     """Who does not answer has taken it."""
 
-    def after(_row: Any, answer: Answer, **more: Any) -> Move:
-        return decide.delivered() if answer.kind is Kind.UNKNOWN else refused(_row, answer, **more)
+    read_back = decide.to_read_back
 
-    refused = decide.after_refusal
-    patch.setattr(decide, "after_refusal", after)
+    def taken(reason: str) -> Move:
+        return decide.delivered() if "timeout" in reason else read_back(reason)
+
+    patch.setattr(decide, "to_read_back", taken)
 
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,9 @@ class Scene:
     trace: list[str] = field(default_factory=list)
     at_work: Worker | None = None
     unfinished: Counter[LaneName] = field(default_factory=Counter)
+    # By delivery, what the EHR answered since it began or was let go again: it may be sent in
+    # parts by several workers, and what came of them is known only when the last has gone.
+    heard: dict[str, list[int]] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         self.trace.append(text)

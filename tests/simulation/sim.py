@@ -15,11 +15,12 @@ from fhirbridge.deliver import run
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import FencedError, LaneName
+from fhirbridge.outbox.states import STUCK
 from fhirbridge.store.engine import StoreBusyError
 from tests.factories import AFTER_A_LEASE
 from tests.simulation import wire as wires
 from tests.simulation.clinic import Clinic, Message
-from tests.simulation.endings import AT_END, OPEN
+from tests.simulation.endings import AT_END, OPEN, refused_for_good
 from tests.simulation.invariants import EACH_STEP, may_share
 from tests.simulation.place import Doom, KilledError, Place
 from tests.simulation.scene import Reader, Scene, Worker
@@ -140,6 +141,9 @@ class Simulation:
         for row in news.of("delivery.started"):
             if self.scene.at_work is not None:
                 self.scene.at_work.delivery = row["delivery_id"]
+        for move in news.moves:
+            if move.before in STUCK:
+                self.scene.heard.pop(move.delivery, None)
         if news.any:
             for check in EACH_STEP:
                 self._judge(check.__name__, check(self.scene, news))
@@ -242,6 +246,7 @@ class Simulation:
             raise self._broken("n0_no_worker_breaks_off", code) from error
         scene.say(f"{worker.name} on {worker.lane.lane[:8]}: {step}")
         worker.told += self._wire.answered[heard:]
+        scene.heard.setdefault(worker.delivery, []).extend(self._wire.answered[heard:])
         if step == "claimed":
             worker.might_share, worker.told = may_share(scene, worker), []
         if step in ("released", None):
@@ -363,8 +368,9 @@ class Simulation:
         raise self._broken("n15_all_is_quiet", "a lane that has no end")
 
     def _left(self) -> list[tuple[str, ...]]:
-        query = f"SELECT state, reason FROM delivery WHERE {OPEN} OR state = 'parked'"
-        return self.scene.place.memory.rows(query)
+        query = f"SELECT id, state, reason FROM delivery WHERE {OPEN} OR state = 'parked'"
+        rightly = refused_for_good(self.scene)
+        return [row[1:] for row in self.scene.place.memory.rows(query) if row[0] not in rightly]
 
     def _put_right(self) -> None:
         """The operator has seen what the trouble was: all of it is sent once more."""
@@ -372,10 +378,6 @@ class Simulation:
         if place.paused():
             place.resume()
         place.retry()
-        for (said_gone,) in place.memory.rows(
-            "SELECT id FROM delivery WHERE state = 'held' AND reason = 'gone: answered 410'"
-        ):
-            place.retry(said_gone)
 
     def _wait(self) -> None:
         place = self.scene.place
