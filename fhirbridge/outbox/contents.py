@@ -18,6 +18,7 @@ CONTENT = "content"
 INCOMPLETE = "incomplete"  # content, made while its record held an element of it back
 RETRACTION = "retraction"
 PROVENANCE = "provenance"
+WITHDRAWN = "withdrawn"  # no content: its record says that what visits share does not hold
 CONTRIBUTIONS = (CONTENT, INCOMPLETE)
 
 
@@ -113,21 +114,21 @@ def of_record(tx: Connection, record_id: str, overlay: str | None = None) -> lis
 
 
 def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]:
-    """Return what all versions of one session were translated to with one overlay."""
+    """Return what all versions of one session made or withdrew with one overlay."""
     chosen = (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
         .where(
             record.c.session_key == session_key,
             resource.c.overlay == overlay,
-            resource.c.purpose.in_(CONTRIBUTIONS),
+            resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
         )
     )
     return list(tx.execute(chosen))
 
 
 def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
-    """Return the newest contributing version of those made with an overlay, or None.
+    """Return the newest word of those with an overlay, be it that it is withdrawn, or None.
 
     By as_of, recorded_at, version, and which was translated last; an incomplete one counts where
     there is no other. A version that could not be translated leaves the one before it counting.
@@ -170,7 +171,7 @@ def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
             resource.c.type == identity.type,
             resource.c.resource_id == identity.id,
             resource.c.overlay == overlay,
-            resource.c.purpose.in_(CONTRIBUTIONS),
+            resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
             record.c.translation == "done",
             record.c.in_error.is_(False),
             ~replaced,
