@@ -1,4 +1,4 @@
-"""A row of the patient that a later record says is wrong or not to be sent; absence says nothing."""
+"""A row of the patient that a later record calls wrong or keeps back; absence says nothing."""
 
 from collections.abc import Callable
 from typing import Any
