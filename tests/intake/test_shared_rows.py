@@ -49,7 +49,7 @@ PART = pytest.mark.parametrize("part", sorted(ROWS))
 
 
 def a_visit_with(part: str, number: int = 1, **changes: Any) -> Row:
-    return a_short_visit(number, **{part: [{**ROWS[part], **changes}]})
+    return {**a_short_visit(number), part: [{**ROWS[part], **changes}]}
 
 
 def standing(world: World, reference: str, name: str = "ehr") -> str:
