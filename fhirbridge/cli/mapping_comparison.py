@@ -60,8 +60,8 @@ def _show(found: Comparison) -> None:
             [one.mapping, one.element, one.what, one.resources, one.overlay]
             for one in found.changes
         ]
-        columns = ("mapping", "element", "change", "resources", "with overlay")
-        printing.table("What changes", columns, rows)
+        heads = ("mapping", "element", "change", "resources", "with overlay")
+        printing.table("What changes", heads, rows)
     if found.steps:
         rows = [
             [
