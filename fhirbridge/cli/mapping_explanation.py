@@ -13,6 +13,7 @@ from fhirbridge.cli.printing import as_json
 from fhirbridge.records import schema
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
+from fhirbridge.translate.faults import suggest
 from fhirbridge.translate.values import Translation
 from fhirbridge.workbench import explanation
 from fhirbridge.workbench.explanation import Explained
@@ -65,7 +66,8 @@ def _refuse(made: Translation, found: Sequence[Explained], resource: str) -> Non
     if made.problems:
         raise click.ClickException("the record cannot be translated: nothing of it would be sent")
     if resource and not found:
-        raise click.ClickException(f"the record makes no {resource}")
+        near = suggest(resource, {one.type for one in made.resources})
+        raise click.ClickException(f"the record makes no {resource}{near}")
 
 
 def _explain_back(reference: str, *, json_wanted: bool) -> None:
