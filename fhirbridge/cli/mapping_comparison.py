@@ -24,16 +24,16 @@ from fhirbridge.workbench.versions import VersionStep, taken
 def diff(old: Path, new: Path, *, corpus: Path, strict: bool, json_wanted: bool) -> None:
     """Print which elements of how many resources change between the mappings in OLD and in NEW.
 
-    Each record of the corpus is translated by both; no value of it is printed. It also says whether
-    the version of each changed mapping grew enough: major where a resource gets another id or
-    vanishes, minor where elements change.
+    Each record of the corpus is translated by both, without an overlay and with each; with an
+    overlay only what is not the same as without is shown. No value is printed. It also says whether
+    the version of each changed mapping or overlay grew enough: major where a resource gets another
+    id or vanishes, minor where elements change.
     """
     records = [(path.name, path.read_bytes()) for path in sorted(corpus.glob("*.json"))]
     if not records:
         raise click.UsageError(f"there is no *.json in {corpus}")
-    found = comparison.compare(
-        mapping_set.read(old), mapping_set.read(new), records, source_schema()
-    )
+    sides = [comparison.side(mapping_set.read(folder), source_schema()) for folder in (old, new)]
+    found = comparison.compare(sides[0], sides[1], records)
     if json_wanted:
         printing.data({**asdict(found), "steps": [_step(step) for step in found.steps]})
     else:
@@ -56,8 +56,12 @@ def _step(step: VersionStep) -> dict[str, object]:
 
 def _show(found: Comparison) -> None:
     if found.changes:
-        rows = [[one.mapping, one.element, one.what, one.resources] for one in found.changes]
-        printing.table("What changes", ("mapping", "element", "change", "resources"), rows)
+        rows = [
+            [one.mapping, one.element, one.what, one.resources, one.overlay]
+            for one in found.changes
+        ]
+        heads = ("mapping", "element", "change", "resources", "with overlay")
+        printing.table("What changes", heads, rows)
     if found.steps:
         rows = [
             [
@@ -72,6 +76,8 @@ def _show(found: Comparison) -> None:
         ]
         columns = ("mapping", "version", "step", "needed", "", "because")
         printing.table("Versions", columns, rows)
+    for name in found.overlays_gone:
+        printing.words(f"overlay {name}: NEW has none; its destinations are not compared")
     for line in found.left_out:
         printing.words(line)
     printing.words(

@@ -11,10 +11,9 @@ from fhirbridge.cli.opened import opened
 from fhirbridge.cli.paths import FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.records import schema
-from fhirbridge.records.checked import CheckedRecord
-from fhirbridge.records.rules import withheld
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
+from fhirbridge.translate.faults import suggest
 from fhirbridge.translate.values import Translation
 from fhirbridge.workbench import explanation
 from fhirbridge.workbench.explanation import Explained
@@ -48,9 +47,8 @@ def explain(
     if file is None:
         _explain_back(str(back), json_wanted=json_wanted)
         return
-    checked, made = _translated(folder, file.read(), overlay)
-    translated = withheld.may_leave(checked.document, source_schema())
-    found = explanation.explain(translated, made, resource=resource)
+    made = _translated(folder, file.read(), overlay)
+    found = explanation.explain(made, resource=resource)
     unmapped = () if resource else made.unmapped
     if json_wanted:
         for event in explanation.events(found, unmapped):
@@ -68,7 +66,8 @@ def _refuse(made: Translation, found: Sequence[Explained], resource: str) -> Non
     if made.problems:
         raise click.ClickException("the record cannot be translated: nothing of it would be sent")
     if resource and not found:
-        raise click.ClickException(f"the record makes no {resource}")
+        near = suggest(resource, {one.type for one in made.resources})
+        raise click.ClickException(f"the record makes no {resource}{near}")
 
 
 def _explain_back(reference: str, *, json_wanted: bool) -> None:
@@ -90,11 +89,11 @@ def _explain_back(reference: str, *, json_wanted: bool) -> None:
         raise click.ClickException(f"no destination holds {reference} of ours")
 
 
-def _translated(folder: Path | None, raw: bytes, overlay: str) -> tuple[CheckedRecord, Translation]:
+def _translated(folder: Path | None, raw: bytes, overlay: str) -> Translation:
     """Translate with the live mappings, or with a draft."""
     if folder is None:
         with opened() as bridge:
-            return bridge.preview(raw, overlay=overlay)
+            return bridge.preview(raw, overlay=overlay)[1]
     checked = schema.load(raw)
     draft = mapping_set.compile_set(mapping_set.read(folder), source_schema(), overlay)
-    return checked, rehearse(checked.document, draft)
+    return rehearse(checked.document, draft)

@@ -9,6 +9,7 @@ import click
 from fhirbridge import settings
 from fhirbridge.cli import printing
 from fhirbridge.cli.paths import FOLDER, NEW_FOLDER
+from fhirbridge.errors import BridgeError
 from fhirbridge.records import schema as record_schema
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
@@ -61,8 +62,15 @@ def _chosen(folder: Path | None) -> Path:
 
 def _tally(tally: coverage.Tally, corpus: Path) -> coverage.Tally:
     site = Site(host="coverage.invalid", tenant="coverage", key=_TRIAL_KEY)
-    for path in sorted(corpus.rglob("*.json")):
-        tally.add(record_schema.load(path.read_bytes()).document, site)
+    paths = sorted(corpus.rglob("*.json"))
+    if not paths:
+        raise click.UsageError(f"there is no *.json in {corpus}")
+    for path in paths:
+        try:
+            tally.add(record_schema.load(path.read_bytes()).document, site)
+        except BridgeError as error:
+            why = f"not a record that would be taken in ({error.code})"
+            printing.words(f"{path.relative_to(corpus)}: {why}")
     return tally
 
 
@@ -105,12 +113,16 @@ def _print_tally(tally: coverage.Tally) -> None:
 
 @click.command()
 @_folder
-@click.option("--format", "form", type=click.Choice(["html", "csv"]), default="html")
+@click.option(
+    "--format", "form", type=click.Choice(["html", "csv"]),
+    help="Else what the ending of the output says, else html.",
+)  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write.")
-def doc(folder: Path | None, form: str, output: Path | None) -> None:
+def doc(folder: Path | None, form: str | None, output: Path | None) -> None:
     """Write the table that a clinician signs: every element, its source, rule and code."""
     document = sign_off.document(mapping_set.read(_chosen(folder)), source_schema())
-    text = sign_off_page.page(document) if form == "html" else sign_off_csv.text(document)
+    as_csv = (form or (output.suffix if output else "")).endswith("csv")
+    text = sign_off_csv.text(document) if as_csv else sign_off_page.page(document)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -146,4 +158,6 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             (folder / name).write_bytes(raw)
     except OSError as error:
         raise click.FileError(str(folder), hint=error.strerror) from None
-    printing.words(f"{len(files)} files in {folder}")
+    names = list(files)
+    one = f"{folder / names[0]} is written" if len(names) == 1 else ""
+    printing.words(one or f"{len(names)} files are written in {folder}")

@@ -167,7 +167,9 @@ def _report(results: list[dict[str, Any]], *, json_wanted: bool) -> None:
             for row in printing.finding_rows(result["findings"])
         ]
         rows += [[r["file"], "error", "", "/", r["error"]] for r in results if "error" in r]
-        printing.table("Found", FOUND, rows)
-        printing.words(f"{len(results)} checked, {refused} refused")
+        if rows:
+            printing.table("Found", FOUND, rows)
+        nothing = "" if rows else ", nothing found"
+        printing.words(f"{len(results)} checked, {refused} refused{nothing}")
     if refused:
         raise click.ClickException(f"{refused} of {len(results)} refused")

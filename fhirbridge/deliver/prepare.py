@@ -149,18 +149,23 @@ def _merged(tx: Connection, row: Row[Any]) -> str:
 def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
     """Say whether anything here comes from a record with that label, which may be another record.
 
-    What visits share may be the newest one's; a retraction repeats what its session said before.
+    What visits share may be the newest one's; a retraction repeats what any session said before.
     """
     ids = [send.resource for send in sends]
     owners = (
-        select(record.c.labels, record.c.session_key, resource.c.purpose)
+        select(record.c.labels)
         .join(resource, resource.c.record_id == record.c.id)
         .where(resource.c.id.in_(ids))
     )
-    rows = tx.execute(owners).all()
-    sessions = {one.session_key for one in rows if one.purpose == RETRACTION}
-    earlier = tx.scalars(select(record.c.labels).where(record.c.session_key.in_(sessions)))
-    labels = [source.labels, *(one.labels for one in rows), *earlier]
+    before, back = resource.alias(), resource.alias()
+    sessions = (
+        select(record.c.session_key)
+        .join(before, before.c.record_id == record.c.id)
+        .join(back, (back.c.type == before.c.type) & (back.c.resource_id == before.c.resource_id))
+        .where(back.c.id.in_(ids), back.c.purpose == RETRACTION)
+    )
+    earlier = select(record.c.labels).where(record.c.session_key.in_(sessions))
+    labels = [source.labels, *tx.scalars(owners), *tx.scalars(earlier)]
     return any(PART_2_LABEL in text.split() for text in labels)
 
 

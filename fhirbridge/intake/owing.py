@@ -12,7 +12,7 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import contents, stuck
-from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, Identity, Owner
+from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, WITHDRAWN, Identity, Owner
 from fhirbridge.outbox.enqueue import NOTHING_HELD, Haste, Owed, Shield
 from fhirbridge.records import history
 from fhirbridge.records.findings import Level
@@ -123,7 +123,7 @@ class Owing:
         shield = self._shield(ready, before, held)
         contents.outdate(tx, row.id, overlay)
         self._keep(tx, owner, ready, shield)
-        here = [Identity(one.type, one.id) for one in ready.resources]
+        here = [Identity(one.type, one.id) for one in (*ready.resources, *ready.withdrawn)]
         earlier = [Identity(one.type, one.resource_id) for one in before]
         touched = list(dict.fromkeys([*here, *earlier]))
         make_provenance = self.translator.provenance_of(whole, overlay)
@@ -229,6 +229,9 @@ class Owing:
             shielded = Identity(one.type, one.id) in shield.identities or names & shield.rows
             purpose = INCOMPLETE if shielded else CONTENT
             self._rooms.contents.keep(tx, owner, one, purpose=purpose)
+        for one in made.withdrawn:
+            if not self._rooms.contents.row_names([one.row]) & shield.rows:
+                self._rooms.contents.keep(tx, owner, one, purpose=WITHDRAWN)
 
     def _shield(self, made: Translation, before: Sequence[Any], held: Sequence[Held]) -> Shield:
         """Name what a held element touches: its row, and what reads its whole part.
@@ -243,7 +246,7 @@ class Owing:
             for one in made.resources
             if not one.row and parts & _parts_read(one)
         }
-        here = {Identity(one.type, one.id) for one in made.resources}
+        here = {Identity(one.type, one.id) for one in (*made.resources, *made.withdrawn)}
         wide |= {Identity(r.type, r.resource_id) for r in before if not r.row} - here
         rows = self._rooms.contents.row_names(one.row for one in held)
         return Shield(rows=rows, identities=frozenset(wide))

@@ -67,7 +67,7 @@ def _about(row: Row[Any]) -> dict[str, Any]:
 
 
 def _keep(tx: Connection, rooms: Rooms, checked: CheckedStock, actor: str) -> StockReceipt:
-    key = identity.opaque(rooms.site, "stock", checked.stock_id)
+    key = identity.opaque(rooms.site, "stock", checked.clinic_id, checked.stock_id)
     digest = rooms.vault.digest(checked.content_hash)
     versions = tx.execute(select(table).where(table.c.stock_key == key)).all()
     same = next((row for row in versions if row.version == checked.version), None)

@@ -31,6 +31,7 @@ INCOMPLETE = "incomplete"  # content, made while its record held an element of i
 RETRACTION = "retraction"
 PROVENANCE = "provenance"
 OUTDATED = "outdated"  # content, until other mappings translated its record again
+WITHDRAWN = "withdrawn"  # no content: its record says that what visits share does not hold
 CONTRIBUTIONS = (CONTENT, INCOMPLETE)
 
 
@@ -126,14 +127,14 @@ def of_record(tx: Connection, record_id: str, overlay: str | None = None) -> lis
 
 
 def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]:
-    """Return what all versions of one session were translated to with one overlay."""
+    """Return what all versions of one session made or withdrew with one overlay."""
     chosen = (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
         .where(
             record.c.session_key == session_key,
             resource.c.overlay == overlay,
-            resource.c.purpose.in_(CONTRIBUTIONS),
+            resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
         )
     )
     return list(tx.execute(chosen))
@@ -144,13 +145,13 @@ def outdate(tx: Connection, record_id: str, overlay: str) -> None:
     made = update(resource).where(
         resource.c.record_id == record_id,
         resource.c.overlay == overlay,
-        resource.c.purpose.in_(CONTRIBUTIONS),
+        resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
     )
     tx.execute(made.values(purpose=OUTDATED))
 
 
 def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
-    """Return the newest contributing version of those made with an overlay, or None.
+    """Return the newest word of those with an overlay, be it that it is withdrawn, or None.
 
     By as_of, recorded_at, version, and which was translated last; an incomplete one counts where
     there is no other. A version that could not be translated leaves the one before it counting.
@@ -203,7 +204,7 @@ def _winner() -> Select[Any]:
             resource.c.type == of_type,
             resource.c.resource_id == of_id,
             resource.c.overlay == made_with,
-            resource.c.purpose.in_(CONTRIBUTIONS),
+            resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
             record.c.translation == "done",
             record.c.in_error.is_(False),
             ~replaced,

@@ -187,7 +187,7 @@ class Outbox:
         if pinned is not None and (row in shield.rows or identity in shield.identities):
             # A held element is no disappearance: what was sent stays until the record is mended.
             decided.kept.append(identity)
-        elif best is not None:
+        elif best is not None and best.purpose != contents.WITHDRAWN:
             missing = case.renew and not contents.is_held(tx, case.destination, identity)
             # What came with a refused delivery is named once more: its Provenance never came.
             missing = missing or (case.renew and pinned is not None and pinned.replaced)
@@ -202,7 +202,8 @@ class Outbox:
                 decided.changes.append(change)
         elif (
             pinned is not None
-            and pinned.scope == Scope.VISIT
+            # What visits share is taken back where the newest says so, not where none has it.
+            and (best is not None or pinned.scope == Scope.VISIT)
             and pinned.purpose in (*contents.CONTRIBUTIONS, contents.OUTDATED)
         ):
             if can_retract(identity.type):

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhirbridge.records import stock, vocabulary
-from fhirbridge.records.parts.session import NOT_ASKED_OF_A_RETRACTION, SCHEMA_NAME
+from fhirbridge.records.parts import session
+from fhirbridge.records.parts import stock as parts_stock
+from fhirbridge.records.parts.session import SCHEMA_NAME
 from fhirbridge.records.parts.stock import STOCK_NAME
 from fhirbridge.records.rules import references
 from fhirbridge.records.source import SourceField
@@ -17,7 +19,10 @@ FORMS: Mapping[str, Callable[[], SourceField]] = {
     STOCK_NAME: stock.stock_schema,
 }
 RETRACTABLE = {SCHEMA_NAME: references.RETRACTABLE, STOCK_NAME: stock.RETRACTABLE}
-NOT_ASKED = {SCHEMA_NAME: NOT_ASKED_OF_A_RETRACTION, STOCK_NAME: ("clinic",)}
+NOT_ASKED = {
+    SCHEMA_NAME: session.NOT_ASKED_OF_A_RETRACTION,
+    STOCK_NAME: parts_stock.NOT_ASKED_OF_A_RETRACTION,
+}
 PLAIN: dict[str, dict[str, Any]] = {
     "string": {"type": "string", "minLength": 1},
     "integer": {"type": "integer", "minimum": 0},

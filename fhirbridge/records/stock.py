@@ -22,6 +22,7 @@ class CheckedStock:
 
     document: dict[str, Any]
     findings: tuple[Finding, ...]
+    clinic_id: str
     stock_id: str
     version: int
     content_hash: str
@@ -39,6 +40,7 @@ def load(raw: bytes) -> CheckedStock:
     return CheckedStock(
         document=draft.finish(),
         findings=findings,
+        clinic_id=draft.sent["clinic"]["id"],
         stock_id=draft.sent["stock_id"],
         version=draft.sent["version"],
         content_hash=codec.content_hash(draft.sent),

@@ -117,7 +117,7 @@ resource = Table(
     Column("sequence", Integer, primary_key=True),  # given out by the database, in order
     Column("id", Text, nullable=False, unique=True),
     Column("record_id", Text, ForeignKey("record.id"), nullable=False),
-    Column("purpose", Text, nullable=False),  # content | retraction | provenance
+    Column("purpose", Text, nullable=False),  # contents.py has the words
     Column("type", Text, nullable=False),
     Column("resource_id", Text, nullable=False),
     Column("lane", Text, nullable=False),

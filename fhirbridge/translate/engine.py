@@ -4,6 +4,7 @@ Pure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fhirbridge.errors import BridgeError
@@ -38,11 +39,32 @@ def translate(record: Mapping[str, Any], *, mapping_set: MappingSet, site: Site)
     untraced gives the same resources without `why`, `unmapped` and `empty`; its problems do not
     say from which field they come, and of several of one resource it may name only some.
     """
-    work = _Work(record, mapping_set, site, {})
+    whole = dict(record)
+    own = withheld.may_leave(whole, mapping_set.source)
+    work = _Work(own, mapping_set, site, {})
     for mapping in mapping_set.mappings:
         if mapping.scope is not Scope.DELIVERY:
             work.run(mapping)
-    return work.finish()
+    made = work.finish()
+    if made.problems or not made.resources:  # of a record that stays, the rows say nothing either
+        return made
+    every = work if own is whole else _Work(whole, mapping_set, site, {})
+    return replace(made, withdrawn=tuple(_withdrawn(every, mapping_set, made)))
+
+
+def _withdrawn(
+    every: "_Work", mapping_set: MappingSet, made: Translation
+) -> Iterator[TranslatedResource]:
+    """Name what visits share and this record speaks of without making it.
+
+    A row that is there and makes nothing was labelled, or was wrong, or is now something else.
+    """
+    here = {(one.type, one.id) for one in made.resources}
+    for mapping in mapping_set.mappings:
+        if mapping.scope in (Scope.SERIES, Scope.PATIENT):
+            for one in every.named(mapping):
+                if (one.type, one.id) not in here:
+                    yield one
 
 
 def provenance(
@@ -59,7 +81,8 @@ def provenance(
     Raises NotTranslatedError.
     """
     run = {"targets": list(targets), "delivery": delivery, "recorded": recorded}
-    work = _Work(record, mapping_set, site, run)
+    own = withheld.may_leave(dict(record), mapping_set.source)
+    work = _Work(own, mapping_set, site, run)
     for mapping in mapping_set.mappings:
         if mapping.scope is Scope.DELIVERY:
             work.run(mapping)
@@ -73,9 +96,8 @@ class _Work:
     """One call: a frame, and what has been made so far."""
 
     def __init__(
-        self, record: Mapping[str, Any], mapping_set: MappingSet, site: Site, run: Mapping[str, Any]
+        self, own: dict[str, Any], mapping_set: MappingSet, site: Site, run: Mapping[str, Any]
     ) -> None:
-        own = withheld.may_leave(dict(record), mapping_set.source)
         context = {
             "site": site.host,
             "tenant": site.tenant,
@@ -213,6 +235,30 @@ class _Work:
             return ""
         return f"{rows[0].rpartition('[')[0]}/{self._ids[rows[0]]}"
 
+    def named(self, mapping: OneMapping) -> Iterator[TranslatedResource]:
+        """Name the resource of each row, whether or not the mapping would make it."""
+        frame = self.frame
+        for rows in self._each(mapping.each):
+            for slot in mapping.lets:
+                frame.slots[slot] = None
+            if not mapping.each and mapping.when is not None and not mapping.when.run(frame):
+                continue
+            key = [part.run(frame) for part in mapping.key]
+            as_of = mapping.as_of.run(frame)
+            if as_of is not None and None not in key:
+                own = identity.resource_id(frame.site, mapping.target, mapping.keyspace, *key)
+                yield TranslatedResource(
+                    type=mapping.target,
+                    id=own,
+                    mapping=mapping.name,
+                    scope=mapping.scope,
+                    body={},
+                    content_hash=codec.content_hash({}),
+                    as_of=as_of,
+                    row=self._row_name(rows),
+                    why=(),
+                )
+
     def finish(self) -> Translation:
         """Check the references and gather what was left."""
         self._check_references()
@@ -224,6 +270,7 @@ class _Work:
             set_digest=self._set.digest,
             unmapped=why.unmapped(frame.record, reads) if frame.traced else (),
             empty=tuple(dict.fromkeys(frame.empty)),
+            record=frame.record,
         )
 
     def _check_references(self) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from fhirbridge.errors import BridgeError
 
 T = TypeVar("T")
+A_LET = "let"  # what a fault needs that only follows from a `let` with a mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -38,7 +39,7 @@ class Fault:
     code: str  # "E210", stable
     place: Place
     message: str
-    needs: str = ""  # file or folder which, where it cannot be read, is the true mistake
+    needs: str = ""  # what, where it is broken itself, is the true mistake: file, folder, A_LET
 
     def __str__(self) -> str:
         return f"{self.code} {self.place} {self.message}"

@@ -232,15 +232,16 @@ class _MappingCompiler:
         for name, value in listed.items.items() if listed else ():
             with self._faults.caught():
                 self._refuse_taken(name, names, value.place)
+                names, whole = names.with_broken(name), names
                 text, place = expression_text(value, sign=False)
-                own = names.noting()
+                own = whole.noting()
                 made = compile_text(text, own, world=self._world, place=place)
                 self._note(Part.LET, value, own, name)
                 slot = names.slots.take()
                 slots.append(slot)
                 remember = why.noted_let if self._world.traced else _remembered
                 meaning = replace(made, run=remember(made.run, slot), noted=own.noted)
-                names = names.with_bound(name, meaning)
+                names = whole.with_bound(name, meaning)
         return names, tuple(slots)
 
     def _refuse_taken(self, name: str, names: Names, place: Place) -> None:

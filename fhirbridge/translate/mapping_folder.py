@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from fhirbridge.translate.faults import Faults, Place
+from fhirbridge.translate.faults import Fault, Faults, MappingError, Place
 
 FOLDERS = {
     "resources": ".yaml",
@@ -19,14 +19,25 @@ ODD = "a plain file, its name of printable characters"
 
 
 def read(folder: Path, faults: Faults) -> dict[str, bytes]:
-    """Read the files of a set; what lies there and would be passed over is noted."""
+    """Read the files of a set; what lies there and would be passed over is noted.
+
+    Raises MappingError where it is no such folder at all.
+    """
     found: dict[str, bytes] = {}
+    if not any((folder / name).is_file() for name in NEEDED):
+        message = f"no folder of mappings: it has none of {', '.join(NEEDED)}"
+        raise MappingError([Fault(code="E219", place=Place(file=folder.name), message=message)])
     for name in (*NEEDED, *MAY_LACK):
         path = folder / name
         if path.is_file():
             _take(found, path, name, faults, folder.name)
         elif name in NEEDED:
             faults.add("E219", Place(file=f"{folder.name}/{name}"), "the file is missing")
+    _take_folders(found, folder, faults)
+    return found
+
+
+def _take_folders(found: dict[str, bytes], folder: Path, faults: Faults) -> None:
     for inner, ending in FOLDERS.items():
         for path in sorted((folder / inner).glob("*")) if (folder / inner).is_dir() else ():
             name = f"{inner}/{path.name}"
@@ -38,7 +49,6 @@ def read(folder: Path, faults: Faults) -> dict[str, bytes]:
             place = Place(file=f"{folder.name}/{shown(name)}")
             said = f"in {inner}/ only files that end in {ending} are read"
             faults.add("E219", place, said if path.suffix != ending else f"{said}: {ODD}")
-    return found
 
 
 def _take(found: dict[str, bytes], path: Path, name: str, faults: Faults, root: str) -> None:

@@ -15,7 +15,15 @@ from fhirbridge.records.source import SourceField
 from fhirbridge.translate import mapping_folder, overlays, reference_graph, yaml_tree
 from fhirbridge.translate.documents import templates
 from fhirbridge.translate.expressions.compiled import Names, Slots, World
-from fhirbridge.translate.faults import Fault, FaultError, Faults, MappingError, Place, suggest
+from fhirbridge.translate.faults import (
+    A_LET,
+    Fault,
+    FaultError,
+    Faults,
+    MappingError,
+    Place,
+    suggest,
+)
 from fhirbridge.translate.mapping_file import Head, compile_mapping, read_head
 from fhirbridge.translate.mapping_file import Mapping as OneMapping
 from fhirbridge.translate.overlays import Overlay
@@ -110,14 +118,16 @@ def compile_set(
     return _unless_faulty(loader, faults, loader.one(loader.known(overlay), traced=traced))
 
 
-def compile_all(files: Files, source: SourceField) -> Mapping[str, MappingSet]:
+def compile_all(
+    files: Files, source: SourceField, *, traced: bool = True
+) -> Mapping[str, MappingSet]:
     """Compile files without an overlay ("") and with each of theirs.
 
     Raises MappingError with every mistake in them.
     """
     faults = Faults()
     loader = _Loader(files, source, faults)
-    return MappingProxyType(_unless_faulty(loader, faults, loader.all()))
+    return MappingProxyType(_unless_faulty(loader, faults, loader.all(traced=traced)))
 
 
 def _files_of(folder: Path, faults: Faults) -> Files:
@@ -148,9 +158,10 @@ class _Loader:
         self._world, self._pieces = self._tables()
         self._check_uses()
 
-    def all(self) -> dict[str, MappingSet]:
+    def all(self, *, traced: bool = True) -> dict[str, MappingSet]:
         """Compile the set without an overlay and with each of them."""
-        return {name: self.one(name) for name in ("", *sorted(self._overlays))}
+        names = ("", *sorted(self._overlays))
+        return {name: self.one(name, traced=traced) for name in names}
 
     def one(self, overlay: str, *, traced: bool = True) -> MappingSet:
         """Compile the set with one overlay, or with none ("")."""
@@ -178,8 +189,10 @@ class _Loader:
         )
 
     def follows(self, fault: Fault) -> bool:
-        """Tell whether a mistake only follows from a file that could not be read at all."""
+        """Tell whether a mistake only follows from another: in a `let`, or in a whole file."""
         needed = fault.needs
+        if needed == A_LET:
+            return True
         if needed.endswith("/"):
             return any(name.startswith(needed) for name in self._unread)
         return bool(needed) and needed in self._unread

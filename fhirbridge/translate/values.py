@@ -1,6 +1,7 @@
 """What translation hands on: frozen values, no behaviour."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -72,3 +73,6 @@ class Translation:
     set_digest: str
     unmapped: tuple[str, ...]  # source paths with data that nothing read
     empty: tuple[Why, ...]  # target elements of which the source was absent
+    # Shared resources, without a body, that a row of this record says do not hold (any more).
+    withdrawn: tuple[TranslatedResource, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)  # what of the record may leave

@@ -8,7 +8,7 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.records import schema
 from fhirbridge.records.source import SourceField
-from fhirbridge.translate.mapping_set import Files, MappingSet, compile_set
+from fhirbridge.translate.mapping_set import Files, MappingSet, compile_all
 from fhirbridge.translate.values import TranslatedResource
 from fhirbridge.workbench.rehearsal import rehearse
 from fhirbridge.workbench.versions import VersionStep, steps
@@ -19,12 +19,16 @@ WHOLE: tuple[What, ...] = ("appears", "vanishes")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One kind of change, and of how many resources."""
+    """One kind of change, and of how many resources.
+
+    With an overlay it is told only where it is not the same as without one.
+    """
 
     mapping: str
     element: str  # "Observation.valueQuantity.value"; of a whole resource its type
     what: What
     resources: int
+    overlay: str = ""  # for destinations with this one; else for those without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,8 @@ class Comparison:
     resources: int  # that the old set makes
     touched: int  # of which something changes, those that vanish included
     changes: tuple[Change, ...]
-    steps: tuple[VersionStep, ...]  # of the mapping files whose version or output changed
+    steps: tuple[VersionStep, ...]  # of the mappings and overlays that changed, or their output
+    overlays_gone: tuple[str, ...] = ()  # that only OLD has: nothing is compared for these
 
     @property
     def too_small(self) -> tuple[VersionStep, ...]:
@@ -44,56 +49,62 @@ class Comparison:
         return tuple(step for step in self.steps if not step.is_enough)
 
 
-def compare(
-    old: Files, new: Files, corpus: Iterable[tuple[str, bytes]], source: SourceField
-) -> Comparison:
-    """Translate each record of the corpus (name, bytes) by both; say what differs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two: its files, and what they are with each overlay and without."""
 
-    Raises MappingError where a set cannot be compiled.
-    """
-    work = _Work(compile_set(old, source, traced=False), compile_set(new, source, traced=False))
+    files: Files
+    sets: Mapping[str, MappingSet]
+
+
+def side(files: Files, source: SourceField) -> Side:
+    """Compile one of the two. Raises MappingError."""
+    return Side(files=files, sets=compile_all(files, source, traced=False))
+
+
+def compare(old: Side, new: Side, corpus: Iterable[tuple[str, bytes]]) -> Comparison:
+    """Translate each record of the corpus (name, bytes) by both, with each overlay and without."""
+    both = [name for name in old.sets if name in new.sets]
+    work = _Work({name: _Pair(old.sets[name], new.sets[name]) for name in both})
     for name, raw in corpus:
         work.record(name, raw)
     changes = tuple(work.changes())
-    broken = {change.mapping for change in changes if change.what == "vanishes"}
-    moved = {change.mapping for change in changes}
+    told = [(one.mapping, one.overlay, one.what) for one in changes]
     return Comparison(
         records=work.records,
         left_out=tuple(work.left_out),
-        resources=len(work.made),
-        touched=len(work.touched),
+        resources=len(work.all_of("made")),
+        touched=len(work.all_of("touched")),
         changes=changes,
-        steps=steps(old, new, vanished=broken, touched=moved),
+        steps=steps(old.files, new.files, told),
+        overlays_gone=tuple(name for name in old.sets if name not in new.sets),
     )
 
 
 Key = tuple[str, str]  # type and id: a resource of many records counts once
+Kind = tuple[str, str, What]  # mapping, element, what
 
 
-class _Work:
+class _Pair:
+    """OLD and NEW with one overlay, and what was found of them."""
+
     def __init__(self, old: MappingSet, new: MappingSet) -> None:
         self._sets = {"OLD": old, "NEW": new}
-        self._found: dict[tuple[str, str, What], set[Key]] = {}
+        self.found: dict[Kind, set[Key]] = {}
         self.made: set[Key] = set()
         self.touched: set[Key] = set()
-        self.records = 0
-        self.left_out: list[str] = []
 
-    def record(self, name: str, raw: bytes) -> None:
-        try:
-            document = schema.load(raw).document
-        except BridgeError as error:
-            self.left_out.append(f"{name}: not a record that would be taken in ({error.code})")
-            return
+    def compare(self, document: dict[str, Any]) -> list[str]:
+        """Note how what a record becomes differs; return why it cannot be compared."""
         made = {which: rehearse(document, one) for which, one in self._sets.items()}
+        wrong = []
         for which, translation in made.items():
             for problem in translation.problems[:1]:
                 where = f"{problem.code} {problem.line} {problem.source}".strip()
-                self.left_out.append(f"{name}: {which} cannot translate it: {where}")
-        if any(translation.problems for translation in made.values()):
-            return
-        self.records += 1
-        self._compare(made["OLD"].resources, made["NEW"].resources)
+                wrong.append(f"{which} cannot translate it: {where}")
+        if not wrong:
+            self._compare(made["OLD"].resources, made["NEW"].resources)
+        return wrong
 
     def _compare(
         self, old: Sequence[TranslatedResource], new: Sequence[TranslatedResource]
@@ -103,15 +114,46 @@ class _Work:
         self.made |= before.keys()
         for key in before.keys() | after.keys():
             for change in _changes(before.get(key), after.get(key)):
-                self._found.setdefault(change, set()).add(key)
+                self.found.setdefault(change, set()).add(key)
                 self.touched |= {key} & before.keys()
+
+
+class _Work:
+    def __init__(self, pairs: Mapping[str, _Pair]) -> None:
+        self._pairs = pairs  # by overlay, without one first
+        self.records = 0
+        self.left_out: list[str] = []
+
+    def record(self, name: str, raw: bytes) -> None:
+        try:
+            document = schema.load(raw).document
+        except BridgeError as error:
+            self.left_out.append(f"{name}: not a record that would be taken in ({error.code})")
+            return
+        wrong = [why for pair in self._pairs.values() for why in pair.compare(document)]
+        self.left_out += [f"{name}: {why}" for why in dict.fromkeys(wrong)]
+        self.records += not wrong
+
+    def all_of(self, what: Literal["made", "touched"]) -> set[Key]:
+        """Return the resources of all destinations together."""
+        return set().union(*(getattr(pair, what) for pair in self._pairs.values()))
 
     def changes(self) -> Iterator[Change]:
         """Return what was found so far: by mapping, whole resources first."""
-        order = sorted(self._found, key=lambda one: (one[0], one[2] not in WHOLE, one[1], one[2]))
-        for mapping, element, what in order:
-            count = len(self._found[mapping, element, what])
-            yield Change(mapping=mapping, element=element, what=what, resources=count)
+        plain = self._pairs[""].found
+        for overlay, pair in self._pairs.items():
+            kinds = pair.found.keys() | plain.keys()
+            for kind in sorted(kinds, key=lambda one: (one[0], one[2] not in WHOLE, one[1:])):
+                if not overlay or pair.found.get(kind) != plain.get(kind):
+                    count = len(pair.found.get(kind, ()))
+                    mapping, element, what = kind
+                    yield Change(
+                        mapping=mapping,
+                        element=element,
+                        what=what,
+                        resources=count,
+                        overlay=overlay,
+                    )
 
 
 def _changes(

@@ -24,9 +24,7 @@ class Explained:
     empty: tuple[Why, ...] = ()
 
 
-def explain(
-    document: Mapping[str, Any], made: Translation, *, resource: str = ""
-) -> tuple[Explained, ...]:
+def explain(made: Translation, *, resource: str = "") -> tuple[Explained, ...]:
     """Explain what a record became: all of it, or one type, or one resource (`Type/id`)."""
     return tuple(
         Explained(
@@ -34,7 +32,7 @@ def explain(
             mapping=one.mapping,
             row=one.row,
             made=one.why,
-            empty=tuple(_missed(document, made.empty, one)),
+            empty=tuple(_missed(made.record, made.empty, one)),
         )
         for one in made.resources
         if not resource or resource in (one.type, f"{one.type}/{one.id}")

@@ -10,7 +10,7 @@ from fhirbridge.translate.yaml_tree import Fields, Node, Scalar, Sequence
 
 # Another id for the same thing, or another owner of it: every chart gets a second copy.
 BREAKING = ("target", "scope", "keyspace", "key")
-_FOLDER = "resources/"
+_FOLDERS = ("resources", "overlays")
 
 
 class Step(IntEnum):
@@ -25,7 +25,7 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionStep:
-    """The step of one mapping file."""
+    """The step of one mapping file, or of an overlay."""
 
     mapping: str
     old: str
@@ -40,12 +40,22 @@ class VersionStep:
 
 
 def steps(
-    old: Files, new: Files, *, vanished: Collection[str], touched: Collection[str]
+    old: Files, new: Files, changes: Collection[tuple[str, str, str]]
 ) -> tuple[VersionStep, ...]:
-    """Return the step of each mapping in both whose version, or whose output, changed.
+    """Return the step of each mapping and overlay in both whose version, or output, changed.
 
-    `vanished` names the mappings of which resources vanish, `touched` those whose output changes.
+    `changes` are mapping, overlay ("" for none) and what changes. What changes only with an overlay
+    is put down to the overlay where that is another, and to the mapping where it is another.
     """
+    differs = {name for name in old.by_name if old.by_name[name] != new.by_name.get(name)}
+    vanished, touched = set[str](), set[str]()
+    for mapping, overlay, what in changes:
+        owners = [mapping]
+        if f"overlays/{overlay}.yaml" in differs:
+            own = f"resources/{mapping}.yaml" in differs
+            owners = [overlay, mapping] if own else [overlay]
+        touched.update(owners)
+        vanished.update(owners if what == "vanishes" else ())
     heads = _heads(old), _heads(new)
     found = []
     for mapping in sorted(heads[0].keys() & heads[1].keys()):
@@ -91,9 +101,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _heads(files: Files) -> dict[str, dict[str, str]]:
     found = {}
     for name, raw in files.by_name.items():
-        if name.startswith(_FOLDER):
+        folder, _, file = name.partition("/")
+        if folder in _FOLDERS:
             tree = yaml_tree.read(raw.decode("utf-8"), f"{files.root}/{name}")
-            mapping = name.removeprefix(_FOLDER).removesuffix(".yaml")
+            mapping = file.removesuffix(".yaml")
             found[mapping] = dict(_head(tree, mapping))
     return found
 

@@ -122,3 +122,57 @@ def test_an_empty_corpus_is_wrong_use(folder: Path, tmp_path: Path) -> None:
 
     assert done.exit_code == 2
     assert "no *.json" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "test", "coverage"])
+def test_a_folder_without_mappings_is_named_as_such(tmp_path: Path, command: str) -> None:
+    done = run(command, tmp_path)
+
+    assert done.exit_code == 1
+    message = str(done.exception)
+    assert f"{tmp_path.name}:1:1 no folder of mappings: it has none of fhirbridge.yaml" in message
+    assert "missing" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "starts"),
+    [
+        ("sheet.csv", (), "kind,"),
+        ("sheet.csv", ("--format", "html"), "<!DOCTYPE html>"),
+    ],
+)
+def test_the_sign_off_table_has_the_form_that_its_file_name_says(
+    folder: Path, tmp_path: Path, name: str, form: tuple[str, ...], starts: str
+) -> None:
+    done = run("doc", folder, "--output", tmp_path / name, *form)
+
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(starts)
+    assert f"{tmp_path / name} is written" in done.stderr
+
+
+def test_a_type_that_the_record_does_not_make_is_answered_with_those_it_makes(folder: Path) -> None:
+    done = run("explain", folder, "--record", SERIES[0], "--resource", "Observatio")
+
+    assert "makes no Observatio; did you mean 'Observation'?" in done.stderr
+
+
+def test_a_corpus_of_the_coverage_without_records_is_wrong_use(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+
+    done = run("coverage", folder, "--corpus", tmp_path / "none")
+
+    assert done.exit_code == 2
+    assert "no *.json" in done.stderr
+
+
+def test_a_record_of_the_corpus_that_would_be_refused_is_named_and_passed_over(
+    folder: Path, corpus: Path
+) -> None:
+    (corpus / "bad.json").write_bytes(b"{}")
+
+    done = run("coverage", folder, "--corpus", corpus)
+
+    assert "bad.json: not a record that would be taken in (E102)" in done.stderr
+    assert "1 records" in done.stderr

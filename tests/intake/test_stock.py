@@ -104,6 +104,19 @@ def test_the_newest_version_counts_whichever_comes_first(
     assert [by_id[version] for version in order] == states
 
 
+def test_the_same_document_id_in_two_clinics_names_two_documents(world: World) -> None:
+    other = {"id": "clinic-2", "name": "Synthetic West"}
+    take(world, a_stock())
+    take(world, a_stock(clinic=other))
+    names = ("schema", "stock_id", "recorded_at")
+    gone = {name: a_stock()[name] for name in names} | {"status": "entered-in-error", "version": 2}
+
+    take(world, {**gone, "clinic": {"id": "clinic-2"}})
+
+    rows = [(row["version"], row["state"], row["in_error"]) for row in world.bridge.stock()]
+    assert sorted(rows) == [(1, "current", False), (1, "superseded", False), (2, "current", True)]
+
+
 def test_held_elements_of_the_stock_are_named_and_counted(world: World) -> None:
     held = edited(a_stock(), ("/counts/0/found/unit", "mgg"))
 

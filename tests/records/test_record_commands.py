@@ -23,7 +23,10 @@ def a_file(folder: Path, content: Any, name: str = "record.json") -> Path:
 
 
 def test_a_record_without_findings_checks_with_status_nought(tmp_path: Path) -> None:
-    assert run("check", a_file(tmp_path, a_visit())).exit_code == 0
+    done = run("check", a_file(tmp_path, a_visit()))
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "1 checked, 0 refused, nothing found" in done.stderr
 
 
 def test_warnings_and_held_elements_are_shown_and_refuse_nothing(tmp_path: Path) -> None:

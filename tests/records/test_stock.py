@@ -8,6 +8,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.records import stock
 from fhirbridge.records.checked import InvalidRecordError
 from fhirbridge.records.json_schema import json_schema
+from tests.records.schema_reader import mistakes
 from tests.records.test_laws import JSON, places, put
 from tests.records.visits import ABSENT, Record, a_visit, amount, edited
 
@@ -54,6 +55,15 @@ def a_stock(**edits: Any) -> Record:
         ],
     }  # fmt: skip
     return {**record, **edits}
+
+
+def taken_back(**edits: Any) -> Record:
+    names = ("schema", "stock_id", "version", "recorded_at")
+    return {name: a_stock()[name] for name in names} | {"status": "entered-in-error"} | edits
+
+
+def allows(record: Record) -> bool:
+    return not list(mistakes(record, json_schema("fhirbridge/stock/v1")))
 
 
 def found(record: Any) -> list[tuple[str, str, str]]:
@@ -113,10 +123,20 @@ def test_a_loss_entered_in_error_is_gone() -> None:
 
 
 def test_a_stock_record_that_is_taken_back_needs_only_its_identity() -> None:
-    names = ("schema", "stock_id", "version", "recorded_at")
-    record = {name: a_stock()[name] for name in names} | {"status": "entered-in-error"}
+    clinic = {"id": a_stock()["clinic"]["id"]}
 
-    assert found(record) == []
+    assert found(taken_back(clinic=clinic)) == []
+    assert allows(taken_back(clinic=clinic))
+
+
+@pytest.mark.parametrize(("clinic", "place"), [(None, "/clinic"), ({}, "/clinic/id")])
+def test_a_stock_record_that_is_taken_back_must_say_of_which_clinic(
+    clinic: Record | None, place: str
+) -> None:
+    record = taken_back() if clinic is None else taken_back(clinic=clinic)
+
+    assert found(record) == [("error", "R101", place)]
+    assert not allows(record)
 
 
 def test_a_local_time_of_the_stock_gets_the_clinics_offset() -> None:

@@ -249,6 +249,19 @@ def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
     assert [fault.split()[0] for fault in found] == ["E210", "E214", "E202", "E210"]
 
 
+@pytest.mark.parametrize("use", ["shown", "shown & '?'", "document('other')", "more"])
+def test_a_mistake_in_a_let_is_told_once_however_often_it_is_used(tmp_path: Path, use: str) -> None:
+    lets = "shown: r.noet & '!'\n  more: shown & '.'"
+    files = changed(WEIGHT, "shown: r.note & '!'", lets) | {"documents/other.html": "{{ shown }}"}
+    check = "requires:\n  - {check: more.exists() and shown.exists(), message: none}"
+    files[WEIGHT] = files[WEIGHT].replace("requires:", check).replace("= shown", f'"= {use}"')
+
+    found = faults(tmp_path, files)
+
+    at = "E202 mappings/resources/weight.yaml:10:12"
+    assert found == [f"{at} source has no field r.noet; did you mean 'note'?"]
+
+
 def test_an_xhtml_document_is_one_div(tmp_path: Path) -> None:
     found = faults(tmp_path, changed(NOTE, '<div xmlns="http://www.w3.org/1999/xhtml">', "<div>"))
 

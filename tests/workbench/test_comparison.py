@@ -1,5 +1,6 @@
 """What another version of the mappings changes, counted; and whether its version says so."""
 
+from functools import cache
 from importlib import resources
 
 import pytest
@@ -9,11 +10,13 @@ from fhirbridge.records.source_schema import source_schema
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.workbench import comparison
-from fhirbridge.workbench.comparison import Change, Comparison
+from fhirbridge.workbench.comparison import Change, Comparison, Side
 from fhirbridge.workbench.versions import Step, taken
 from tests.workbench.mappings_copy import MAPPINGS, files_with
 
 HEIGHT = "resources/vital-height.yaml"
+RATE = "resources/administration-rate.yaml"
+RATES = "overlays/rate-children.yaml"
 WEIGHT = "resources/vital-weight.yaml"
 PHASE = ("'Phase of the visit: '", "'Phase: '")
 VERSION = "version: "
@@ -24,9 +27,30 @@ def corpus() -> list[tuple[str, bytes]]:
     return [(name, (resources.files("fhirbridge.samples") / name).read_bytes()) for name in names]
 
 
+def without_overlays(files: Files) -> Files:
+    """Half the work, where overlays are not what is tested."""
+    kept = {
+        name: raw
+        for name, raw in files.by_name.items()
+        if not name.startswith("overlays/") and b"optional: true" not in raw
+    }
+    return Files(by_name=kept)
+
+
+@cache
+def old(*, overlays: bool) -> Side:
+    files = mapping_set.read(MAPPINGS)
+    return comparison.side(files if overlays else without_overlays(files), source_schema())
+
+
 def compared(new: Files, extra: tuple[tuple[str, bytes], ...] = ()) -> Comparison:
-    old = mapping_set.read(MAPPINGS)
-    return comparison.compare(old, new, [*corpus(), *extra], source_schema())
+    side = comparison.side(without_overlays(new), source_schema())
+    return comparison.compare(old(overlays=False), side, [*corpus(), *extra])
+
+
+def with_overlays(new: Files, extra: tuple[tuple[str, bytes], ...] = ()) -> Comparison:
+    side = comparison.side(new, source_schema())
+    return comparison.compare(old(overlays=True), side, [*corpus(), *extra])
 
 
 def test_the_same_mappings_change_nothing() -> None:
@@ -111,6 +135,57 @@ def test_a_table_that_changes_what_comes_out_counts_for_the_mapping_that_uses_it
     found = compared(files_with("units.yaml", ("display: kg,", "display: kilogram,")))
 
     assert "vital-weight" in {one.mapping for one in found.too_small}
+
+
+def test_what_an_overlay_changes_is_told_for_its_destinations_alone() -> None:
+    leave_out = ("changes:", "leave_out: [vital-height]\nchanges:")
+
+    found = with_overlays(files_with(RATES, leave_out))
+
+    gone = Change(
+        mapping="vital-height",
+        element="Observation",
+        what="vanishes",
+        resources=2,
+        overlay="rate-children",
+    )
+    assert found.changes == (gone,)
+    assert found.touched == 2
+    assert [(one.mapping, one.needed) for one in found.too_small] == [("rate-children", Step.MAJOR)]
+
+
+def test_a_change_for_all_is_told_once_and_again_where_an_overlay_makes_it_another() -> None:
+    leave_out = ("changes:", "leave_out: [vital-height]\nchanges:")
+    before, after = files_with(RATES, leave_out), files_with(HEIGHT, PHASE)
+    after = Files(by_name={**after.by_name, RATES: before.by_name[RATES]})
+
+    sides = [comparison.side(one, source_schema()) for one in (before, after)]
+    found = comparison.compare(sides[0], sides[1], corpus())
+
+    told = [(one.overlay, one.resources) for one in found.changes]
+    assert told == [("", 2), ("rate-children", 0)]
+    assert [one.mapping for one in found.steps] == ["vital-height"]
+
+
+def test_a_mapping_that_only_an_overlay_adds_is_compared_too() -> None:
+    visit = (MAPPINGS / "tests/dose-infusion-rate-change/record.json").read_bytes()
+    new = files_with(RATE, ("'Part of an infusion at '", "'A stretch at '"))
+
+    found = with_overlays(new, (("rates.json", visit),))
+
+    element = "MedicationAdministration.dosage.text"
+    assert [(one.overlay, one.element) for one in found.changes] == [("rate-children", element)]
+    assert [one.mapping for one in found.too_small] == ["administration-rate"]
+
+
+def test_an_overlay_that_is_gone_is_named() -> None:
+    files = mapping_set.read(MAPPINGS)
+    kept = {name: raw for name, raw in files.by_name.items() if name not in (RATES, RATE)}
+
+    found = with_overlays(Files(by_name=kept))
+
+    assert found.overlays_gone == ("rate-children",)
+    assert found.changes == ()
 
 
 def test_a_record_that_is_refused_or_not_translated_is_named_and_left_out() -> None:

@@ -28,7 +28,7 @@ def whole() -> Whole:
 
 
 def explained(whole: Whole, resource: str = "") -> tuple[Explained, ...]:
-    return explanation.explain(whole[0].document, whole[1], resource=resource)
+    return explanation.explain(whole[1], resource=resource)
 
 
 def leaves(value: Any) -> list[str]:

@@ -27,6 +27,8 @@ from fhirbridge.records.parts.shapes import (
 from fhirbridge.records.source import Json
 
 STOCK_NAME = "fhirbridge/stock/v1"
+# Its clinic is: two may count their documents alike.
+NOT_ASKED_OF_A_RETRACTION = ("clinic.name",)
 AMOUNT = ("mass", "volume", "count")
 
 
@@ -139,5 +141,5 @@ class StockRecord(Strict):
     def load(self, data: Json, *, partial: Json = None, **options: Json) -> Json:
         """Load; of a record that is taken back nothing but its identity is asked for."""
         if isinstance(data, Mapping) and data.get("status") == ENTERED_IN_ERROR:
-            partial = ("clinic",)
+            partial = NOT_ASKED_OF_A_RETRACTION
         return super().load(data, partial=partial, **options)

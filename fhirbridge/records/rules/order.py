@@ -30,6 +30,7 @@ def check(draft: Draft, source: SourceField) -> None:
     """Apply every rule. A record that takes its visit back is only asked who and which it is."""
     if draft.document.get("status") == ENTERED_IN_ERROR:
         return
+    in_error = references.words_of_error(draft)
     taken_back = references.take_back(draft)
     references.check(draft, source, taken_back)
     needed.check(draft)
@@ -56,3 +57,5 @@ def check(draft: Draft, source: SourceField) -> None:
     events.check(draft)
     discharge.check(draft)
     withheld.warn(draft, source)
+    for path, row in in_error:
+        draft.replace(path, row)

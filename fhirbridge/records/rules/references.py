@@ -3,12 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fhirbridge.records.draft import Draft, Path, Place
 from fhirbridge.records.source import Json, SourceField
 
 ANY_ROW = "*"
 ENTERED_IN_ERROR = "entered-in-error"
+# Of these the patient has one over all visits: that a visit calls it wrong is a word about it.
+SHARED = ("medications_current",)
 SHORTEST_ID = 4  # a shorter one stands in other ids by chance
 # A consent or a condition keeps its row: what was taken back must stay known.
 RETRACTABLE = (
@@ -29,6 +32,16 @@ def take_back(draft: Draft, parts: tuple[str, ...] = RETRACTABLE) -> set[tuple[s
                 gone.add((part, str(row.get("id"))))
                 draft.blank(path)
     return gone
+
+
+def words_of_error(draft: Draft) -> list[tuple[Path, dict[str, Any]]]:
+    """Return what stays of rows that visits share and that are entered in error: which they are."""
+    return [
+        (path, {name: row[name] for name in ("id", "as_of", "status") if name in row})
+        for part in SHARED
+        for path, row in draft.rows(part)
+        if row.get("status") == ENTERED_IN_ERROR
+    ]
 
 
 def check(draft: Draft, source: SourceField, taken_back: set[tuple[str, str]]) -> None:

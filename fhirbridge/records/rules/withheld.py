@@ -1,7 +1,8 @@
 """What of a record stays in the clinic: a psychotherapy note, whatever row it is.
 
 It is stored and checked like all else, and taken out before anything is translated. Nothing that
-leaves may name it, nor a condition that was entered in error as the reason of a dose.
+leaves may name it, nor a condition that was entered in error as the reason of a dose. Of a home
+medication that was entered in error nothing is made either.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def may_leave(document: dict[str, Any], source: SourceField) -> dict[str, Any]:
     kept = _kept(draft, source)
     if any(path in WHOLE for path in kept):
         return {name: document[name] for name in IDENTITY if name in document}
-    for path in kept:
+    for path in (*kept, *(path for path, _ in references.words_of_error(draft))):
         draft.blank(path)
     for place in [*references.lost(draft, source), *_wrong_reasons(draft, source)]:
         draft.blank(place.path)
@@ -62,7 +63,8 @@ def _stays(row: Json) -> bool:
 def _holds_back(value: Json) -> bool:
     """Say whether there is anything to take out: most records have nothing."""
     if isinstance(value, dict):
-        wrong = _stays(value) or value.get("verification_status") == ENTERED_IN_ERROR
+        words = (value.get("status"), value.get("verification_status"))
+        wrong = _stays(value) or ENTERED_IN_ERROR in words
         return wrong or any(_holds_back(inner) for inner in value.values())
     return isinstance(value, list) and any(_holds_back(inner) for inner in value)
 

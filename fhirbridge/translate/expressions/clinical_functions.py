@@ -20,7 +20,7 @@ from fhirbridge.translate.expressions.compiled import (
     words_of,
 )
 from fhirbridge.translate.expressions.parser import Call, Expression, Literal, Name
-from fhirbridge.translate.faults import FaultError, a, suggest
+from fhirbridge.translate.faults import A_LET, FaultError, a, suggest
 from fhirbridge.translate.frame import Frame, RefusedError
 from fhirbridge.translate.source_types import (
     DOCUMENT,
@@ -232,6 +232,10 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
         message = f"there is no documents/{name}.html{suggest(name, known.by_name)}"
         needs = f"documents/{name}.html"
         raise compiler.fault("E209", tree.arguments[0], message, needs=needs)
+    for word in names.broken & known.by_name[name].names:
+        names.used.add(word)
+        message = f"'{word}' in documents/{name}.html has a mistake itself"
+        raise compiler.fault("E209", tree.arguments[0], message, needs=A_LET)
     in_reach = document_checks.names_in_reach(names, traced=compiler.world.traced)
     found = document_checks.faults_in(known.by_name[name], in_reach, names.noted)
     if found:

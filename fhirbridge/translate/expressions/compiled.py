@@ -65,6 +65,7 @@ class Names:
     slots: Slots
     per_delivery: bool  # whether $run.targets and its like exist
     bound: Mapping[str, Compiled] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()  # names of a `let` with a mistake
     parameters: Mapping[str, Argument] = field(default_factory=dict)
     item: Compiled | None = None  # $this
     facts: Facts = field(default_factory=dict)  # what the conditions around this place say
@@ -77,6 +78,9 @@ class Names:
 
     def with_bound(self, name: str, meaning: Compiled) -> "Names":
         return replace(self, bound={**self.bound, name: meaning})
+
+    def with_broken(self, name: str) -> "Names":
+        return replace(self, broken=self.broken | {name})
 
     def with_item(self, item: Compiled) -> "Names":
         return replace(self, item=item, facts={})

@@ -30,7 +30,7 @@ from fhirbridge.translate.expressions.parser import (
 )
 from fhirbridge.translate.expressions.record_paths import field_of
 from fhirbridge.translate.expressions.tokenizer import ExpressionError
-from fhirbridge.translate.faults import FaultError, Place, a, suggest
+from fhirbridge.translate.faults import A_LET, FaultError, Place, a, suggest
 from fhirbridge.translate.frame import Frame
 from fhirbridge.translate.source_types import (
     BOOLEAN,
@@ -116,6 +116,9 @@ class Compiler:
             if bound.noted is not None:
                 names.noted.take(bound.noted)
             return bound
+        if tree.name in names.broken:
+            names.used.add(tree.name)
+            raise self.fault("E202", tree, f"'{tree.name}' has a mistake itself", needs=A_LET)
         fields = names.record.field.fields if names.record.field else {}
         if tree.name not in fields:
             rows = item.type.field.fields if item and item.type.field else {}
