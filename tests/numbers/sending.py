@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ class Edits:
         self._heal()
         found = [rates(self.world, one) for one in self.ids.values()]
         return Ordered(
-            inversions=sum(b <= a for one in found for a, b in zip(one, one[1:], strict=False)),
+            inversions=sum(b <= a for one in found for a, b in pairwise(one)),
             unfinished=sum(one[-1] != self.last for one in found),
             versions=sum(map(len, found)),
             faults=self.faults,

@@ -21,7 +21,7 @@ from fhirbridge import opening, settings
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.settings import Settings
 from fhirbridge.store.engine import Store
-from tests.factories import a_short_visit
+from tests.factories import Record, a_short_visit
 from tests.journey.installation import Installation, ShiftedClock
 from tests.journey.kill_points import Boundaries, killed
 from tests.operate.conftest import Desk
@@ -263,3 +263,7 @@ def _work_deadly(home: Installation, patient: str) -> None:
 
         object.__setattr__(bridge._parts, "ehr_for", deadly)
         bridge.sync()
+
+
+def visits(count: int) -> list[Record]:
+    return [a_short_visit(patient=f"pt-{number}") for number in range(count)]
