@@ -76,9 +76,7 @@ def test_r02_the_same_record_a_hundred_times_from_eight_threads(tmp_path: Path, 
     receipts, wrong = sending.same_record(tmp_path, times=104, threads=8)
 
     assert wrong == []
-    say(
-        f"R2: {receipts} times the same record from 8 threads: 1 resource for each source, 1 version"
-    )
+    say(f"R2: one record {receipts} times, by 8 threads: each source 1 resource in 1 version")
 
 
 def test_r03_ten_thousand_unchanged_records(say: Say) -> None:
@@ -214,9 +212,9 @@ def test_p03_two_processes_and_one_queue(
 
 
 def test_p07_a_disk_that_is_really_full(tmp_path: Path, say: Say) -> None:
+    apart = ["unshare", "--map-root-user", "--mount"]
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", sys.executable, "-m", full_disk.__name__]
-        + [str(tmp_path)],
+        [*apart, sys.executable, "-m", full_disk.__name__, str(tmp_path)],
         cwd=ROOT,
         check=False,
         capture_output=True,
