@@ -197,7 +197,7 @@ def test_safety_11_what_is_only_planned_is_never_a_prescription_nor_a_dose(name:
     assert not kinds & {"MedicationRequest", "MedicationAdministration", "MedicationStatement"}
 
 
-def test_safety_11_a_home_medication_and_a_past_trial_have_their_true_status_and_are_no_prescription() -> (
+def test_safety_11_home_medication_and_past_trials_have_their_status_and_are_no_prescription() -> (
     None
 ):
     home, past = case("medications-at-home"), case("consultation-prior-treatments-and-goals")
