@@ -23,7 +23,7 @@ def telling(trouble: Trouble, token: str) -> Trouble:
     """Let the EHR repeat a token wherever it says something."""
     if not isinstance(trouble, Says):
         return trouble
-    issue = {"severity": "error", "code": "processing", "diagnostics": token}
+    issue: dict[str, Any] = {"severity": "error", "code": "processing", "diagnostics": token}
     issue |= {"details": {"text": token}, "expression": [f"Patient.{token}"]}
     body = codec.encode({"resourceType": "OperationOutcome", "issue": [issue]})
     return replace(trouble, body=body, headers={**trouble.headers, "x-said": token})
