@@ -65,10 +65,7 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
     """Make keys, database and the first token (role admin); return it. Overwrites no key."""
     chance = rng or SystemRng()
     if settings.master_key_file.exists() or settings.site_key_file.exists():
-        raise AlreadyThereError(
-            "there are keys already; nothing was changed",
-            hint="remove them only together with their database",
-        )
+        raise _has_keys()
     if _is_made(settings.database_url):
         raise AlreadyThereError(
             "there is a database already, without its keys; nothing was changed",
@@ -88,6 +85,13 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
     secret = bridge.make_token(name="first", role=Role.ADMIN, actor="init")
     bridge.close()
     return secret
+
+
+def _has_keys() -> AlreadyThereError:
+    return AlreadyThereError(
+        "there are keys already; nothing was changed",
+        hint="remove them only together with their database",
+    )
 
 
 def _is_made(database_url: str) -> bool:
@@ -177,7 +181,10 @@ def _read_key(path: Path) -> bytes:
 
 def _write_key(path: Path, key: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    except FileExistsError:  # another process makes the same bridge just now
+        raise _has_keys() from None
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
         file.flush()

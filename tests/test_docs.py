@@ -49,3 +49,33 @@ def test_every_make_target_in_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"\bmake ([a-z][a-z-]+)", README)) - {"lists"} <= targets
+
+
+REQUIREMENTS = (ROOT / "docs" / "requirements.md").read_text()
+LINES = {
+    *(f"R{number}" for number in (*range(1, 26), *range(29, 34), 35, 39, 40)),
+    *(f"P{number}" for number in (1, 3, 4, 5, 6, 7, 9, 11, 12, 15, 17, 18)),
+    *(f"S{number}" for number in (2, 4, 5, 8, 12, 13)),
+}
+
+
+def test_every_test_that_shows_a_requirement_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", REQUIREMENTS)
+    there = {file: (ROOT / "tests" / file).read_text() for file in {file for file, _ in named}}
+
+    assert named
+    assert [one for one in named if not re.search(rf"\bdef {one[1]}\(", there[one[0]])] == []
+
+
+def test_every_requirement_has_its_line_once() -> None:
+    numbers = re.findall(r"^\| ([RPS]\d+) \|", REQUIREMENTS, re.MULTILINE)
+
+    assert len(numbers) == len(set(numbers))
+    assert set(numbers) >= LINES
+
+
+def test_every_requirement_says_what_shows_it() -> None:
+    rows = re.findall(r"^\| ([RPS]\d+) \|(.*)$", REQUIREMENTS, re.MULTILINE)
+    silent = {number for number, text in rows if "::test_" not in text and "| as " not in text}
+
+    assert silent <= {"R22", "R23"}  # their lines name no test yet

@@ -79,7 +79,7 @@ STOPPED_BY = [a_lane_that_waits, a_refusal, a_breaker, a_pause, a_used_up_day]
 
 
 @pytest.mark.parametrize("stop", STOPPED_BY, ids=lambda stop: stop.__name__)
-def test_5_a_positive_screen_that_is_stuck_is_told_within_minutes(
+def test_safety_05_a_positive_screen_that_is_stuck_is_told_within_minutes(
     world: World, stop: Callable[[World], None]
 ) -> None:
     stop(world)
@@ -97,7 +97,7 @@ def test_5_a_positive_screen_that_is_stuck_is_told_within_minutes(
 
 
 @pytest.mark.parametrize("screen", [CSSRS, PHQ_9], ids=["c-ssrs", "phq-9 item 9"])
-def test_5_it_is_told_at_once_when_it_is_held_for_a_person(
+def test_safety_05_it_is_told_at_once_when_it_is_held_for_a_person(
     world: World, screen: dict[str, Any]
 ) -> None:
     world = World()
@@ -112,7 +112,7 @@ def test_5_it_is_told_at_once_when_it_is_held_for_a_person(
     assert told(world) == ["started"]
 
 
-def test_5_it_is_over_when_the_ehr_has_it(world: World) -> None:
+def test_safety_05_it_is_over_when_the_ehr_has_it(world: World) -> None:
     a_lane_that_waits(world)
     world.accept(a_positive_visit())
     world.clock.advance(MINUTES)
@@ -124,7 +124,7 @@ def test_5_it_is_over_when_the_ehr_has_it(world: World) -> None:
     assert told(world) == ["started", "ended"]
 
 
-def test_5_it_never_rides_in_the_low_lane(world: World) -> None:
+def test_safety_05_it_never_rides_in_the_low_lane(world: World) -> None:
     raw = codec.encode(a_positive_visit())
     world.bridge.accept(raw, actor="test", backfill=True)
     world.bridge.accept(codec.encode(a_short_visit(patient="pt-2")), actor="test", backfill=True)
@@ -135,7 +135,7 @@ def test_5_it_never_rides_in_the_low_lane(world: World) -> None:
     assert {(row.urgent, row.low) for row in rows} == {(True, False), (False, True)}
 
 
-def test_5_a_held_answer_of_a_screen_is_told_since_nothing_of_it_goes(world: World) -> None:
+def test_safety_05_a_held_answer_of_a_screen_is_told_since_nothing_of_it_goes(world: World) -> None:
     wrong = a_screen("phq-9", 2, 2, 2, 2, 2, 2, 2, 1, 7)
     receipt = world.accept(a_short_visit(assessments=[wrong]))
     world.sync()

@@ -83,7 +83,7 @@ def test_a_key_file_open_to_others_stops_the_start(made: Run, home: Path) -> Non
     assert "chmod 600" in done.stderr
 
 
-def test_another_site_key_stops_the_start(made: Run, home: Path) -> None:
+def test_safety_12_another_site_key_stops_the_start(made: Run, home: Path) -> None:
     (home / "site.key").write_text("ab12" * 16 + "\n")
 
     done = made("sync", "status")
@@ -180,7 +180,7 @@ def test_a_web_page_is_no_ehr(made: Run) -> None:
     assert "without a CapabilityStatement" in done.stderr
 
 
-def test_a_server_that_is_no_test_server_is_only_read(made: Run) -> None:
+def test_safety_02_a_server_that_is_no_test_server_is_only_read(made: Run) -> None:
     statement = (
         b'{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","software":{"name":"x"}}'
     )
@@ -192,7 +192,7 @@ def test_a_server_that_is_no_test_server_is_only_read(made: Run) -> None:
     assert "Nothing is sent to ehr yet" in done.stderr
 
 
-def test_the_demo_refuses_a_given_ehr_without_the_flag(run: Run) -> None:
+def test_safety_02_the_demo_refuses_a_given_ehr_without_the_flag(run: Run) -> None:
     done = run("demo", "--ehr", "https://ehr.example.org/fhir")
 
     assert done.returncode == 64

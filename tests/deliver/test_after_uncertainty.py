@@ -85,7 +85,9 @@ def poisoned(world: World, record: Record, *, arrives: bool) -> str:
     return str(parked.id)
 
 
-def test_a_delivery_that_was_started_five_times_is_parked_and_can_be_retried(world: World) -> None:
+def test_p18_a_delivery_that_was_started_five_times_is_parked_and_can_be_retried(
+    world: World,
+) -> None:
     delivery_id = poisoned(world, a_short_visit(), arrives=True)
 
     assert world.retry(delivery_id) == 1

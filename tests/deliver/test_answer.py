@@ -69,12 +69,12 @@ TABLE = [
 ]  # fmt: skip
 
 
-def test_the_table_is_a_table() -> None:
+def test_r09_the_table_is_a_table() -> None:
     assert len({(status, body) for status, body, _ in TABLE}) >= 60
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), TABLE)
-def test_each_answer_has_one_class(status: int, body: bytes, kind: Kind) -> None:
+def test_r09_each_answer_has_one_class(status: int, body: bytes, kind: Kind) -> None:
     answer = classify(answered(status, body), now=NOW)
 
     assert answer.kind is kind

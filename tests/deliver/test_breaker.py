@@ -91,7 +91,7 @@ def test_what_was_under_way_when_it_opened_does_not_lengthen_the_pause() -> None
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=1), timedelta(minutes=-10)])
-def test_p5_a_clock_that_jumps_costs_one_early_probe_and_never_locks(jump: timedelta) -> None:
+def test_p05_a_clock_that_jumps_costs_one_early_probe_and_never_locks(jump: timedelta) -> None:
     known, now = after("-" * 10)
     now += jump
 

@@ -53,7 +53,7 @@ def all_there_once(world: World) -> bool:
     return set(world.states()) == {"delivered"} and world.differing() == [] and counts == {1}
 
 
-def test_what_is_too_large_is_halved_until_it_fits_and_that_is_remembered(few: World) -> None:
+def test_r17_what_is_too_large_is_halved_until_it_fits_and_that_is_remembered(few: World) -> None:
     few.accept(many_pulses(98))
     for _ in few.drain(few.shared_lane()):
         pass

@@ -74,7 +74,7 @@ def test_that_a_wait_was_cut_to_a_day_is_shown() -> None:
 @pytest.mark.parametrize(
     ("errors", "state"), [(0, State.PENDING), (3, State.PENDING), (4, State.PARKED)]
 )
-def test_what_nobody_knows_is_tried_five_times(errors: int, state: State) -> None:
+def test_r09_what_nobody_knows_is_tried_five_times(errors: int, state: State) -> None:
     answer = Answer(kind=Kind.RETRY, reason="answered 418", status=418, counted=True)
 
     move = decide.after_refusal(replace(Row(), server_errors=errors), answer, now=NOW, jitter=0.5)

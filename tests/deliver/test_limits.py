@@ -143,7 +143,7 @@ def test_r15_four_threads_by_the_clock_of_the_machine_stay_within_the_rate(tmp_p
     assert 59 / (asked[-1] - asked[0]).total_seconds() <= 40 * 1.05
 
 
-def test_p5_a_clock_set_back_over_midnight_gives_no_second_quota() -> None:
+def test_p05_a_clock_set_back_over_midnight_gives_no_second_quota() -> None:
     clock = FrozenClock(datetime.fromisoformat("2026-05-05T00:00:05+00:00"))
     known, allowed = QUIET, Limits(per_day=2)
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_p5_a_clock_set_back_over_midnight_gives_no_second_quota() -> None:
     assert isinstance(limits.turn(known, allowed, clock.now()), Turn)
 
 
-def test_p5_a_clock_set_back_does_not_stop_a_rate(world: World) -> None:
+def test_p05_a_clock_set_back_does_not_stop_a_rate(world: World) -> None:
     limit(world, rps=1)
     far = Far(world.clock)
     meter = Metered(world.store, world.clock, "ehr", far)

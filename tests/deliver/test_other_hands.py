@@ -11,7 +11,7 @@ from tests.factories import World, a_short_visit, a_visit, amended, rate
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 
 
-def test_a_clinicians_edit_is_held_and_never_overwritten(world: World) -> None:
+def test_safety_13_a_clinicians_edit_is_held_and_never_overwritten(world: World) -> None:
     record = a_short_visit()
     (pulse,) = world.of_mapping(world.take(record), "vital-heart-rate")
     world.ehr.edit(pulse, note=NOTE)

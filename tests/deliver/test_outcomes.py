@@ -87,7 +87,7 @@ def test_a_second_sync_asks_the_ehr_nothing(world: World) -> None:
 LOST = 40
 
 
-def test_answers_that_are_lost_again_and_again_double_nothing_and_lose_nothing() -> None:
+def test_r07_answers_that_are_lost_again_and_again_double_nothing_and_lose_nothing() -> None:
     found = lost_answers(LOST)
 
     assert found == []

@@ -44,7 +44,7 @@ def outcomes(world: World) -> list[str]:
     return sorted(item.outcome for item in world.items(world.patient_rows()[0].id))
 
 
-def test_a_bad_resource_at_any_place_stays_behind_with_what_needs_it(few: World) -> None:
+def test_r14_a_bad_resource_at_any_place_stays_behind_with_what_needs_it(few: World) -> None:
     wrong = {bad: found for bad in range(ENTRIES) if (found := examine(few, ENTRIES, bad))}
 
     assert wrong == {}

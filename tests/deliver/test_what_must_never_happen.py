@@ -57,7 +57,7 @@ def watch(world: World) -> list[str]:
     [is_event, of_type(DOSE), of_type("Practitioner"), of_type("Encounter"), of_type("Goal")],
     ids=["the event", "the dose", "who gave it", "the visit", "something else"],
 )
-def test_4_a_dose_is_never_delivered_while_its_adverse_event_is_parked_or_held(
+def test_safety_04_a_dose_is_never_delivered_while_its_adverse_event_is_parked_or_held(
     bad: Bad, overlay: str
 ) -> None:
     world = World()
@@ -79,7 +79,7 @@ def test_4_a_dose_is_never_delivered_while_its_adverse_event_is_parked_or_held(
     assert an_event_is_there(world)
 
 
-def test_4_an_event_that_the_server_names_keeps_its_dose_back(world: World) -> None:
+def test_safety_04_an_event_that_the_server_names_keeps_its_dose_back(world: World) -> None:
     alone = watch(world)
     world.accept(a_visit_with_an_event())
 
@@ -104,7 +104,7 @@ def test_4_an_event_that_the_server_names_keeps_its_dose_back(world: World) -> N
 
 
 @pytest.mark.parametrize("most", [2, 7, 20])
-def test_4_in_small_parts_a_dose_and_its_event_go_together(world: World, most: int) -> None:
+def test_safety_04_in_small_parts_a_dose_and_its_event_go_together(world: World, most: int) -> None:
     alone = watch(world)
     world.accept(a_visit_with_an_event())
     limit(world, entries=most)
@@ -116,7 +116,7 @@ def test_4_in_small_parts_a_dose_and_its_event_go_together(world: World, most: i
     assert an_event_is_there(world)
 
 
-def test_4_a_dose_whose_event_does_not_fit_beside_it_waits(world: World) -> None:
+def test_safety_04_a_dose_whose_event_does_not_fit_beside_it_waits(world: World) -> None:
     alone = watch(world)
     world.accept(a_visit_with_an_event())
     limit(world, entries=1)
@@ -129,7 +129,7 @@ def test_4_a_dose_whose_event_does_not_fit_beside_it_waits(world: World) -> None
     assert "one of 2 that go together" in parked.reason
 
 
-def test_4_an_amended_dose_waits_for_the_event_of_an_earlier_delivery(world: World) -> None:
+def test_safety_04_an_amended_dose_waits_for_the_event_of_an_earlier_delivery(world: World) -> None:
     alone = watch(world)
     first = a_visit(1)
     del first["administrations"]

@@ -13,7 +13,7 @@ STEPS = 12
 
 
 @pytest.mark.parametrize("step", range(1, STEPS))
-def test_a_worker_that_dies_after_any_step_is_taken_over(world: World, step: int) -> None:
+def test_p01_a_worker_that_dies_after_any_step_is_taken_over(world: World, step: int) -> None:
     record = a_short_visit()
     world.accept(record)
     world.accept(amended(record, rate(90)))

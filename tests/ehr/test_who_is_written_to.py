@@ -45,7 +45,7 @@ def add(world: World, *, test_server: bool) -> Destination:
     )
 
 
-def test_a_production_server_is_only_read_and_gets_no_delivery(world: World) -> None:
+def test_safety_02_a_production_server_is_only_read_and_gets_no_delivery(world: World) -> None:
     world.ehr.transport.choose = as_a_hospital
     world.accept(a_short_visit())
 

@@ -35,7 +35,7 @@ def values(found: Translation, mapping: str) -> list[Any]:
     return [body["valueQuantity"]["value"] for body in bodies(found, mapping)]
 
 
-def test_1_a_crisis_reading_is_never_refused() -> None:
+def test_safety_01_a_crisis_reading_is_never_refused() -> None:
     found = case("vital-crisis")
 
     pressure = only(found, "vital-blood-pressure")["component"]
@@ -47,7 +47,9 @@ def test_1_a_crisis_reading_is_never_refused() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, "not-checked", "unknown"])
-def test_6_a_screen_that_was_not_answered_is_never_shown_as_a_no(answer: str | None) -> None:
+def test_safety_06_a_screen_that_was_not_answered_is_never_shown_as_a_no(
+    answer: str | None,
+) -> None:
     def leave_open(sent: Json) -> None:
         for row in sent["consultation"]["screen"]:
             del row["answer"]
@@ -62,7 +64,7 @@ def test_6_a_screen_that_was_not_answered_is_never_shown_as_a_no(answer: str | N
     assert all(body["dataAbsentReason"] and body["effectiveDateTime"] for body in screen)
 
 
-def test_6_an_item_without_a_code_is_never_shown_as_a_no() -> None:
+def test_safety_06_an_item_without_a_code_is_never_shown_as_a_no() -> None:
     def answer_by_an_own_code(sent: Json) -> None:
         own = {"system": "urn:oid:2.16.840.1.113883.19.7", "code": "X1"}
         sent["consultation"]["screen"] = [{"id": "sc-1", "item": own, "answer": "not-checked"}]
@@ -74,7 +76,7 @@ def test_6_an_item_without_a_code_is_never_shown_as_a_no() -> None:
     assert "valueCodeableConcept" not in body
 
 
-def test_7_an_infusion_that_was_never_closed_is_not_completed() -> None:
+def test_safety_07_an_infusion_that_was_never_closed_is_not_completed() -> None:
     found = case("dose-infusion-still-running")
 
     dose = only(found, "medication-administration")
@@ -84,7 +86,7 @@ def test_7_an_infusion_that_was_never_closed_is_not_completed() -> None:
 
 
 @pytest.mark.parametrize("mapping", ["patient", "condition", "care-plan", "goal"])
-def test_8_what_visits_share_says_as_of_when_it_is_true(mapping: str) -> None:
+def test_safety_08_what_visits_share_says_as_of_when_it_is_true(mapping: str) -> None:
     first, last = translating.FIRST_VISIT, "06-iv-series-visit-6.v1"
     before = translating.translate(translating.sample(first))
     amended = translating.sample(first) | {"version": 2, "recorded_at": "2026-06-01T09:00:00-05:00"}
@@ -98,7 +100,7 @@ def test_8_what_visits_share_says_as_of_when_it_is_true(mapping: str) -> None:
     assert as_of(before) <= as_of(newest)
 
 
-def test_8_a_held_element_takes_nothing_else_with_it() -> None:
+def test_safety_08_a_held_element_takes_nothing_else_with_it() -> None:
     def mistype(sent: Json) -> None:
         sent["vitals"][0]["spo2"]["value"] = Decimal(137)
 
@@ -135,7 +137,7 @@ def charted(found: Translation) -> Iterator[Decimal]:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_9_a_dose_is_never_counted_twice(overlay: str) -> None:
+def test_safety_09_a_dose_is_never_counted_twice(overlay: str) -> None:
     doses = Decimal(0)
     for number in DOSED:
         document = schema.load(codec.encode(corpus.record(number))).document
@@ -147,21 +149,21 @@ def test_9_a_dose_is_never_counted_twice(overlay: str) -> None:
     assert doses > 1000
 
 
-def test_9_a_dose_in_any_unit_of_mass_is_charted_in_mg() -> None:
+def test_safety_09_a_dose_in_any_unit_of_mass_is_charted_in_mg() -> None:
     found = case("units-of-each-kind")
 
     by_pound = [Decimal("36.2873896")] * 2
     assert list(charted(found)) == [*[Decimal("36.25")] * 7, *by_pound, Decimal("36.25")]
 
 
-def test_9_a_dose_is_never_charted_by_the_kilogram() -> None:
+def test_safety_09_a_dose_is_never_charted_by_the_kilogram() -> None:
     found = case("units-of-each-kind")
 
     doses = [body["dosage"]["dose"] for body in bodies(found, "medication-administration")]
     assert not [dose for dose in doses if "/kg" in dose.get("code", "")]
 
 
-def test_9_a_stretch_at_one_rate_has_no_dose_of_its_own() -> None:
+def test_safety_09_a_stretch_at_one_rate_has_no_dose_of_its_own() -> None:
     found = case(f"{RATE_CHILDREN}@dose-infusion-rate-change", RATE_CHILDREN)
 
     whole = only(found, "medication-administration")
@@ -172,7 +174,7 @@ def test_9_a_stretch_at_one_rate_has_no_dose_of_its_own() -> None:
     assert "rateQuantity" not in whole["dosage"]
 
 
-def test_11_the_witness_of_waste_never_gave_the_drug() -> None:
+def test_safety_11_the_witness_of_waste_never_gave_the_drug() -> None:
     found = case("waste-with-its-witness")
 
     people = {body["name"][0]["family"]: body["id"] for body in bodies(found, "practitioner")}
@@ -182,20 +184,20 @@ def test_11_the_witness_of_waste_never_gave_the_drug() -> None:
     ]
 
 
-def test_11_waste_without_a_dose_makes_no_dose() -> None:
+def test_safety_11_waste_without_a_dose_makes_no_dose() -> None:
     assert bodies(case("waste-without-a-dose"), "medication-administration") == []
 
 
 @pytest.mark.parametrize(
     "name", ["dose-planned-makes-nothing", "order-that-still-runs-makes-no-prescription"]
 )
-def test_11_what_is_only_planned_is_never_a_prescription_nor_a_dose(name: str) -> None:
+def test_safety_11_what_is_only_planned_is_never_a_prescription_nor_a_dose(name: str) -> None:
     kinds = {made.type for made in case(name).resources}
 
     assert not kinds & {"MedicationRequest", "MedicationAdministration", "MedicationStatement"}
 
 
-def test_11_a_home_medication_and_a_past_trial_have_their_true_status_and_are_no_prescription() -> (
+def test_safety_11_home_medication_and_past_trials_have_their_status_and_are_no_prescription() -> (
     None
 ):
     home, past = case("medications-at-home"), case("consultation-prior-treatments-and-goals")
@@ -209,7 +211,7 @@ def test_11_a_home_medication_and_a_past_trial_have_their_true_status_and_are_no
 
 
 @pytest.mark.parametrize("number", range(len(corpus.KINDS)))
-def test_11_no_order_of_ours_is_ever_active(number: int) -> None:
+def test_safety_11_no_order_of_ours_is_ever_active(number: int) -> None:
     found = rehearse(schema.load(codec.encode(corpus.record(number))).document, corpus.compiled())
 
     requests = [made.body for made in found.resources if made.type == "MedicationRequest"]
@@ -217,7 +219,7 @@ def test_11_no_order_of_ours_is_ever_active(number: int) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_11_an_adverse_event_is_no_problem_and_no_allergy(overlay: str) -> None:
+def test_safety_11_an_adverse_event_is_no_problem_and_no_allergy(overlay: str) -> None:
     found = case("adverse-event-serious", overlay)
 
     assert not {made.type for made in found.resources} & {"Condition", "AllergyIntolerance"}

@@ -60,7 +60,7 @@ class StatementFails:
                 raise RuntimeError(text)
 
 
-def test_a_failure_at_any_statement_stores_nothing_at_all() -> None:
+def test_r01_a_failure_at_any_statement_stores_nothing_at_all() -> None:
     whole = World()
     whole.connect()
     counter = StatementFails(whole)
@@ -206,7 +206,7 @@ def test_a_withdrawal_in_an_older_version_that_comes_late_still_counts(world: Wo
     assert (row.state, row.reason) == ("held", "consent: consent to sharing is withdrawn")
 
 
-def test_a_withdrawn_consent_stops_what_is_queued_and_one_given_again_releases_it(
+def test_r32_a_withdrawn_consent_stops_what_is_queued_and_one_given_again_releases_it(
     world: World,
 ) -> None:
     record = a_short_visit()

@@ -51,7 +51,7 @@ def test_every_kind_of_boundary_is_met(boundaries: list[str]) -> None:
     assert len(boundaries) > 300
 
 
-def test_a_kill_anywhere_loses_nothing_and_doubles_nothing(
+def test_r01_p01_a_kill_anywhere_loses_nothing_and_doubles_nothing(
     boundaries: list[str], sandbox: str, tmp_path: Path
 ) -> None:
     made = install(tmp_path / "made")

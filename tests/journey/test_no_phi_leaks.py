@@ -143,7 +143,7 @@ def test_every_outcome_was_among_what_was_sent(life: Life) -> None:
         assert word in answers, word
 
 
-def test_no_token_is_in_any_log_answer_file_name_process_or_database_file(life: Life) -> None:
+def test_r40_no_token_is_in_any_log_answer_file_name_process_or_database_file(life: Life) -> None:
     # The record's own session id and row ids come back only inside sealed payloads.
     leaks = {where: len(hits(what, life.tokens)) for where, what in life.seen.items()}
 

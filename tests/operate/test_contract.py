@@ -37,7 +37,7 @@ def keys(found: Any) -> set[str]:
 
 
 @pytest.mark.usefixtures("ehr")
-def test_the_keys_of_a_plan(desk: Desk) -> None:
+def test_r31_the_keys_of_a_plan(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "run")
     desk.take(amended(a_short_visit(), rate(91)))
@@ -122,7 +122,7 @@ def test_the_keys_of_a_check(desk: Desk) -> None:
         ("sync apply nosuch", 64, 64),
     ],
 )
-def test_exit_statuses_before_and_after_a_delivery(
+def test_r31_exit_statuses_before_and_after_a_delivery(
     desk: Desk, words: str, before: int, after: int
 ) -> None:
     desk.take(a_short_visit())

@@ -38,7 +38,7 @@ def test_parked_deliveries_that_go_again_arrive_in_order_and_once(
     dead_letters.check_arrived(ehr, MANY + dead_letters.PATIENTS)
 
 
-def test_after_a_fix_of_the_mappings_a_replay_makes_what_was_refused_anew(
+def test_r13_after_a_fix_of_the_mappings_a_replay_makes_what_was_refused_anew(
     desk: Desk, ehr: EhrAtWork, written_mappings: Path, tmp_path: Path
 ) -> None:
     dead_letters.prove_replay(desk, ehr, dead_letters.mended(written_mappings, tmp_path), MANY)
@@ -106,7 +106,7 @@ def test_a_record_that_the_new_set_cannot_translate_stays_as_it_was(
 
 
 @pytest.mark.usefixtures("ehr")
-def test_a_replay_of_one_day_looks_at_no_other_day(
+def test_r33_a_replay_of_one_day_looks_at_no_other_day(
     desk: Desk, written_mappings: Path, tmp_path: Path
 ) -> None:
     desk.take(*dead_letters.visits(3))
@@ -117,7 +117,7 @@ def test_a_replay_of_one_day_looks_at_no_other_day(
     assert done == {"considered": 0, "translated": 0, "failed": 0, "put_back": 0}
 
 
-def test_an_unchanged_replay_of_everything_writes_nothing(desk: Desk, ehr: EhrAtWork) -> None:
+def test_r33_an_unchanged_replay_of_everything_writes_nothing(desk: Desk, ehr: EhrAtWork) -> None:
     desk.take(*dead_letters.visits(6))
     desk.run("sync", "run")
     ehr.asked.clear()

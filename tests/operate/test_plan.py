@@ -36,7 +36,7 @@ def test_nothing_to_do_is_0(desk: Desk, ehr: EhrAtWork) -> None:
     assert ehr.asked == []
 
 
-def test_a_new_record_is_planned_and_the_ehr_is_not_asked(desk: Desk, ehr: EhrAtWork) -> None:
+def test_r30_a_new_record_is_planned_and_the_ehr_is_not_asked(desk: Desk, ehr: EhrAtWork) -> None:
     desk.take(a_short_visit())
 
     said = desk.run("sync", "plan", "--json")
@@ -125,7 +125,9 @@ def test_what_somebody_edited_in_the_ehr_is_planned_as_a_conflict(
     assert steps(desk.json("sync", "plan")) == {"conflict": 1}
 
 
-def test_an_applied_plan_is_exactly_what_was_planned(desk: Desk, ehr: EhrAtWork, file: str) -> None:
+def test_r30_an_applied_plan_is_exactly_what_was_planned(
+    desk: Desk, ehr: EhrAtWork, file: str
+) -> None:
     desk.take(a_short_visit(1, "pt-1"), a_short_visit(1, "pt-2"))
     planned = {
         resource["resource"]
@@ -157,7 +159,7 @@ def test_applying_sends_what_is_in_the_plan_and_leaves_what_came_after(
 
 
 @pytest.mark.parametrize("change", ["a record", "a pause", "a delivery", "a release"])
-def test_a_stale_plan_is_refused_with_0_writes(
+def test_r30_a_stale_plan_is_refused_with_0_writes(
     desk: Desk, ehr: EhrAtWork, file: str, change: str
 ) -> None:
     desk.take(a_short_visit())

@@ -16,7 +16,7 @@ from tests.operate.ehr_at_work import Asked, EhrAtWork, Trouble
 pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its own
 
 
-def test_a_paused_destination_is_asked_nothing_until_it_is_resumed(
+def test_r18_a_paused_destination_is_asked_nothing_until_it_is_resumed(
     desk: Desk, ehr: EhrAtWork
 ) -> None:
     desk.take(a_short_visit())
@@ -33,7 +33,7 @@ def test_a_paused_destination_is_asked_nothing_until_it_is_resumed(
     assert set(ehr.versions().values()) == {1}
 
 
-def test_a_paused_patient_waits_and_the_others_go_on(desk: Desk, ehr: EhrAtWork) -> None:
+def test_r18_a_paused_patient_waits_and_the_others_go_on(desk: Desk, ehr: EhrAtWork) -> None:
     first, _ = desk.take(a_short_visit(1, "pt-1"), a_short_visit(1, "pt-2"))
     patient = desk.json("sync", "plan", "--record", first)["deliveries"][-1]["patient"]
 
@@ -107,7 +107,7 @@ def test_what_is_not_there_cannot_be_paused(
     assert desk.run("sync", "pause", *words).status == status
 
 
-def test_a_pause_reaches_a_run_that_is_under_way_before_its_next_request(
+def test_r18_a_pause_reaches_a_run_that_is_under_way_before_its_next_request(
     desk: Desk, ehr: EhrAtWork
 ) -> None:
     desk.take(*(a_short_visit(1, f"pt-{number}") for number in range(6)))
@@ -129,7 +129,7 @@ def test_a_pause_reaches_a_run_that_is_under_way_before_its_next_request(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_ends_after_its_exchange_and_leaves_no_lease(
+def test_r39_a_run_that_is_stopped_ends_after_its_exchange_and_leaves_no_lease(
     desk: Desk, ehr: EhrAtWork, number: signal.Signals
 ) -> None:
     desk.take(*(a_short_visit(1, f"pt-{one}") for one in range(6)))
@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_ends_after_its_exchange_and_leaves_no_lease(
     assert set(ehr.versions().values()) == {1}
 
 
-def test_a_service_that_is_ended_ends_after_its_exchange_and_leaves_no_lease(
+def test_r39_p17_a_service_that_is_ended_ends_after_its_exchange_and_leaves_no_lease(
     desk: Desk, ehr: EhrAtWork
 ) -> None:
     desk.take(*(a_short_visit(1, f"pt-{one}") for one in range(6)))

@@ -30,7 +30,7 @@ def due(world: World) -> list[LaneName]:
         return claim.due_lanes(tx, world.clock.now())
 
 
-def test_of_two_workers_one_gets_the_lane(on_disk: World) -> None:
+def test_p03_of_two_workers_one_gets_the_lane(on_disk: World) -> None:
     on_disk.accept(a_short_visit())
     lane, now = on_disk.shared_lane(), on_disk.clock.now()
     other = Store(str(on_disk.store.engine.url))
@@ -45,7 +45,7 @@ def test_of_two_workers_one_gets_the_lane(on_disk: World) -> None:
     assert (mine, theirs, late) == (1, None, 2)
 
 
-def test_a_paused_worker_is_refused_and_changes_nothing(on_disk: World) -> None:
+def test_r06_p04_a_paused_worker_is_refused_and_changes_nothing(on_disk: World) -> None:
     on_disk.accept(a_short_visit())
     for _ in on_disk.drain(on_disk.shared_lane()):
         pass
@@ -63,7 +63,9 @@ def test_a_paused_worker_is_refused_and_changes_nothing(on_disk: World) -> None:
     assert set(on_disk.states()) == {"delivered"}
 
 
-def test_a_worker_that_wakes_before_its_request_sends_what_the_guards_refuse(world: World) -> None:
+def test_r06_p04_a_worker_that_wakes_before_its_request_sends_what_the_guards_refuse(
+    world: World,
+) -> None:
     world.accept(a_short_visit())
     for _ in world.drain(world.shared_lane()):
         pass
@@ -115,7 +117,7 @@ def test_a_fence_of_a_released_lane_is_no_fence(world: World) -> None:
             claim.check_fence(tx, lane, 1, now)
 
 
-def test_a_lease_from_a_clock_that_was_ahead_stops_nobody(world: World) -> None:
+def test_p05_a_lease_from_a_clock_that_was_ahead_stops_nobody(world: World) -> None:
     world.accept(a_short_visit())
     lane, now = world.shared_lane(), world.clock.now()
     with world.store.begin() as tx:
@@ -124,7 +126,7 @@ def test_a_lease_from_a_clock_that_was_ahead_stops_nobody(world: World) -> None:
         assert claim.lease(tx, lane, now) == 2
 
 
-def test_a_clock_that_jumps_back_delays_and_loses_nothing(world: World) -> None:
+def test_p05_a_clock_that_jumps_back_delays_and_loses_nothing(world: World) -> None:
     world.accept(a_short_visit())
     world.clock.jump(timedelta(hours=-1))
 
@@ -134,7 +136,7 @@ def test_a_clock_that_jumps_back_delays_and_loses_nothing(world: World) -> None:
     assert world.differing() == []
 
 
-def test_a_clock_that_jumps_ahead_sends_nothing_twice(world: World) -> None:
+def test_p05_a_clock_that_jumps_ahead_sends_nothing_twice(world: World) -> None:
     world.accept(a_short_visit())
     world.ehr.transport.before_serving = lambda _request: world.clock.jump(timedelta(hours=2))
 

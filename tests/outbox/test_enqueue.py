@@ -94,7 +94,9 @@ def speaking(record: dict[str, Any], language: str, **parts: Any) -> dict[str, A
     return {**record, "patient": {**record["patient"], "language": language, **parts}}
 
 
-def test_an_older_visit_amended_after_a_newer_one_turns_nothing_back(world: World) -> None:
+def test_safety_08_an_older_visit_amended_after_a_newer_one_turns_nothing_back(
+    world: World,
+) -> None:
     first = speaking(a_short_visit(1), "en")
     world.take(first)
     world.take(speaking(a_short_visit(3), "es"))
@@ -144,7 +146,7 @@ def test_a_retracted_visit_falls_back_to_the_next_contributor(world: World) -> N
     assert world.rows("held", "parked") == []
 
 
-def test_what_is_shared_is_never_retracted_even_when_nobody_is_left(world: World) -> None:
+def test_safety_08_what_is_shared_is_never_retracted_even_when_nobody_is_left(world: World) -> None:
     record = a_visit(1)
     world.take(record)
 
@@ -186,7 +188,9 @@ def without_dose(record: dict[str, Any]) -> None:
     record["plan"]["phases"][0]["dose_per_weight"]["unit"] = "mg"
 
 
-def test_a_held_element_keeps_the_earlier_value_until_the_record_is_mended(world: World) -> None:
+def test_safety_08_a_held_element_keeps_the_earlier_value_until_the_record_is_mended(
+    world: World,
+) -> None:
     record = a_visit(1)
     (dose,) = world.of_mapping(world.take(record), "medication-administration")
     held = amended(record, without_unit)

@@ -12,7 +12,7 @@ LOST = 1000
 Say = Callable[[str], None]
 
 
-def test_a_bad_resource_at_any_place_stays_behind_with_what_needs_it(say: Say) -> None:
+def test_r14_a_bad_resource_at_any_place_stays_behind_with_what_needs_it(say: Say) -> None:
     wrong = {}
     for bad in range(ENTRIES):
         world = World(mapped=few_mappings)
@@ -27,7 +27,9 @@ def test_a_bad_resource_at_any_place_stays_behind_with_what_needs_it(say: Say) -
     )
 
 
-def test_answers_that_are_lost_again_and_again_double_nothing_and_lose_nothing(say: Say) -> None:
+def test_r07_answers_that_are_lost_again_and_again_double_nothing_and_lose_nothing(
+    say: Say,
+) -> None:
     assert lost_answers(LOST) == []
 
     say(f"the answers to {LOST} writes were lost: 0 resources doubled, 0 lost")

@@ -18,7 +18,7 @@ PARKED = 500
 Say = Callable[[str], None]
 
 
-def test_all_that_was_parked_arrives_in_order_and_once_after_a_fix(
+def test_r13_all_that_was_parked_arrives_in_order_and_once_after_a_fix(
     desk: Desk,  # noqa: F811
     ehr: EhrAtWork,  # noqa: F811
     written_mappings: Path,  # noqa: F811

@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 
 
-def test_a_thousand_edits_of_one_moment_are_all_found_and_nothing_else_is(say: Say) -> None:
+def test_r21_a_thousand_edits_of_one_moment_are_all_found_and_nothing_else_is(say: Say) -> None:
     world = World(mapped=few_mappings)
     world.connect()
     pulses = [a_pulse(f"v-{n}", 60 + n % 90) for n in range(EDITS + LEFT_ALONE)]

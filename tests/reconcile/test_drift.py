@@ -36,7 +36,7 @@ def one_finding(world: World) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_where_nothing_changed_nothing_is_found_and_nothing_is_written(
+def test_r24_where_nothing_changed_nothing_is_found_and_nothing_is_written(
     world: World, *, full: bool
 ) -> None:
     a_pulse_there(world)
@@ -57,7 +57,7 @@ def test_a_report_can_be_shown_as_json(world: World) -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_an_edit_is_found_with_its_elements_and_waits(world: World, *, full: bool) -> None:
+def test_r24_an_edit_is_found_with_its_elements_and_waits(world: World, *, full: bool) -> None:
     _, pulse = a_pulse_there(world)
     world.ehr.edit(pulse, note=NOTE, status="amended")
     world.clock.advance(LATER)
@@ -346,7 +346,7 @@ def test_no_finding_shows_a_value_before_somebody_asks_for_its_sides(world: Worl
     assert [row.actor for row in world.evidence("drift.read")] == ["ann"]
 
 
-def test_more_edits_of_one_moment_than_a_page_holds_are_all_seen_by_the_next_look(
+def test_r21_more_edits_of_one_moment_than_a_page_holds_are_all_seen_by_the_next_look(
     world: World,
 ) -> None:
     pulses = [a_pulse(f"v-{n}", 60 + n % 90) for n in range(PAGE + 10)]

@@ -53,12 +53,12 @@ def scopes() -> dict[str, set[str]]:
     return found
 
 
-def test_the_table_names_every_type_that_a_mapping_makes() -> None:
+def test_r25_the_table_names_every_type_that_a_mapping_makes() -> None:
     assert set(HOW) == set(scopes())
 
 
 @pytest.mark.parametrize(("kind", "how"), sorted(HOW.items()))
-def test_a_type_is_retracted_by_its_status_or_is_shared_or_is_a_persons(
+def test_r25_a_type_is_retracted_by_its_status_or_is_shared_or_is_a_persons(
     kind: str, how: str
 ) -> None:
     of_a_visit = "visit" in scopes()[kind]
@@ -83,7 +83,9 @@ def world() -> World:
     return made
 
 
-def test_a_visit_in_error_is_told_in_its_types_way_and_what_is_shared_stays(world: World) -> None:
+def test_r25_a_visit_in_error_is_told_in_its_types_way_and_what_is_shared_stays(
+    world: World,
+) -> None:
     with world.store.read() as tx:
         rows = contents.of_record(tx, world.evidence("record.accepted")[1].record_id, OVERLAY)
     own = {f"{row.type}/{row.resource_id}": row.scope for row in rows}

@@ -106,7 +106,7 @@ def copy_back(world: World, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("edited", [False, True])
-def test_our_own_database_put_back_is_compared_whole_before_anything_is_sent(
+def test_p11_our_own_database_put_back_is_compared_whole_before_anything_is_sent(
     tmp_path: Path, *, edited: bool
 ) -> None:
     world = World(url=f"sqlite:///{tmp_path / 'w.db'}", mapped=few_mappings)

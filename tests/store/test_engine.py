@@ -113,7 +113,7 @@ def test_a_reader_does_not_wait_for_a_writer_that_has_not_committed(store: Store
         assert names(store) == {"schema"}
 
 
-def test_a_database_that_another_program_keeps_to_itself_is_busy_and_then_works(
+def test_p09_a_database_that_another_program_keeps_to_itself_is_busy_and_then_works(
     store: Store, path: Path
 ) -> None:
     store.close()
@@ -130,7 +130,7 @@ def test_a_database_that_another_program_keeps_to_itself_is_busy_and_then_works(
     assert names(store) == {"schema", "one"}
 
 
-def test_a_full_disk_is_busy_leaves_nothing_half_written_and_recovers(store: Store) -> None:
+def test_p07_a_full_disk_is_busy_leaves_nothing_half_written_and_recovers(store: Store) -> None:
     with store.begin() as tx:
         most = tx.scalar(text("PRAGMA page_count")) or 0
         tx.execute(text(f"PRAGMA max_page_count={most + 2}"))
@@ -180,7 +180,7 @@ def test_a_database_that_was_never_made_is_refused_with_the_way_out(tmp_path: Pa
 
 
 @pytest.mark.parametrize("schema", ["1", "2", "4", "0", "", "one"])
-def test_a_database_of_another_schema_is_refused(store: Store, schema: str) -> None:
+def test_p12_a_database_of_another_schema_is_refused(store: Store, schema: str) -> None:
     with store.begin() as tx:
         tx.execute(tables.meta.update().values(value=schema))
 

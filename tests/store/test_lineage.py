@@ -22,7 +22,7 @@ def test_the_same_database_is_itself_however_often_it_is_used(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.glob("x.db.lineage*")) == ["x.db.lineage"]
 
 
-def test_an_old_copy_put_back_is_noticed_once(tmp_path: Path) -> None:
+def test_p11_an_old_copy_put_back_is_noticed_once(tmp_path: Path) -> None:
     store, rng = a_store(tmp_path), SeededRng()
     lineage.turn(store, rng)
     store.close()

@@ -1,0 +1,225 @@
+"""How quick, how many, how far apart: measured by the clock of the machine, for `make prove`."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from statistics import quantiles
+
+from fhirbridge.clock import SystemClock
+from fhirbridge.deliver import worker
+from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.egress.exchange import Request, Response
+from fhirbridge.fhir import codec
+from fhirbridge.outbox.pauses import ANY, Stopped
+from tests.deliver.test_breaker import run_for
+from tests.deliver.test_bundle_size import limit, many_pulses
+from tests.factories import World, a_short_visit, a_visit, few_mappings
+from tests.fakes import Fault, Outcome, SandboxTransport
+
+CLOCK = SystemClock()
+PATIENCE = 120.0
+
+
+def p95(seconds: list[float]) -> float:
+    return quantiles(seconds, n=20)[-1]
+
+
+# --- R12: an EHR that is down -----------------------------------------------------------------
+
+
+def an_hour_down(patients: int = 30) -> tuple[int, int]:
+    """Return how many requests an hour cost, and how many probes went before all went again."""
+    world = World(mapped=few_mappings)
+    world.connect()
+    world.take(a_short_visit(patient="pt-0"))
+    for number in range(1, patients + 1):
+        world.accept(a_short_visit(patient=f"pt-{number}"))
+    world.ehr.transport.sent.clear()
+    world.ehr.transport.choose = lambda _request: Fault.NOT_SENT
+    run_for(world, timedelta(hours=1))
+    down = len(world.ehr.transport.sent)
+    waits = []
+    world.ehr.transport.choose = lambda _request: None
+    world.ehr.transport.before_serving = lambda _request: waits.append(
+        world.bridge.status().destinations[0]["waits_for"]
+    )
+    world.settle()
+    assert set(world.states()) == {"delivered"}
+    return down, sum(bool(one) for one in waits)
+
+
+# --- R16, R19: lag ----------------------------------------------------------------------------
+
+
+class Arrived:
+    """A way to an EHR that says when a patient's resources got there, and may hang first."""
+
+    def __init__(self, inner: SandboxTransport, *, hang_seconds: float = 0.0) -> None:
+        self._inner = inner
+        self._hang = hang_seconds
+        self._lock = threading.Lock()
+        self.closed = threading.Event()
+        self.waited_for = b"no-one"
+        self.there = threading.Event()
+
+    def send(self, request: Request, *, deadline_seconds: float) -> Outcome:
+        if self._hang:
+            self.closed.wait(self._hang)
+        with self._lock:
+            outcome = self._inner.send(request, deadline_seconds=deadline_seconds)
+        if self.waited_for in (request.body or b""):
+            self.there.set()
+        return outcome
+
+
+def lags(world: World, way: Arrived, *, samples: int) -> list[float]:
+    """Accept one live record after the other; return the seconds until each is at the EHR."""
+    found = []
+    for number in range(samples):
+        record = a_short_visit(patient=f"pt-live-{number}")
+        way.there.clear()
+        began = CLOCK.monotonic()
+        receipt = world.accept(record)
+        (patient,) = world.of_mapping(receipt, "patient")
+        way.waited_for = patient.removeprefix("Patient/").encode()
+        if _has(world, patient):
+            way.there.set()
+        assert way.there.wait(PATIENCE), number
+        found.append(CLOCK.monotonic() - began)
+    return found
+
+
+def _has(world: World, reference: str) -> bool:
+    return any(bool(one.history(reference)) for name, one in world.ehrs.items() if name == "other")
+
+
+@contextmanager
+def looping(world: World) -> Iterator[None]:
+    loop = worker.Loop(world.rooms)
+    loop.start()
+    try:
+        yield
+    finally:
+        loop.stop(10)
+
+
+def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:
+    """Lags at one EHR while another takes 30 s for each answer, or is quick."""
+    name = "slow" if slow else "quick"
+    world = World(url=f"sqlite:///{folder / name}.db", mapped=few_mappings)
+    ways = {}
+    for one in ("ehr", "other"):
+        world.connect(one)
+    world.take(a_short_visit(patient="pt-0"))
+    for one in ("ehr", "other"):
+        hang = 30.0 if slow and one == "ehr" else 0.0
+        ways[one] = Arrived(world.ehrs[one].transport, hang_seconds=hang)
+        world.ehrs[one].transport = ways[one]  # type: ignore[assignment]
+    with looping(world):
+        found = lags(world, ways["other"], samples=samples)
+        ways["ehr"].closed.set()
+    return found
+
+
+def among_backfills(folder: Path, pile_up: Callable[[World], None], *, samples: int) -> list[float]:
+    """Lags of live records while a hundred thousand backfills are queued."""
+    world = World(url=f"sqlite:///{folder / 'test.db'}", mapped=few_mappings)
+    world.connect("ehr")
+    world.connect("other")
+    world.take(a_short_visit(patient="pt-0"))
+    pile_up(world)
+    way = Arrived(world.ehrs["other"].transport)
+    world.ehrs["other"].transport = way  # type: ignore[assignment]
+    with looping(world):
+        return lags(world, way, samples=samples)
+
+
+# --- R17 --------------------------------------------------------------------------------------
+
+
+def too_large(most: int = 20) -> tuple[int, int]:
+    """Return how many requests were refused as too large, and the size that it settled at."""
+    world = World(mapped=few_mappings)
+    world.connect()
+    world.accept(many_pulses(98))
+    for _ in world.drain(world.shared_lane()):
+        pass
+    asked = limit(world, entries=most)
+    world.settle()
+    assert set(world.states()) == {"delivered"}
+    good = [many for many in asked if many <= most]
+    return len(asked) - len(good), max(good)
+
+
+# --- R18 --------------------------------------------------------------------------------------
+
+
+def pause_takes(folder: Path, *, patients: int = 40) -> tuple[float, int]:
+    """Pause while deliveries go; return the seconds to the last request, and those after them."""
+    world = World(url=f"sqlite:///{folder / 'test.db'}", mapped=few_mappings)
+    world.connect()
+    world.bridge.limit_destination("ehr", LimitChange(rps=20), actor="test")
+    world.clock = CLOCK  # type: ignore[assignment]
+    world.bridge = world._open()
+    for number in range(patients):
+        world.accept(a_short_visit(patient=f"pt-{number}"))
+    times: list[float] = []
+    world.ehr.transport.before_serving = lambda _request: times.append(CLOCK.monotonic())
+    some = threading.Event()
+    with looping(world):
+        while len(times) < 5:
+            some.wait(0.02)
+        world.bridge.pause(Stopped("ehr", ANY), actor="test")
+        paused = CLOCK.monotonic()
+        some.wait(6)
+        last = times[-1]
+        late = sum(one > paused + 5 for one in times)
+    assert 0 < len(times) < patients
+    return max(last - paused, 0.0), late
+
+
+# --- R35 --------------------------------------------------------------------------------------
+
+
+class Stub:
+    """An EHR that takes all and answers within a millisecond."""
+
+    def send(self, request: Request, *, deadline_seconds: float) -> Response:
+        assert deadline_seconds > 0
+        entries = codec.decode(request.body or b"{}").get("entry", [])
+        CLOCK.sleep(0.001)
+        answers = [
+            {
+                "response": {
+                    "status": "201 Created",
+                    "location": f"{entry['request']['url']}/_history/1",
+                    "etag": 'W/"1"',
+                }
+            }
+            for entry in entries
+        ]
+        body = {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
+        return Response(status=200, headers={}, body=codec.encode(body))
+
+
+def throughput(folder: Path, *, sessions: int) -> tuple[float, float]:
+    """Return resource versions per second by one worker on a file, and the time beside translating.
+
+    The second is a ratio: delivering a session, in times of taking it in.
+    """
+    world = World(url=f"sqlite:///{folder / 'test.db'}")
+    world.connect()
+    world.ehr.transport = Stub()  # type: ignore[assignment]
+    first = a_visit(1)
+    began = CLOCK.monotonic()
+    for number in range(sessions):
+        patient = {**first["patient"], "id": f"pt-{number}"}
+        world.accept({**first, "session_id": f"ses-{number}", "patient": patient})
+    taking = CLOCK.monotonic() - began
+    began = CLOCK.monotonic()
+    world.sync()
+    delivering = CLOCK.monotonic() - began
+    assert set(world.states()) == {"delivered"}
+    return len(world.ledger()) / delivering, delivering / taking
