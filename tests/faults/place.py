@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 
 from fhirbridge import log
 from fhirbridge.clock import SystemClock
@@ -19,7 +19,7 @@ from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.outbox.contents import SHARED_LANE
-from fhirbridge.store.tables import delivery_item, evidence
+from fhirbridge.store.tables import delivery_item, evidence, record
 from tests.egress.fake_resolver import FakeResolver
 from tests.egress.fake_server import Step
 from tests.factories import Record, World, a_short_visit, few_mappings
@@ -117,6 +117,11 @@ class Place(World):
             one for one in self.rows() if one.record_id == receipt.id and one.lane != SHARED_LANE
         )
         return row
+
+    def mix_up(self, receipt: Receipt) -> None:
+        """Let a record's resources name somebody else than the record does."""
+        with self.store.begin() as tx:
+            tx.execute(update(record).where(record.c.id == receipt.id).values(subject="somebody"))
 
     def pulse(self, receipt: Receipt) -> str:
         (found,) = self.of_mapping(receipt, PULSE)
