@@ -109,9 +109,7 @@ class Front:
     def _handled(self, seen: Seen) -> tuple[int, dict[str, str], bytes]:
         target = seen.target.removeprefix("/fhir")
         body = self._altered(seen)
-        return self.far.model.handle(
-            seen.method, target, seen.headers, body, base=self.base_url
-        )
+        return self.far.model.handle(seen.method, target, seen.headers, body, base=self.base_url)
 
     def _altered(self, seen: Seen) -> bytes:
         resources = written(seen)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Row, select, update
 
 from fhirbridge import log
@@ -18,7 +19,6 @@ from fhirbridge.egress.networks import NetworkPolicy
 from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.intake.accept import Receipt
-from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.store.tables import delivery_item, evidence, record
 from tests.egress.fake_resolver import FakeResolver
 from tests.egress.fake_server import Step
@@ -59,7 +59,7 @@ class Place(World):
         self._way.close()
         self.server.close()
         self.store.close()
-        log.configure()
+        structlog.reset_defaults()
 
     def know_the_clinic(self) -> None:
         """Deliver a visit of somebody else, so that the clinic is there."""
@@ -113,9 +113,8 @@ class Place(World):
 
     def delivery(self, receipt: Receipt) -> Row[Any]:
         """The patient's delivery of one record version."""
-        (row,) = (
-            one for one in self.rows() if one.record_id == receipt.id and one.lane != SHARED_LANE
-        )
+        found = [one for one in self.patient_rows() if one.record_id == receipt.id]
+        (row,) = [one for one in found if not one.repairs]
         return row
 
     def mix_up(self, receipt: Receipt) -> None:
