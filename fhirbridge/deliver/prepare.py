@@ -125,7 +125,7 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     if shared:
         return ""
     if merged := _merged(tx, row):
-        return f"{MERGED}the EHR made this patient part of another one: drift {merged}"
+        return f"{MERGED}the EHR merged this patient or put it out of use: drift {merged}"
     need = consent.Need(
         destination=destination.name,
         sharing_required=destination.requires_consent,

@@ -30,7 +30,7 @@ class Kind(StrEnum):
     MISSING = "missing"  # no trace of it: a backup was restored
     DELETED = "deleted"  # somebody removed it
     EDITED = "edited"  # somebody changed it
-    MERGED = "merged"  # a patient who became part of another one
+    MERGED = "merged"  # a patient who became part of another one, or was put out of use
     DUPLICATED = "duplicated"  # another resource has our identifier too
     LEFT = "left"  # it left its record, and its type has no status to say so
     UNSAID = "unsaid"  # the EHR did not say
@@ -97,7 +97,7 @@ def _of_a_copy(ours: Ours, theirs: Theirs, body: dict[str, Any]) -> Verdict:
     if ours.given_up and theirs.version == ours.version:
         return Verdict(kind=Kind.AWAITED)
     elements = projection.differences(ours.base, body)
-    if replaced_by(body):
+    if replaced_by(body) or _out_of_use(ours.base, body):
         return Verdict(kind=Kind.MERGED, elements=elements)
     back = any(projection.same(one, body) for one in ours.earlier)
     if back and _went_back(ours, theirs):
@@ -136,6 +136,12 @@ def replaced_by(patient: dict[str, Any]) -> tuple[str, ...]:
         if isinstance(other, dict) and link.get("type") == "replaced-by":
             found.append(str(other.get("reference", "")))
     return tuple(found)
+
+
+def _out_of_use(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Say whether this is a Patient whom the EHR made inactive: what is new has no place there."""
+    is_patient = theirs.get("resourceType") == "Patient"
+    return is_patient and theirs.get("active") is False and ours.get("active") is not False
 
 
 def survivor(chain: dict[str, dict[str, Any]], start: str) -> str:

@@ -1,10 +1,13 @@
 """Look at every EHR again and again, in a thread of its own: a slow one delays no delivery."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fhirbridge import log
+from fhirbridge.deliver import stopping
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.ehr import probe
 from fhirbridge.errors import BridgeError
 from fhirbridge.reconcile import stops
 from fhirbridge.reconcile.act import Rooms
@@ -12,6 +15,8 @@ from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.store import moment
 
 FULL_EVERY = timedelta(days=1)
+TEST_EVERY = timedelta(hours=1)
+ACTOR = "watch"
 
 
 class Watch:
@@ -22,6 +27,7 @@ class Watch:
         self._seconds = seconds
         self._desk = Reconcile(rooms)
         self._troubled: dict[str, str] = {}
+        self._tested: dict[str, datetime] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
 
@@ -46,15 +52,16 @@ class Watch:
             if self._stop.is_set():
                 return
             if one.mode != registry.UNPROVEN and not waits_for_a_person:
-                self._look(one.name, full=self._is_old(states[one.name].swept_at))
+                self._look(one, full=self._is_old(states[one.name].swept_at))
 
     def _is_old(self, swept_at: str) -> bool:
         now = self._rooms.clock.now()
         return not swept_at or moment.from_text(swept_at) + FULL_EVERY <= now
 
-    def _look(self, name: str, *, full: bool) -> None:
-        trouble = ""
+    def _look(self, known: Destination, *, full: bool) -> None:
+        name, trouble = known.name, ""
         try:
+            self._test(known)
             self._desk.run(name, full=full)
         except BridgeError as error:
             trouble = error.code
@@ -67,6 +74,18 @@ class Watch:
         self._troubled = {**self._troubled, name: trouble}
         if not trouble:
             del self._troubled[name]
+
+    def _test(self, known: Destination) -> None:
+        """Once an hour, see whether it still promises what was probed; pause it where not."""
+        now = self._rooms.clock.now()
+        before = self._tested.get(known.name)
+        if known.paused or (before is not None and before <= now < before + TEST_EVERY):
+            return
+        self._tested[known.name] = now
+        tested = probe.test(self._rooms.ehr_for(known), known.traits)
+        if tested.unchanged is False:
+            with self._rooms.store.begin() as tx:
+                stopping.note_test(tx, self._rooms.audit, known.name, tested, actor=ACTOR)
 
     def _run(self) -> None:
         while not self._stop.is_set():

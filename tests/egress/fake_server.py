@@ -57,11 +57,12 @@ class Talk:
         return True
 
     def body(self) -> bytes:
-        """Read the request's body."""
-        size = int(self.seen.headers.get("content-length", "0"))
+        """Read the request's body; asked again, return what was read."""
+        size = int(self.seen.headers.get("content-length", "0")) - len(self.seen.body)
         while len(self.rest) < size and (more := self.sock.recv(65536)):
             self.rest += more
-        self.seen.body, self.rest = self.rest[:size], self.rest[size:]
+        self.seen.body += self.rest[:size]
+        self.rest = self.rest[size:]
         return self.seen.body
 
     def say(self, raw: bytes) -> None:

@@ -71,7 +71,8 @@ def test_each_case_has_its_name(
 
 def patient(*others: str, kind: str = "replaced-by") -> dict[str, Any]:
     links = [{"type": kind, "other": {"reference": other}} for other in others]
-    return {"resourceType": "Patient", "active": not others, **({"link": links} if links else {})}
+    active = not others or kind != "replaced-by"
+    return {"resourceType": "Patient", "active": active, **({"link": links} if links else {})}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,28 @@ def test_a_patient_who_was_replaced_is_merged_and_one_who_replaces_is_not(
     theirs = Theirs(shown=Shown.THERE, version="2", body=patient("Patient/b", kind=link))
 
     assert compare.verdict(Ours(base=patient(), version="1"), theirs).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kind"),
+    [
+        (True, False, Kind.MERGED),
+        (None, False, Kind.MERGED),
+        (False, False, Kind.EDITED),
+        (False, True, Kind.EDITED),
+    ],
+)
+def test_a_patient_who_was_put_out_of_use_is_as_a_merged_one(
+    *, before: bool | None, now: bool, kind: Kind
+) -> None:
+    named = {**patient(), "active": now, "language": "en"}
+    ours = {**patient(), "active": before} if before is not None else {"resourceType": "Patient"}
+
+    said = compare.verdict(
+        Ours(base=ours, version="1"), Theirs(shown=Shown.THERE, version="2", body=named)
+    )
+
+    assert said.kind is kind
 
 
 LONG = {f"Patient/{n}": patient(f"Patient/{n + 1}") for n in range(9)}
