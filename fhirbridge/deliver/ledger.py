@@ -10,6 +10,14 @@ from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
 
+_KEY = ["destination", "type", "resource_id"]
+_NEW = insert(ledger)
+# Built once: it is said of each resource that lands.
+_SAVED = _NEW.on_conflict_do_update(
+    index_elements=_KEY,
+    set_={column.name: column for column in _NEW.excluded if column.name not in _KEY},
+)
+
 
 def find(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:
     """Return the ledger's line for one resource, or None where the EHR is not known to have it."""
@@ -56,12 +64,7 @@ def save(
         "delivered_at": at,
         "read_back_at": at if read_back else "",
     }
-    line = insert(ledger).values(**values)
-    tx.execute(
-        line.on_conflict_do_update(
-            index_elements=["destination", "type", "resource_id"], set_=values
-        )
-    )
+    tx.execute(_SAVED, values)
 
 
 def disown(
@@ -88,9 +91,7 @@ def disown(
         delivered_at=at,
         **seen,
     )
-    tx.execute(
-        line.on_conflict_do_update(index_elements=["destination", "type", "resource_id"], set_=seen)
-    )
+    tx.execute(line.on_conflict_do_update(index_elements=_KEY, set_=seen))
 
 
 def forget(tx: Connection, destination: str, identity: Identity) -> None:

@@ -126,11 +126,11 @@ class Intake:
         return Owing(self._rooms, Translator(self._live.current(tx), self._rooms.site))
 
     def _translated(self, document: dict[str, Any]) -> tuple[Owing, Translations]:
-        """Translate for every overlay in use, before anything locks the database."""
+        """Translate without and with every overlay in use, before anything locks the database."""
         with self._rooms.store.read() as tx:
             owing, overlays = self._owing(tx), registry.overlays(tx)
         made = owing.translations(document)
-        for overlay in overlays:
+        for overlay in ("", *overlays):
             made.of(overlay)
         return owing, made
 

@@ -25,6 +25,12 @@ from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
 from fhirbridge.translate.values import Scope, TranslatedResource
 
+# Built once: they are done for each resource.
+_KEPT = insert(resource)
+_SEALED = select(resource.c.record_id, resource.c.sealed).where(
+    resource.c.id == bindparam("of_row")
+)
+
 SHARED_LANE = "shared"
 CONTENT = "content"
 INCOMPLETE = "incomplete"  # content, made while its record held an element of it back
@@ -86,14 +92,12 @@ class Contents:
             "sealed": self._vault.seal(key, codec.encode(made.body), f"resource:{row_id}"),
             "sealed_why": self._vault.seal(key, codec.encode(why), f"why:{row_id}"),
         }
-        tx.execute(insert(resource), values)
+        tx.execute(_KEPT, values)
         return row_id
 
     def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
         """Open the body of one resource version."""
-        row = tx.execute(
-            select(resource.c.record_id, resource.c.sealed).where(resource.c.id == row_id)
-        ).one()
+        row = tx.execute(_SEALED, {"of_row": row_id}).one()
         plain = self._vault.unseal(
             self._vault.key(tx, row.record_id), row.sealed, f"resource:{row_id}"
         )
@@ -226,21 +230,27 @@ def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any
     `replaced`: it came with a delivery of which a newer one replaced the rest. A repair brings back
     an old one and says nothing about what is owed now.
     """
-    chosen = (
+    asked = {"at": destination, "of_type": identity.type, "of_id": identity.id}
+    return tx.execute(_last_pinned(), asked).one_or_none()
+
+
+@cache
+def _last_pinned() -> Select[Any]:
+    """Build the question once: it is asked for each resource of each record."""
+    return (
         select(resource, (delivery.c.state == State.SUPERSEDED).label("replaced"))
         .join(delivery_item, delivery_item.c.resource == resource.c.id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
         .where(
-            delivery.c.destination == destination,
+            delivery.c.destination == bindparam("at"),
             or_(delivery.c.state != State.SUPERSEDED, delivery_item.c.outcome.in_(LANDED)),
             delivery.c.repairs.is_(False),
-            delivery_item.c.type == identity.type,
-            delivery_item.c.resource_id == identity.id,
+            delivery_item.c.type == bindparam("of_type"),
+            delivery_item.c.resource_id == bindparam("of_id"),
         )
         .order_by(delivery.c.sequence.desc())
         .limit(1)
     )
-    return tx.execute(chosen).one_or_none()
 
 
 def is_held(tx: Connection, destination: str, identity: Identity) -> bool:

@@ -285,16 +285,21 @@ class Outbox:
             "changed_at": now,
         }
         tx.execute(insert(delivery), values)
-        for position, change in enumerate(changes):
-            item = {"type": change.identity.type, "resource_id": change.identity.id}
-            item |= {
-                "outcome": "",
-                "reason": "",
+        items = [
+            {
                 "delivery_id": place.delivery_id,
+                "position": position,
+                "type": change.identity.type,
+                "resource_id": change.identity.id,
                 "resource": change.resource,
                 "digest": change.digest,
+                "outcome": "",
+                "reason": "",
             }
-            tx.execute(insert(delivery_item), {"position": position, **item})
+            for position, change in enumerate(changes)
+        ]
+        if items:
+            tx.execute(insert(delivery_item), items)
         entry = Entry(
             actor="reconcile" if repairs else "intake",
             action=Action.DELIVERY_QUEUED,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -13,6 +13,16 @@ from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.outbox.states import BLOCKED, STUCK, Became, State, Way, check_move
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item
+
+# Built once: a delivery notes each of its resources twice.
+_NOTED = (
+    update(delivery_item)
+    .where(
+        delivery_item.c.delivery_id == bindparam("of_delivery"),
+        delivery_item.c.position == bindparam("at_position"),
+    )
+    .values(outcome=bindparam("became"), reason=bindparam("why"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +71,8 @@ class Settlement:
         self, tx: Connection, delivery_id: str, position: int, outcome: str, *, reason: str = ""
     ) -> None:
         """Note what became of one resource; `reason` where it is refused or blocked."""
-        tx.execute(
-            update(delivery_item)
-            .where(delivery_item.c.delivery_id == delivery_id, delivery_item.c.position == position)
-            .values(outcome=outcome, reason=reason)
-        )
+        item = {"of_delivery": delivery_id, "at_position": position}
+        tx.execute(_NOTED, {**item, "became": outcome, "why": reason})
 
     def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:
         entry = Entry(

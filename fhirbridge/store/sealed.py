@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.rng import Rng
@@ -17,6 +17,8 @@ from fhirbridge.store.tables import meta, payload_key
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+# Built once: it is asked for each payload.
+_WRAPPED = select(payload_key.c.wrapped).where(payload_key.c.owner == bindparam("of_owner"))
 
 
 class KeyMismatchError(BridgeError):
@@ -58,7 +60,7 @@ class Vault:
 
     def key(self, tx: Connection, owner: str) -> bytes:
         """Unwrap the key of one owner. Raises ShreddedError where it was destroyed."""
-        wrapped = tx.scalar(select(payload_key.c.wrapped).where(payload_key.c.owner == owner))
+        wrapped = tx.scalar(_WRAPPED, {"of_owner": owner})
         if wrapped is None:
             raise ShreddedError("this payload was erased", hint="its evidence rows remain")
         return self._decrypt(self._master, wrapped, f"key:{owner}")

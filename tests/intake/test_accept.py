@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from fhirbridge.fhir import codec
-from fhirbridge.records import history
+from fhirbridge.records import history, schema
 from fhirbridge.records.schema import InvalidRecordError
 from fhirbridge.store.tables import metadata, quarantine
 from tests.factories import (
@@ -43,6 +43,15 @@ def counts(world: World) -> dict[str, int]:
             name: tx.scalar(select(func.count()).select_from(table)) or 0
             for name, table in metadata.tables.items()
         }
+
+
+def test_a_record_is_translated_before_anything_locks_the_database(world: World) -> None:
+    """Also without any overlay: who writes meanwhile would wait for the translation."""
+    document = schema.load(codec.encode(a_short_visit())).document
+
+    _, made = world.bridge._intake._translated(document)
+
+    assert "" in made._made
 
 
 class StatementFails:
