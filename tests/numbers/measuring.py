@@ -74,7 +74,7 @@ class Arrived:
         return outcome
 
 
-def lags(world: World, way: Arrived, *, samples: int) -> list[float]:
+def lags(world: World, name: str, way: Arrived, *, samples: int) -> list[float]:
     """Accept one live record after the other; return the seconds until each is at the EHR."""
     found = []
     for number in range(samples):
@@ -84,15 +84,11 @@ def lags(world: World, way: Arrived, *, samples: int) -> list[float]:
         receipt = world.accept(record)
         (patient,) = world.of_mapping(receipt, "patient")
         way.waited_for = patient.removeprefix("Patient/").encode()
-        if _has(world, patient):
+        if world.ehrs[name].history(patient):
             way.there.set()
         assert way.there.wait(PATIENCE), number
         found.append(CLOCK.monotonic() - began)
     return found
-
-
-def _has(world: World, reference: str) -> bool:
-    return any(bool(one.history(reference)) for name, one in world.ehrs.items() if name == "other")
 
 
 @contextmanager
@@ -118,7 +114,7 @@ def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:
         ways[one] = Arrived(world.ehrs[one].transport, hang_seconds=hang)
         world.ehrs[one].transport = ways[one]  # type: ignore[assignment]
     with looping(world):
-        found = lags(world, ways["other"], samples=samples)
+        found = lags(world, "other", ways["other"], samples=samples)
         ways["ehr"].closed.set()
     return found
 
@@ -126,14 +122,13 @@ def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:
 def among_backfills(folder: Path, pile_up: Callable[[World], None], *, samples: int) -> list[float]:
     """Lags of live records while a hundred thousand backfills are queued."""
     world = World(url=f"sqlite:///{folder / 'test.db'}", mapped=few_mappings)
-    world.connect("ehr")
-    world.connect("other")
+    world.connect()
     world.take(a_short_visit(patient="pt-0"))
     pile_up(world)
-    way = Arrived(world.ehrs["other"].transport)
-    world.ehrs["other"].transport = way  # type: ignore[assignment]
+    way = Arrived(world.ehr.transport)
+    world.ehr.transport = way  # type: ignore[assignment]
     with looping(world):
-        return lags(world, way, samples=samples)
+        return lags(world, "ehr", way, samples=samples)
 
 
 # --- R17 --------------------------------------------------------------------------------------
