@@ -1,5 +1,6 @@
 """`unshare --mount python -m tests.numbers.full_disk FOLDER`: a disk of a few MB fills up there."""
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 from fhirbridge.store.engine import StoreBusyError
 from tests.factories import World, a_short_visit, few_mappings
 
-SIZE = "4m"
+SIZE, LEFT = "4m", 300_000
 
 
 def main(folder: Path) -> str:
@@ -30,6 +31,7 @@ def main(folder: Path) -> str:
         if refused == 20:
             break
     assert refused == 20
+    assert acknowledged > 0
     _check_whole(world, acknowledged)
     filler.unlink()
     world.accept(a_short_visit(patient="pt-after"))
@@ -43,10 +45,11 @@ def main(folder: Path) -> str:
 
 
 def _fill(path: Path) -> None:
-    """Take all that is left."""
+    """Leave room for some records and a part of the next."""
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"x" * 4096)
+    os.truncate(path, path.stat().st_size - LEFT)
 
 
 def _check_whole(world: World, acknowledged: int) -> None:

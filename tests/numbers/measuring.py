@@ -1,8 +1,9 @@
 """How quick, how many, how far apart: measured by the clock of the machine, for `make prove`."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from statistics import quantiles
@@ -12,10 +13,12 @@ from fhirbridge.deliver import worker
 from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.fhir import codec
+from fhirbridge.intake.accept import Receipt
 from fhirbridge.outbox.pauses import ANY, Stopped
+from fhirbridge.store.engine import StoreBusyError
 from tests.deliver.test_breaker import run_for
 from tests.deliver.test_bundle_size import limit, many_pulses
-from tests.factories import World, a_short_visit, a_visit, few_mappings
+from tests.factories import Record, World, a_short_visit, a_visit, few_mappings
 from tests.fakes import Fault, Outcome, SandboxTransport
 
 CLOCK = SystemClock()
@@ -74,25 +77,29 @@ class Arrived:
         return outcome
 
 
-def lags(world: World, way: Arrived, *, samples: int) -> list[float]:
-    """Accept one live record after the other; return the seconds until each is at the EHR."""
+def lags(world: World, name: str, way: Arrived, *, samples: int) -> list[float]:
+    """Accept one live record after the other; return the seconds until each is at the EHR.
+
+    A record that is answered 503 is sent again at once, as a clinic's system does: that counts.
+    """
     found = []
     for number in range(samples):
         record = a_short_visit(patient=f"pt-live-{number}")
         way.there.clear()
         began = CLOCK.monotonic()
-        receipt = world.accept(record)
-        (patient,) = world.of_mapping(receipt, "patient")
+        (patient,) = world.of_mapping(_accepted(world, record), "patient")
         way.waited_for = patient.removeprefix("Patient/").encode()
-        if _has(world, patient):
+        if world.ehrs[name].history(patient):
             way.there.set()
         assert way.there.wait(PATIENCE), number
         found.append(CLOCK.monotonic() - began)
     return found
 
 
-def _has(world: World, reference: str) -> bool:
-    return any(bool(one.history(reference)) for name, one in world.ehrs.items() if name == "other")
+def _accepted(world: World, record: Record) -> Receipt:
+    while True:
+        with suppress(StoreBusyError):
+            return world.accept(record)
 
 
 @contextmanager
@@ -118,7 +125,7 @@ def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:
         ways[one] = Arrived(world.ehrs[one].transport, hang_seconds=hang)
         world.ehrs[one].transport = ways[one]  # type: ignore[assignment]
     with looping(world):
-        found = lags(world, ways["other"], samples=samples)
+        found = lags(world, "other", ways["other"], samples=samples)
         ways["ehr"].closed.set()
     return found
 
@@ -126,14 +133,13 @@ def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:
 def among_backfills(folder: Path, pile_up: Callable[[World], None], *, samples: int) -> list[float]:
     """Lags of live records while a hundred thousand backfills are queued."""
     world = World(url=f"sqlite:///{folder / 'test.db'}", mapped=few_mappings)
-    world.connect("ehr")
-    world.connect("other")
+    world.connect()
     world.take(a_short_visit(patient="pt-0"))
     pile_up(world)
-    way = Arrived(world.ehrs["other"].transport)
-    world.ehrs["other"].transport = way  # type: ignore[assignment]
+    way = Arrived(world.ehr.transport)
+    world.ehr.transport = way  # type: ignore[assignment]
     with looping(world):
-        return lags(world, way, samples=samples)
+        return lags(world, "ehr", way, samples=samples)
 
 
 # --- R17 --------------------------------------------------------------------------------------
@@ -205,21 +211,22 @@ class Stub:
 
 
 def throughput(folder: Path, *, sessions: int) -> tuple[float, float]:
-    """Return resource versions per second by one worker on a file, and the time beside translating.
+    """Return resource versions by one worker on a file, per second of the processor's time.
 
-    The second is a ratio: delivering a session, in times of taking it in.
+    Other work on the machine does not count. The second is a ratio: the processor's time of
+    delivering a session, in times of taking it in.
     """
     world = World(url=f"sqlite:///{folder / 'test.db'}")
     world.connect()
     world.ehr.transport = Stub()  # type: ignore[assignment]
     first = a_visit(1)
-    began = CLOCK.monotonic()
+    began = time.process_time()
     for number in range(sessions):
         patient = {**first["patient"], "id": f"pt-{number}"}
         world.accept({**first, "session_id": f"ses-{number}", "patient": patient})
-    taking = CLOCK.monotonic() - began
-    began = CLOCK.monotonic()
+    taking = time.process_time() - began
+    began = time.process_time()
     world.sync()
-    delivering = CLOCK.monotonic() - began
+    delivering = time.process_time() - began
     assert set(world.states()) == {"delivered"}
     return len(world.ledger()) / delivering, delivering / taking

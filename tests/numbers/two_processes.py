@@ -104,7 +104,7 @@ def two_workers(desk: Desk, ehr: EhrAtWork, *, patients: int) -> tuple[list[int]
         for process in (first, second):
             uses(process, desk.home / "fhirbridge.db")
         gate.opened.set()
-        ended = [first.wait(SECONDS), second.wait(SECONDS)]
+        ended = [first.wait(10 * SECONDS), second.wait(10 * SECONDS)]
     return ended, Counter(ehr.versions().values())
 
 
