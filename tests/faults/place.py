@@ -13,6 +13,7 @@ from sqlalchemy import Row, select, update
 
 from fhirbridge import log
 from fhirbridge.clock import SystemClock
+from fhirbridge.deliver import worker
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import NotSent, Request, Resolver, Response, Unknown
 from fhirbridge.egress.networks import NetworkPolicy
@@ -29,6 +30,7 @@ HERE = "127.0.0.1"
 NOBODY = "127.0.0.2"  # this machine, where nothing listens on the EHR's port
 SHORT = 0.4  # seconds; only for requests of which the test wants the end
 CAP = 300_000  # bytes of an answer
+MOST_REQUESTS = 40  # none of the tests needs more
 PULSE = "vital-heart-rate"
 
 
@@ -79,6 +81,8 @@ class Place(World):
 
     def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
         """Send by the real transport; a test may shorten the deadline of the next requests."""
+        if len(self.server.seen) > MOST_REQUESTS:
+            raise AssertionError("a storm of requests")
         deadline = self.deadlines.pop(0) if self.deadlines else deadline_seconds
         return self._way.send(request, deadline_seconds=deadline)
 
@@ -88,6 +92,10 @@ class Place(World):
         """Ask the names of the moment."""
         return self.names.resolve(host, timeout_seconds=min(timeout_seconds, SHORT))
 
+    def drop_connections(self) -> None:
+        """Close what is kept open, so that the next request looks for the EHR anew."""
+        self._way.close()
+
     def order(self, *steps: Step | None) -> None:
         """Let the EHR do this to the next requests, in order."""
         self.front.orders += steps
@@ -95,6 +103,12 @@ class Place(World):
     def always(self, step: Step | None) -> None:
         """Let the EHR do this to every request from now on; None ends it."""
         self.front.choose = lambda _seen: step
+
+    def sync(self) -> worker.Swept:
+        """Deliver what is due; a storm of requests is an error at once."""
+        swept = super().sync()
+        assert len(self.server.seen) <= MOST_REQUESTS
+        return swept
 
     def pass_time(self, how_long: timedelta) -> None:
         """Let the bridge work for so long, though it has more to do then."""

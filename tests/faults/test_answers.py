@@ -9,6 +9,7 @@ import pytest
 
 from fhirbridge.deliver import traffic
 from fhirbridge.fhir import codec
+from fhirbridge.outbox.claim import LaneName
 from tests.deliver.refusing import outcome
 from tests.egress import fake_server
 from tests.egress.fake_server import HTML_200, Seen, Step, http
@@ -67,8 +68,8 @@ def test_o03_what_somebody_changed_meanwhile_waits_for_a_person(place: Place) ->
     pulse = place.pulse(first)
     place.order(fake_server.commit_then_reset)
     second = place.accept(amended(a_short_visit(), rate(90)))
-    lane = place.rows("pending")[0].lane
-    for step in place.drain(next(one for one in place.lanes() if one.lane == lane)):
+    lane = LaneName("ehr", place.delivery(second).lane)
+    for step in place.drain(lane):
         if step == "answered":
             place.ehr.edit(pulse, note=NOTE)
     place.settle()

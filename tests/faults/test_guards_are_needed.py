@@ -210,7 +210,7 @@ def o23(scene: Scene) -> None:
 
 
 def o27(scene: Scene) -> None:
-    test_what_it_holds.test_o27_a_server_that_promises_something_else_is_paused_and_told_within_an_hour(
+    test_what_it_holds.test_o27_a_server_that_promises_something_else_is_paused_and_told(
         scene.place()
     )
 
