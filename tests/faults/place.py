@@ -19,6 +19,7 @@ from fhirbridge.egress.exchange import NotSent, Request, Resolver, Response, Unk
 from fhirbridge.egress.networks import NetworkPolicy
 from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr
+from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.store.tables import delivery_item, evidence, record
 from tests.egress.fake_resolver import FakeResolver
@@ -30,7 +31,7 @@ HERE = "127.0.0.1"
 NOBODY = "127.0.0.2"  # this machine, where nothing listens on the EHR's port
 SHORT = 0.4  # seconds; only for requests of which the test wants the end
 CAP = 300_000  # bytes of an answer
-MOST_REQUESTS = 40  # none of the tests needs more
+MOST_REQUESTS = 30  # none of the tests needs more
 PULSE = "vital-heart-rate"
 
 
@@ -65,7 +66,9 @@ class Place(World):
 
     def know_the_clinic(self) -> None:
         """Deliver a visit of somebody else, so that the clinic is there."""
-        self.take(a_short_visit(patient="pt-0"))
+        self.accept(a_short_visit(patient="pt-0"))
+        for lane in (self.shared_lane(), self.patient_lane()):
+            assert [*self.drain(lane)][-1] == "released"
         assert set(self.states()) == {"delivered"}
         self.forget()
 
@@ -144,6 +147,12 @@ class Place(World):
         """How many versions the EHR has of what one record made, each counted once."""
         items = self.items(self.delivery(receipt).id)
         return {len(self.ehr.history(f"{one.type}/{one.resource_id}")) for one in items}
+
+    def why(self) -> list[str]:
+        """What the answers to the last delivery were taken for."""
+        answers = self.evidence("delivery.answered")
+        chosen = [one.detail for one in answers if one.delivery_id == answers[-1].delivery_id]
+        return [str(codec.decode(one.encode())["reason"]) for one in chosen]
 
     def leaks(self) -> list[str]:
         """What of a patient stands in the log, in an alert, in a reason or in a detail."""
