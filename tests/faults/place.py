@@ -13,11 +13,13 @@ from sqlalchemy import Row, select, update
 
 from fhirbridge import log
 from fhirbridge.clock import SystemClock
+from fhirbridge.deliver import worker
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import NotSent, Request, Resolver, Response, Unknown
 from fhirbridge.egress.networks import NetworkPolicy
 from fhirbridge.egress.transport import HttpTransport
 from fhirbridge.ehr.rest import Ehr
+from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.store.tables import delivery_item, evidence, record
 from tests.egress.fake_resolver import FakeResolver
@@ -29,6 +31,7 @@ HERE = "127.0.0.1"
 NOBODY = "127.0.0.2"  # this machine, where nothing listens on the EHR's port
 SHORT = 0.4  # seconds; only for requests of which the test wants the end
 CAP = 300_000  # bytes of an answer
+MOST_REQUESTS = 30  # none of the tests needs more
 PULSE = "vital-heart-rate"
 
 
@@ -63,7 +66,9 @@ class Place(World):
 
     def know_the_clinic(self) -> None:
         """Deliver a visit of somebody else, so that the clinic is there."""
-        self.take(a_short_visit(patient="pt-0"))
+        self.accept(a_short_visit(patient="pt-0"))
+        for lane in (self.shared_lane(), self.patient_lane()):
+            assert [*self.drain(lane)][-1] == "released"
         assert set(self.states()) == {"delivered"}
         self.forget()
 
@@ -79,6 +84,8 @@ class Place(World):
 
     def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
         """Send by the real transport; a test may shorten the deadline of the next requests."""
+        if len(self.server.seen) > MOST_REQUESTS:
+            raise AssertionError("a storm of requests")
         deadline = self.deadlines.pop(0) if self.deadlines else deadline_seconds
         return self._way.send(request, deadline_seconds=deadline)
 
@@ -88,6 +95,10 @@ class Place(World):
         """Ask the names of the moment."""
         return self.names.resolve(host, timeout_seconds=min(timeout_seconds, SHORT))
 
+    def drop_connections(self) -> None:
+        """Close what is kept open, so that the next request looks for the EHR anew."""
+        self._way.close()
+
     def order(self, *steps: Step | None) -> None:
         """Let the EHR do this to the next requests, in order."""
         self.front.orders += steps
@@ -95,6 +106,12 @@ class Place(World):
     def always(self, step: Step | None) -> None:
         """Let the EHR do this to every request from now on; None ends it."""
         self.front.choose = lambda _seen: step
+
+    def sync(self) -> worker.Swept:
+        """Deliver what is due; a storm of requests is an error at once."""
+        swept = super().sync()
+        assert len(self.server.seen) <= MOST_REQUESTS
+        return swept
 
     def pass_time(self, how_long: timedelta) -> None:
         """Let the bridge work for so long, though it has more to do then."""
@@ -130,6 +147,12 @@ class Place(World):
         """How many versions the EHR has of what one record made, each counted once."""
         items = self.items(self.delivery(receipt).id)
         return {len(self.ehr.history(f"{one.type}/{one.resource_id}")) for one in items}
+
+    def why(self) -> list[str]:
+        """What the answers to the last delivery were taken for."""
+        answers = self.evidence("delivery.answered")
+        chosen = [one.detail for one in answers if one.delivery_id == answers[-1].delivery_id]
+        return [str(codec.decode(one.encode())["reason"]) for one in chosen]
 
     def leaks(self) -> list[str]:
         """What of a patient stands in the log, in an alert, in a reason or in a detail."""

@@ -1,17 +1,16 @@
-"""O3 to O7, O9 to O14 and O20: what an EHR may answer, and what really happened."""
+"""O3 to O7 and O9 to O12: answers that are lost, refuse, conflict, or ask to wait."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
-from typing import Any
 
 import pytest
 
 from fhirbridge.deliver import traffic
 from fhirbridge.fhir import codec
+from fhirbridge.outbox.claim import LaneName
 from tests.deliver.refusing import outcome
 from tests.egress import fake_server
-from tests.egress.fake_server import HTML_200, Seen, Step, http
+from tests.egress.fake_server import Seen, Step, http
 from tests.factories import A_DAY, a_short_visit, amended, rate
 from tests.fakes import START
 from tests.faults.front import written
@@ -67,8 +66,8 @@ def test_o03_what_somebody_changed_meanwhile_waits_for_a_person(place: Place) ->
     pulse = place.pulse(first)
     place.order(fake_server.commit_then_reset)
     second = place.accept(amended(a_short_visit(), rate(90)))
-    lane = place.rows("pending")[0].lane
-    for step in place.drain(next(one for one in place.lanes() if one.lane == lane)):
+    lane = LaneName("ehr", place.delivery(second).lane)
+    for step in place.drain(lane):
         if step == "answered":
             place.ehr.edit(pulse, note=NOTE)
     place.settle()
@@ -304,162 +303,3 @@ def test_o12_retry_after_is_heeded_within_a_day(place: Place, asked: str, status
     place.settle()
     assert place.front.asked() == ["send"] * 3
     assert place.versions(receipt) == place.versions(others) == {1}
-
-
-# --- O13, O14: no success -----------------------------------------------------------------------
-
-BROKEN = ["500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout"]
-
-
-@pytest.mark.parametrize("status", BROKEN)
-@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
-def test_o13_a_server_error_is_unknown_and_read_back(
-    place: Place, status: str, *, done: bool
-) -> None:
-    step = says(status)
-    place.order(place.front.after_commit(step) if done else step)
-
-    receipt = place.take(a_short_visit())
-    place.settle()
-
-    assert place.front.asked() == (READ_BACK_AND_OURS if done else READ_BACK_AND_SENT_AGAIN)
-    assert place.delivery(receipt).state == "delivered"
-    assert place.versions(receipt) == {1}
-
-
-def of_entry(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """Change the first entry of a Bundle."""
-    return lambda bundle: change(bundle["entry"][0])
-
-
-def respond(**response: Any) -> Callable[[dict[str, Any]], None]:
-    return of_entry(lambda entry: entry["response"].update(response))
-
-
-def forget_version(entry: dict[str, Any]) -> None:
-    for name in ("etag", "location"):
-        entry["response"].pop(name, None)
-
-
-ELSEWHERE = "1234/_history/1"
-SAID_WRONGLY: dict[str, Callable[[dict[str, Any]], None]] = {
-    "another id": respond(location=f"Patient/{ELSEWHERE}"),
-    "another type": respond(location=f"Group/{ELSEWHERE}"),
-    "no version": of_entry(forget_version),
-    "a version that is none": respond(location="Patient", etag="*"),
-    "one entry failed": respond(status="422 Unprocessable Content"),
-    "no entries": lambda bundle: bundle.pop("entry"),
-    "an entry less": lambda bundle: bundle["entry"].pop(),
-    "an entry more": lambda bundle: bundle["entry"].append(bundle["entry"][0]),
-    "an entry twice": lambda bundle: bundle["entry"].__setitem__(0, bundle["entry"][1]),
-    "another order": lambda bundle: bundle["entry"].reverse(),
-    "not entries": lambda bundle: bundle.update(entry=[None] * len(bundle["entry"])),
-    "no Bundle": lambda bundle: bundle.update(resourceType="Parameters"),
-}
-
-
-@pytest.mark.parametrize("wrong", SAID_WRONGLY)
-def test_o14_o20_an_answer_that_does_not_account_for_each_entry_is_read_back(
-    place: Place, wrong: str
-) -> None:
-    place.order(place.front.reworded(SAID_WRONGLY[wrong]))
-
-    receipt = place.take(a_short_visit())
-    place.settle()
-
-    assert place.front.asked() == READ_BACK_AND_OURS
-    assert place.delivery(receipt).state == "delivered"
-    assert place.versions(receipt) == {1}
-
-
-NO_SUCCESS = {
-    "an outcome of errors": http(outcome(), FHIR),
-    "nothing": http(b""),
-    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
-    "202": http(b"{}", FHIR, status="202 Accepted"),
-    "a page": HTML_200,
-    "a patient": http(b'{"resourceType":"Patient","id":"1234"}', FHIR),
-    "a list": http(b"[]", FHIR),
-    "half a Bundle": http(b'{"resourceType":"Bundle","entry":[', FHIR),
-}
-
-
-@pytest.mark.parametrize("said", NO_SUCCESS)
-def test_o14_a_200_that_is_no_answer_is_no_success(place: Place, said: str) -> None:
-    place.order(fake_server.answer(NO_SUCCESS[said]))
-
-    receipt = place.take(a_short_visit())
-    place.settle()
-
-    assert place.front.asked() == READ_BACK_AND_SENT_AGAIN
-    assert place.delivery(receipt).state == "delivered"
-    assert place.versions(receipt) == {1}
-
-
-def test_o14_a_page_said_for_ever_parks_after_five_times(place: Place) -> None:
-    place.front.choose = lambda seen: fake_server.answer(HTML_200) if written(seen) else None
-
-    receipt = place.take(a_short_visit())
-    place.settle()
-
-    assert place.front.asked() == READ_BACK_AND_OURS * 5
-    assert place.delivery(receipt).state == "parked"
-    assert place.versions(receipt) == {0}
-
-
-def lost_and_then(place: Place, change: Callable[[dict[str, Any]], None]) -> Any:
-    """Lose an amendment's answer; let every read-back show the EHR's copy changed so."""
-    first = place.take(a_short_visit())
-    place.forget()
-    place.order(place.front.after_commit(fake_server.commit_then_reset))
-    place.front.choose = lambda _seen: place.front.reworded(change)
-    second = place.take(amended(a_short_visit(), rate(90)))
-    place.pass_time(timedelta(hours=2))
-    assert len(place.ehr.history(place.pulse(first))) == 2
-    return place.delivery(second)
-
-
-def each_resource(bundle: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from (entry["resource"] for entry in bundle.get("entry", []))
-
-
-def test_o14_a_read_back_of_another_patient_is_held_and_told(place: Place) -> None:
-    def of_another(bundle: dict[str, Any]) -> None:
-        for one in each_resource(bundle):
-            if "subject" in one:
-                one["subject"]["reference"] = "Patient/1234"
-
-    delivery = lost_and_then(place, of_another)
-
-    assert delivery.state == "held"
-    assert delivery.reason.startswith("edited: Observation/")
-    assert place.front.asked() == READ_BACK_AND_OURS
-    assert "held: edited" in place.alarms()
-
-
-@pytest.mark.parametrize("name", ["id", "resourceType"])
-def test_o14_a_read_back_of_something_else_proves_nothing_and_sends_nothing(
-    place: Place, name: str
-) -> None:
-    def of_another(bundle: dict[str, Any]) -> None:
-        for one in each_resource(bundle):
-            one[name] = "Group" if name == "resourceType" else "1234"
-
-    delivery = lost_and_then(place, of_another)
-
-    assert delivery.state == "unknown"
-    assert "the EHR did not say what it holds" in delivery.reason
-    assert set(place.front.asked()[1:]) == {"read back"}
-    assert "backlog: " in place.alarms()
-
-
-def test_o14_what_names_another_patient_of_ours_is_never_sent(place: Place) -> None:
-    receipt = place.accept(a_short_visit())
-    place.mix_up(receipt)
-
-    place.settle()
-
-    assert place.delivery(receipt).state == "held"
-    assert place.delivery(receipt).reason.startswith("wrong-patient:")
-    assert place.server.seen == []
-    assert "held: wrong-patient" in place.alarms()

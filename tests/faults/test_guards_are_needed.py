@@ -21,10 +21,16 @@ from fhirbridge.egress.wire import Call
 from fhirbridge.fhir import codec, projection
 from fhirbridge.outbox import backoff
 from tests.egress import fake_server
-from tests.faults import test_answers, test_the_way, test_what_it_holds
+from tests.faults import (
+    test_answers,
+    test_no_success,
+    test_the_way,
+    test_what_it_holds,
+    test_who_it_is,
+)
 from tests.faults.conftest import MakePlace
 from tests.faults.place import Place
-from tests.faults.test_the_way import Keys
+from tests.faults.test_who_it_is import Keys
 
 Patch = pytest.MonkeyPatch
 A_CENTURY = timedelta(days=36_500)
@@ -162,23 +168,23 @@ def o16(made: Callable[[Place], fake_server.Step], reason: str) -> Callable[[Sce
 
 def o18(kind: str) -> Callable[[Scene], None]:
     check = (
-        test_the_way.test_o18_who_is_not_proven_to_be_the_ehr_gets_nothing_and_the_reason_is_said
+        test_who_it_is.test_o18_who_is_not_proven_to_be_the_ehr_gets_nothing_and_the_reason_is_said
     )
     return lambda scene: check(scene.make_place, scene.keys, kind)
 
 
 def o14_id(scene: Scene) -> None:
-    test_answers.test_o14_o20_an_answer_that_does_not_account_for_each_entry_is_read_back(
+    test_no_success.test_o14_o20_an_answer_that_does_not_account_for_each_entry_is_read_back(
         scene.place(), "another id"
     )
 
 
 def o14_copy(scene: Scene) -> None:
-    test_answers.test_o14_a_read_back_of_another_patient_is_held_and_told(scene.place())
+    test_no_success.test_o14_a_read_back_of_another_patient_is_held_and_told(scene.place())
 
 
 def o14_ours(scene: Scene) -> None:
-    test_answers.test_o14_what_names_another_patient_of_ours_is_never_sent(scene.place())
+    test_no_success.test_o14_what_names_another_patient_of_ours_is_never_sent(scene.place())
 
 
 def o12(scene: Scene) -> None:
@@ -210,7 +216,7 @@ def o23(scene: Scene) -> None:
 
 
 def o27(scene: Scene) -> None:
-    test_what_it_holds.test_o27_a_server_that_promises_something_else_is_paused_and_told_within_an_hour(
+    test_what_it_holds.test_o27_a_server_that_promises_something_else_is_paused_and_told(
         scene.place()
     )
 

@@ -16,6 +16,7 @@ from tests.factories import a_short_visit, amended, rate
 from tests.faults.front import written
 from tests.faults.place import Place
 
+Alter = Callable[[dict[str, Any]], None]
 HOUR = timedelta(hours=1)
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 SEND_AND_READ_BACK = ["send", "read back"]
@@ -68,7 +69,7 @@ def test_o08_what_was_deleted_there_is_held_and_not_made_again(
 
 
 def test_o21_what_a_backup_lost_is_owed_again_in_order_and_counted(place: Place) -> None:
-    for number in range(1, 12):
+    for number in range(1, 7):
         place.take(a_short_visit(patient=f"pt-{number}"))
     backup = place.ehr.model.snapshot()
     record = a_short_visit(patient="pt-1")
@@ -250,13 +251,14 @@ def drops_identifiers(resource: dict[str, Any]) -> None:
 
 
 NOISE = [adds_meta, reorders, writes_time_anew]
-CHANGES = {rounds: "Observation.valueQuantity.value", drops_identifiers: "Observation.identifier"}
+CHANGES: dict[Alter, str] = {
+    rounds: "Observation.valueQuantity.value",
+    drops_identifiers: "Observation.identifier",
+}
 
 
 @pytest.mark.parametrize("alter", NOISE)
-def test_o25_what_a_server_writes_differently_is_no_difference(
-    place: Place, alter: Callable[[dict[str, Any]], None]
-) -> None:
+def test_o25_what_a_server_writes_differently_is_no_difference(place: Place, alter: Alter) -> None:
     place.front.alter = alter
     place.order(place.front.after_commit(fake_server.commit_then_reset))
 
@@ -273,7 +275,7 @@ def test_o25_what_a_server_writes_differently_is_no_difference(
 
 @pytest.mark.parametrize("alter", CHANGES)
 def test_o25_what_a_server_changes_of_ours_is_listed_and_is_nobodys_edit(
-    place: Place, alter: Callable[[dict[str, Any]], None]
+    place: Place, alter: Alter
 ) -> None:
     place.front.alter = alter
     record = a_short_visit()
@@ -322,7 +324,7 @@ def test_o26_what_no_search_finds_yet_is_read_by_its_id(place: Place) -> None:
 # --- O27: another server than was probed --------------------------------------------------------
 
 
-def test_o27_a_server_that_promises_something_else_is_paused_and_told_within_an_hour(
+def test_o27_a_server_that_promises_something_else_is_paused_and_told(
     place: Place,
 ) -> None:
     place.bridge.probe_destination("ehr", actor="test")
@@ -343,7 +345,7 @@ def test_o27_a_server_that_promises_something_else_is_paused_and_told_within_an_
     assert "paused: " in place.alarms()
     assert len(place.evidence("destination.paused")) == 1
     assert place.delivery(receipt).state == "pending"
-    assert "send" not in place.front.asked()[-1:]
+    assert "send" not in place.front.asked()
     place.bridge.probe_destination("ehr", actor="test")
     rounds_of(place, watch, 1)
     place.settle()
@@ -353,6 +355,7 @@ def test_o27_a_server_that_promises_something_else_is_paused_and_told_within_an_
 
 def rounds_of(place: Place, watch: Watch, count: int) -> None:
     for _ in range(count):
+        place.forget()
         watch.round()
         place.clock.advance(timedelta(seconds=60))
 
@@ -387,7 +390,7 @@ def test_o27_what_says_nothing_new_pauses_nothing(place: Place, said: str) -> No
 
     for _ in range(3):
         rounds_of(place, watch, 1)
+        assert place.front.asked().count("GET /fhir/metadata") == 1
         place.clock.advance(HOUR)
 
     assert place.paused() == ""
-    assert place.front.asked().count("GET /fhir/metadata") == 3
