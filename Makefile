@@ -34,7 +34,7 @@ test-hapi: venv test-tools ## the tests against a real HAPI server and the HL7 v
 	@$(BIN)/pytest -m hapi
 
 .PHONY: prove
-prove: venv ## the full proofs: 10,000 generated records, thousands of typos, every missing field, 10,000 simulated storms; hours
+prove: venv ## the full proofs: 10,000 generated records, thousands of typos, every missing field, 10,000 simulated storms, a hundred kills against HAPI; hours
 	@$(BIN)/pytest -q tests/prove/prove_*.py
 
 .PHONY: check
@@ -55,9 +55,10 @@ docs: venv ## write docs/mappings.html and mappings/schema again from the mappin
 	@$(BIN)/fhirbridge map schema mappings
 
 .PHONY: bench
-bench: venv ## how long the program takes to start and to translate, in ratios
+bench: venv test-tools ## how long the program takes to start, to translate and to sync (HAPI on H2), in ratios
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python -m benchmarks.translate
+	@$(BIN)/python -m benchmarks.sync
 
 .PHONY: venv
 venv: ## make .venv from requirements.lock, when it is missing or old

@@ -39,6 +39,7 @@ class Job:
     sends: tuple[Send, ...]
     together: bool
     more: bool
+    payload: bytes = b""  # what it carries; a read-back carries nothing
 
     @property
     def asked(self) -> Asked:

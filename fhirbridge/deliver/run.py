@@ -111,6 +111,9 @@ class _Lane:
 
     def start(self, row: Row[Any]) -> Job | None:
         """Claim a chosen delivery; None where it needed no request, or may not go."""
+        if row.runs < MOST_RUNS:
+            with self._rooms.store.read() as tx:  # opened before anything locks the database
+                self._opened(row.id).open_what_waits(tx)
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
             if row.runs >= MOST_RUNS:
@@ -135,6 +138,7 @@ class _Lane:
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
+                payload=_payload(made),
             )
             self._note_start(tx, job)
             return job
@@ -164,9 +168,9 @@ class _Lane:
         if job.step is Step.READ:
             return self._ehr.read_many([_reference(send) for send in job.sends])
         if job.step is Step.BUNDLE:
-            return self._ehr.bundle(bundle.transaction(job.sends))
+            return self._ehr.bundle(job.payload)
         (send,) = job.sends
-        return self._ehr.put(_reference(send), codec.encode(send.body), if_match=bundle.guard(send))
+        return self._ehr.put(_reference(send), job.payload, if_match=bundle.guard(send))
 
     def settle(self, job: Job, outcome: Outcome) -> None:
         """Keep what the EHR said and move the delivery; refused where the fence was lost."""
@@ -185,7 +189,11 @@ class _Lane:
     def _note_start(self, tx: Connection, job: Job) -> None:
         detail = {"step": job.step.value, "entries": len(job.sends), "fence": self._fence}
         entry = self._entry(
-            job.row, Action.DELIVERY_STARTED, outcome="ok", detail=detail, payload=_payload(job)
+            job.row,
+            Action.DELIVERY_STARTED,
+            outcome="ok",
+            detail=detail,
+            payload=job.payload or None,
         )
         self._rooms.audit.append(tx, entry)
 
@@ -229,6 +237,11 @@ class _Opened:
         self._contents = contents
         self._bodies: dict[str, dict[str, Any]] = {}
 
+    def open_what_waits(self, tx: Connection) -> None:
+        for item in claim.items(tx, self.delivery_id):
+            if item.outcome == Became.WAITING:
+                self.body(tx, item.resource)
+
     def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
         if row_id not in self._bodies:
             self._bodies[row_id] = self._contents.body(tx, row_id)
@@ -239,13 +252,13 @@ def _reference(send: Send) -> str:
     return f"{send.identity.type}/{send.identity.id}"
 
 
-def _payload(job: Job) -> bytes | None:
-    """Return what a request carries of a patient's, for the evidence."""
-    if job.step is Step.READ:
-        return None
-    if job.step is Step.BUNDLE:
-        return bundle.transaction(job.sends)
-    return codec.encode(job.sends[0].body)
+def _payload(made: Prepared) -> bytes:
+    """Return what the request carries of a patient's, which the evidence keeps too."""
+    if made.step is Step.READ:
+        return b""
+    if made.step is Step.BUNDLE:
+        return bundle.transaction(made.sends)
+    return codec.encode(made.sends[0].body)
 
 
 def _without_request(made: Prepared) -> Move:
