@@ -15,6 +15,7 @@ from fhirbridge import settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.deliver import run, worker
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec, projection
@@ -250,7 +251,7 @@ class World:
         new = Destination(
             name=name,
             base_url=base_url,
-            mode=registry.TRANSACTION,
+            mode=Mode.TRANSACTION,
             traits={},
             requires_consent=requires_consent,
             test_server=True,

@@ -44,9 +44,18 @@ class Ehr:
         """GET one resource."""
         return self._send("GET", f"/{reference}")
 
-    def put(self, reference: str, body: bytes, *, if_match: str) -> Outcome:
-        """PUT one resource under its id, guarded by `If-Match`."""
-        return self._send("PUT", f"/{reference}", body=body, extra={"If-Match": if_match})
+    def put(
+        self, reference: str, body: bytes, *, if_match: str = "", if_none_match: str = ""
+    ) -> Outcome:
+        """PUT one resource under its id, guarded by `If-Match` or `If-None-Match`."""
+        guards = {"If-Match": if_match, "If-None-Match": if_none_match}
+        extra = {name: value for name, value in guards.items() if value}
+        return self._send("PUT", f"/{reference}", body=body, extra=extra)
+
+    def create(self, kind: str, body: bytes, *, if_none_exist: str) -> Outcome:
+        """POST one resource, unless what the query `if_none_exist` names is there; the probe's."""
+        extra = {"If-None-Exist": if_none_exist}
+        return self._send("POST", f"/{kind}", body=body, extra=extra)
 
     def delete(self, reference: str) -> Outcome:
         """DELETE one resource; only the probe removes what it made itself."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from fhirbridge import log
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.errors import BridgeError
 from fhirbridge.reconcile import stops
 from fhirbridge.reconcile.act import Rooms
@@ -45,7 +46,7 @@ class Watch:
             waits_for_a_person = states[one.name].stop.startswith(stops.RESTORED)
             if self._stop.is_set():
                 return
-            if one.mode != registry.UNPROVEN and not waits_for_a_person:
+            if one.mode != Mode.UNPROVEN and not waits_for_a_person:
                 self._look(one.name, full=self._is_old(states[one.name].swept_at))
 
     def _is_old(self, swept_at: str) -> bool:
