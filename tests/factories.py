@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge import settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.deliver import run, worker
-from fhirbridge.destinations import registry
+from fhirbridge.destinations import modes, registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
@@ -219,7 +219,11 @@ class World:
         )
 
     def _ehr_for(self, destination: Destination) -> Ehr:
-        return Ehr(base_url=destination.base_url, transport=self.ehrs[destination.name].transport)
+        return Ehr(
+            base_url=destination.base_url,
+            transport=self.ehrs[destination.name].transport,
+            batches=modes.reads_in_batches(destination.traits),
+        )
 
     @property
     def ehr(self) -> FarSide:

@@ -135,6 +135,7 @@ class _Lane:
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
+                alone=made.alone,
             )
             self._note_start(tx, job)
             return job
@@ -165,8 +166,16 @@ class _Lane:
             return self._ehr.read_many([_reference(send) for send in job.sends])
         if job.step is Step.BUNDLE:
             return self._ehr.bundle(bundle.transaction(job.sends))
+        if job.step is Step.BATCH:
+            return self._ehr.bundle(bundle.batch(job.sends))
         (send,) = job.sends
-        return self._ehr.put(_reference(send), codec.encode(send.body), if_match=bundle.guard(send))
+        guard = bundle.guard(send)
+        return self._ehr.put(
+            _reference(send),
+            codec.encode(send.body),
+            if_match=guard.get("ifMatch", ""),
+            if_none_match=guard.get("ifNoneMatch", ""),
+        )
 
     def settle(self, job: Job, outcome: Outcome) -> None:
         """Keep what the EHR said and move the delivery; refused where the fence was lost."""
@@ -245,6 +254,8 @@ def _payload(job: Job) -> bytes | None:
         return None
     if job.step is Step.BUNDLE:
         return bundle.transaction(job.sends)
+    if job.step is Step.BATCH:
+        return bundle.batch(job.sends)
     return codec.encode(job.sends[0].body)
 
 

@@ -29,7 +29,9 @@ NAMES = {
     "history": "history",
     "delete": "delete",
 }
-NEEDED = ("own_ids", "create_guard", "version_guard", "transaction", "decimals")
+NEEDED = ("own_ids", "version_guard", "decimals")  # and one of CREATES
+CREATES = ("create_guard", "create_none_match")
+APART = (Mode.BATCH, Mode.SINGLE)  # nothing goes together: each resource is taken, or not, alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +71,31 @@ def differences(traits: Mapping[str, Any]) -> list[str]:
 def choose(traits: Mapping[str, Any]) -> Mode:
     """Choose the first mode of which all that it needs was seen."""
     seen = {name for name in NAMES if traits.get(name) is True}
-    return Mode.TRANSACTION if seen.issuperset(NEEDED) else Mode.UNPROVEN
+    if not seen.issuperset(NEEDED) or seen.isdisjoint(CREATES):
+        return Mode.UNPROVEN
+    if "transaction" in seen:
+        return Mode.TRANSACTION
+    return Mode.BATCH if "batch" in seen else Mode.SINGLE
 
 
 def why_paused(traits: Mapping[str, Any]) -> str:
     """Say what stops all deliveries, or ""; what was not tried stops nothing."""
     lacking = [NAMES[name] for name in NEEDED if traits.get(name) is False]
+    if all(traits.get(name) is False for name in CREATES):
+        lacking.append(" or ".join(NAMES[name] for name in CREATES))
     if not lacking:
         return ""
-    return f"the server does not honour: {'; '.join(lacking)}. Deliveries need that to be safe"
+    why = f"the server does not honour: {'; '.join(lacking)}. Deliveries need that to be safe"
+    if traits.get("own_ids") is False:
+        why += "; servers that give ids of their own are not served yet"
+    return why
+
+
+def creates_by_none(traits: Mapping[str, Any]) -> bool:
+    """Say whether a create is guarded by If-None-Match: *, not by If-Match W/"0"."""
+    return traits.get("create_guard") is False and traits.get("create_none_match") is True
+
+
+def reads_in_batches(traits: Mapping[str, Any]) -> bool:
+    """Say whether several resources may be read by one batch."""
+    return traits.get("batch") is not False
