@@ -11,8 +11,9 @@ from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
 from fhirbridge.deliver import run, stopping, traffic
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import NO_LIMITS, Destination, LimitChange, Limits
-from fhirbridge.ehr import probe
+from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Receipt
@@ -96,7 +97,7 @@ class Bridge(Operating):
         new = Destination(
             name=name,
             base_url=registry.checked_url(base_url),
-            mode=registry.UNPROVEN,
+            mode=Mode.UNPROVEN,
             traits={},
             requires_consent=requires_consent,
             test_server=test_server,
@@ -124,16 +125,22 @@ class Bridge(Operating):
         ehr = self._parts.ehr_for(known)
         traits = probe.look(ehr)
         if traits.sandbox or known.test_server:
-            traits = probe.try_writes(
-                ehr, traits, f"fhirbridge-probe-{new_id(self._parts.rng)[:12]}"
-            )
+            named = f"fhirbridge-probe-{new_id(self._parts.rng)[:12]}"
+            traits = trials.try_writes(ehr, traits, named)
         with self._store.begin() as tx:
-            registry.note_probe(
-                tx, name, traits=asdict(traits), proven=traits.can_transact, missing=traits.missing
+            registry.note_probe(tx, name, asdict(traits))
+            found = registry.get(tx, name)
+            outcome = "unproven" if found.mode is Mode.UNPROVEN else "proven"
+            detail = {"mode": found.mode.value, "left_behind": list(traits.left_behind)}
+            self._note(
+                tx,
+                actor,
+                Action.DESTINATION_PROBED,
+                outcome=outcome,
+                destination=name,
+                detail=detail,
             )
-            outcome = "proven" if traits.can_transact else "unproven"
-            self._note(tx, actor, Action.DESTINATION_PROBED, outcome=outcome, destination=name)
-            return registry.get(tx, name)
+            return found
 
     def limit_destination(self, name: str, change: LimitChange, *, actor: str) -> Destination:
         """Set how much a destination is asked at most; what `change` leaves out stays."""
@@ -148,6 +155,11 @@ class Bridge(Operating):
         with self._store.begin() as tx:
             stopping.note_test(tx, self._audit, name, tested, actor=actor)
         return tested
+
+    def destination(self, name: str) -> Destination:
+        """Return one destination. Raises DestinationError."""
+        with self._store.read() as tx:
+            return registry.get(tx, name)
 
     def destinations(self) -> list[Destination]:
         """Return all destinations by name."""

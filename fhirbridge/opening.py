@@ -11,6 +11,7 @@ from fhirbridge.alerts.command import AlertCommand, nobody
 from fhirbridge.bridge import Bridge
 from fhirbridge.clock import Clock, SystemClock
 from fhirbridge.deliver import worker
+from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
@@ -113,7 +114,11 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         way = (destination.name, destination.base_url, destination.networks)
         if way not in transports:
             transports[way] = _transport(destination, settings, clock)
-        return Ehr(base_url=destination.base_url, transport=transports[way])
+        return Ehr(
+            base_url=destination.base_url,
+            transport=transports[way],
+            batches=modes.reads_in_batches(destination.traits),
+        )
 
     def compile_one(files: Files, overlay: str) -> MappingSet:
         return mapping_set.compile_set(files, source_schema(), overlay)

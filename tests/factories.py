@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge import settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.deliver import run, worker
-from fhirbridge.destinations import registry
+from fhirbridge.destinations import modes, registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec, projection
@@ -218,7 +219,11 @@ class World:
         )
 
     def _ehr_for(self, destination: Destination) -> Ehr:
-        return Ehr(base_url=destination.base_url, transport=self.ehrs[destination.name].transport)
+        return Ehr(
+            base_url=destination.base_url,
+            transport=self.ehrs[destination.name].transport,
+            batches=modes.reads_in_batches(destination.traits),
+        )
 
     @property
     def ehr(self) -> FarSide:
@@ -250,7 +255,7 @@ class World:
         new = Destination(
             name=name,
             base_url=base_url,
-            mode=registry.TRANSACTION,
+            mode=Mode.TRANSACTION,
             traits={},
             requires_consent=requires_consent,
             test_server=True,

@@ -11,7 +11,7 @@ import pytest
 
 from fhirbridge import opening
 from fhirbridge.access.tokens import Role
-from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.errors import BridgeError
 from fhirbridge.opening import AlreadyThereError, KeyFileError
@@ -270,7 +270,7 @@ def test_a_database_that_forgot_its_keys_takes_no_others(made: Settings, key: st
 DESTINATION = Destination(
     name="ehr",
     base_url="https://ehr.example.org/fhir",
-    mode=registry.UNPROVEN,
+    mode=Mode.UNPROVEN,
     traits={},
     requires_consent=False,
     test_server=False,

@@ -8,7 +8,8 @@ import click
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
-from fhirbridge.destinations.registry import NO_LIMITS, LimitChange, Limits
+from fhirbridge.destinations import modes
+from fhirbridge.destinations.registry import NO_LIMITS, Destination, LimitChange, Limits
 
 
 @click.group()
@@ -101,7 +102,7 @@ def set_limits(
 @destination.command("list")
 @as_json
 def list_all(*, json_wanted: bool) -> None:
-    """List the destinations and what their probes found."""
+    """List the destinations."""
     with opened() as bridge:
         _show(bridge.destinations(), json_wanted=json_wanted)
 
@@ -109,11 +110,27 @@ def list_all(*, json_wanted: bool) -> None:
 @destination.command()
 @click.argument("name")
 @as_json
+def show(name: str, *, json_wanted: bool) -> None:
+    """Show NAME: how deliveries go, and what its server claims and was seen to honour."""
+    with opened() as bridge:
+        found = bridge.destination(name)
+    _show([found], json_wanted=json_wanted)
+    _tell_what_was_seen(found, json_wanted=json_wanted)
+
+
+@destination.command()
+@click.argument("name")
+@as_json
 def probe(name: str, *, json_wanted: bool) -> None:
-    """Probe NAME again: find out what the server honours."""
+    """Probe NAME again: find out what the server honours, and choose how deliveries go.
+
+    Patients that are nobody are written and removed again, but only at the sandbox and at a server
+    that was named a test server; any other is only read.
+    """
     with opened() as bridge:
         found = bridge.probe_destination(name, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
+    _tell_what_was_seen(found, json_wanted=json_wanted)
 
 
 @destination.command()
@@ -148,7 +165,7 @@ def test(name: str, *, json_wanted: bool) -> int:
     return 0 if found.good else 1
 
 
-def _show(found: list[Any], *, json_wanted: bool) -> None:
+def _show(found: list[Destination], *, json_wanted: bool) -> None:
     if json_wanted:
         names = (
             "name",
@@ -169,17 +186,24 @@ def _show(found: list[Any], *, json_wanted: bool) -> None:
         )
         return
     rows = [
-        [
-            one.name,
-            one.base_url,
-            one.mode,
-            _traits(one.traits),
-            _limit_words(one.limits),
-            one.paused or "ready",
-        ]
+        [one.name, one.base_url, one.mode, _limit_words(one.limits), one.paused or "ready"]
         for one in found
     ]
-    printing.table("Destinations", ["name", "address", "mode", "honours", "limits", "state"], rows)
+    printing.table("Destinations", ["name", "address", "mode", "limits", "state"], rows)
+
+
+def _tell_what_was_seen(found: Destination, *, json_wanted: bool) -> None:
+    """Show claims and findings; tell each difference, and what the probe could not remove."""
+    if not json_wanted:
+        marks = {True: "yes", False: "no", None: "-"}
+        rows = [
+            [one.words, marks[one.claimed], marks[one.seen]] for one in modes.shown(found.traits)
+        ]
+        printing.table("What the server honours", ["", "claimed", "seen"], rows)
+    for line in modes.differences(found.traits):
+        printing.words(line)
+    for reference in found.traits.get("left_behind", ()):
+        printing.words(f"Not seen to be removed again, please delete it there: {reference}")
 
 
 def _limit_words(limits: Limits) -> str:
@@ -187,12 +211,3 @@ def _limit_words(limits: Limits) -> str:
     words += [f"{limits.rps:g} a second"] if limits.rps else []
     words += [f"{limits.per_day} a day"] if limits.per_day else []
     return "\n".join(words)
-
-
-def _traits(traits: dict[str, Any]) -> str:
-    marks = {True: "yes", False: "NO", None: "not tried"}
-    return "\n".join(
-        f"{name}: {marks[value]}"
-        for name, value in traits.items()
-        if name not in ("software", "sandbox", "profiles", "capability")
-    )

@@ -35,6 +35,7 @@ class Send:
     base: str
     retracts: bool = False
     known: tuple[Known, ...] = ()  # what it may still have of ours, the ledger's version first
+    new_by_none: bool = False  # a create is guarded by If-None-Match: *
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +48,35 @@ class Landed:
 
 
 def transaction(sends: Sequence[Send]) -> bytes:
-    """Write the transaction Bundle: PUT by our own id, each entry guarded by ifMatch."""
+    """Write the transaction Bundle: PUT by our own id, each entry guarded."""
+    return _written("transaction", sends)
+
+
+def batch(sends: Sequence[Send]) -> bytes:
+    """Write the batch Bundle: the same entries, each for itself."""
+    return _written("batch", sends)
+
+
+def _written(kind: str, sends: Sequence[Send]) -> bytes:
     entries = [
         {
             "resource": send.body,
             "request": {
                 "method": "PUT",
                 "url": f"{send.identity.type}/{send.identity.id}",
-                "ifMatch": guard(send),
+                **guard(send),
             },
         }
         for send in sends
     ]
-    return codec.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    return codec.encode({"resourceType": "Bundle", "type": kind, "entry": entries})
 
 
-def guard(send: Send) -> str:
-    """Return the If-Match under which it may be written."""
-    return f'W/"{send.base}"'
+def guard(send: Send) -> dict[str, str]:
+    """Return the condition under which it may be written, as an entry's request names it."""
+    if send.base == NOT_THERE and send.new_by_none:
+        return {"ifNoneMatch": "*"}
+    return {"ifMatch": f'W/"{send.base}"'}
 
 
 def landed(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Landed, ...] | None:
@@ -74,6 +86,41 @@ def landed(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Landed, ...] 
         return None
     found = [_landed(send, entry) for send, entry in zip(sends, entries, strict=True)]
     return tuple(one for one in found if one is not None) if None not in found else None
+
+
+def answers(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Response, ...]:
+    """Take a batch's answer apart: what was said of each resource, as if it had gone alone.
+
+    By position; where entries are left out, by the ids that they name. One of which nothing is
+    said has an answer that names nothing.
+    """
+    entries = answer.get("entry")
+    found = entries if isinstance(entries, list) else []
+    if len(found) == len(sends):
+        return tuple(_as_if_alone(entry) for entry in found)
+    alone = [_as_if_alone(entry) for entry in found]
+    left_out = _as_if_alone(None)
+    return tuple(next((one for one in alone if _names(send, one)), left_out) for send in sends)
+
+
+def _as_if_alone(entry: Any) -> Response:
+    said = entry.get("response") if isinstance(entry, dict) else None
+    response = said if isinstance(said, dict) else {}
+    status = str(response.get("status", ""))[:3]
+    named = {name: response.get(name) for name in ("location", "etag")}
+    body = response.get("outcome") or (entry.get("resource") if said else None)
+    known = status.isascii() and status.isdigit()
+    return Response(
+        status=int(status) if known else HTTPStatus.OK,
+        headers={name: one for name, one in named.items() if isinstance(one, str)},
+        body=codec.encode(body) if isinstance(body, dict) and known else b"",
+    )
+
+
+def _names(send: Send, answer: Response) -> bool:
+    path = answer.headers.get("location", "").partition("/_history/")[0]
+    expected = f"{send.identity.type}/{send.identity.id}"
+    return path == expected or path.endswith("/" + expected)
 
 
 def landed_alone(send: Send, answer: Response, body: dict[str, Any] | None) -> Landed | None:

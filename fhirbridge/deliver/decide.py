@@ -24,6 +24,8 @@ ASKS_BACK = (Kind.UNKNOWN, Kind.CONFLICT, Kind.GONE)
 FRESH = {"runs": 0, "attempts": 0, "server_errors": 0}
 REQUEST_STATUS = frozenset({405, 406, 411, 414, 415, 431})
 STOPPED = "the worker stopped in between"
+# What of several entries decides: what is in doubt is read back before all else.
+FIRST = (State.UNKNOWN, State.HELD, State.PARKED, State.PENDING, State.DELIVERED)
 READ_BACK = "; read-back: "
 
 
@@ -89,6 +91,11 @@ def one_by_one(reason: str) -> Move:
         counts=FRESH,
         way=Way.SINGLE,
     )
+
+
+def of_several(moves: Sequence[Move]) -> Move:
+    """Choose, of what the entries of a batch came to, what the delivery does."""
+    return min(moves, key=lambda move: (FIRST.index(move.to), move.due_at is None))
 
 
 def parked(reason: str) -> Move:

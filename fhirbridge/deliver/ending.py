@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge import log
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.deliver import bundle, decide, ledger, order, refusal
-from fhirbridge.deliver.answer import Answer, Asked, Kind
+from fhirbridge.deliver.answer import Answer, Asked, Kind, classify
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Landed, Send
 from fhirbridge.deliver.decide import Refused, Wait
 from fhirbridge.deliver.prepare import Step
@@ -23,7 +23,7 @@ from fhirbridge.ehr.rest import Outcome
 from fhirbridge.fhir.outcome import Place, places
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import Became, State, Way
+from fhirbridge.outbox.states import Became, State
 from fhirbridge.store import moment
 from fhirbridge.store.tables import resource
 
@@ -32,13 +32,14 @@ NO_PLACE = Place()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One request of a claimed delivery; `together` and `more` as in what was prepared."""
+    """One request of a claimed delivery; `together`, `more`, `alone` as prepared."""
 
     row: Row[Any]
     step: Step
     sends: tuple[Send, ...]
     together: bool
     more: bool
+    alone: bool
     payload: bytes = b""  # what it carries; a read-back carries nothing
 
     @property
@@ -64,7 +65,7 @@ class Ending:
         if job.step is Step.READ:
             return self._after_reading(tx, job, answer, wait)
         if answer.kind is Kind.OK:
-            return self._after_success(tx, job, outcome, answer, wait.now)
+            return self._after_success(tx, job, outcome, answer, wait)
         if answer.kind in decide.ASKS_BACK:
             return decide.to_read_back(answer.reason)
         # Nothing of it happened, and that is certain.
@@ -72,20 +73,36 @@ class Ending:
         if answer.kind is Kind.PERMANENT:
             return self._after_refusal(tx, job, answer, wait)
         move = decide.after_refusal(job.row, answer, now=wait.now, jitter=wait.jitter)
-        if move.to is State.PARKED and job.row.way == Way.SINGLE:
+        if move.to is State.PARKED and job.alone:
             return self._set_aside(tx, job, job.sends, answer)
         return move
 
     def _after_success(
-        self, tx: Connection, job: Job, outcome: Outcome, answer: Answer, now: datetime
+        self, tx: Connection, job: Job, outcome: Outcome, answer: Answer, wait: Wait
     ) -> Move:
+        if job.step is Step.BATCH:
+            return self._after_batch(tx, job, answer, wait)
         landed = _landed(job, outcome, answer)
         if landed is None:
             return decide.to_read_back(decide.NOT_ACCOUNTED)
         for send, one in zip(job.sends, landed, strict=True):
-            self._save(tx, job, send, one.version, now, read_back=False)
+            self._save(tx, job, send, one.version, wait.now, read_back=False)
         registry.end_forbidden(tx, job.row.destination)
         return decide.landed(more=job.more)
+
+    def _after_batch(self, tx: Connection, job: Job, answer: Answer, wait: Wait) -> Move:
+        """Settle each entry as if it had gone alone; what is most uncertain decides what is next.
+
+        Once the EHR lets us in no more, the rest is left in doubt.
+        """
+        moves = []
+        for send, said in zip(job.sends, bundle.answers(job.sends, answer.body or {}), strict=True):
+            one = replace(job, step=Step.SINGLE, sends=(send,), together=True)
+            its = classify(said, now=wait.now, asked=one.asked)
+            moves.append(self.move(tx, one, said, its, wait))
+            if its.kind is Kind.AUTH:
+                break
+        return decide.of_several(moves)
 
     # --- refusals -----------------------------------------------------------------------------
 
@@ -180,7 +197,7 @@ class Ending:
         for reading in found:
             self._note_reading(tx, job, reading, wait.now)
         move = decide.after_reading(job.row, found, earlier, wait, more=job.more)
-        if move.to is State.PARKED and job.row.way == Way.SINGLE:
+        if move.to is State.PARKED and job.alone:
             reason = f"{decide.first_reason(earlier)} each time"
             absent = tuple(one.send for one in found if one.found is not Found.OURS)
             return self._set_aside(tx, job, absent, Answer(kind=Kind.PERMANENT, reason=reason))

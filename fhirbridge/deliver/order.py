@@ -97,6 +97,28 @@ def first(found: Sequence[Unit], *, most_entries: int, most_bytes: int) -> tuple
     return tuple(taken)
 
 
+def apart(found: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Take what may go now, each alone, where the EHR takes nothing together.
+
+    That is what points to nothing unsent. A unit begins once all of it can follow, and one that is
+    begun goes before all others: between a dose and its event nothing else is tried. Where all
+    point to each other the first goes, and the EHR says whether it takes that.
+    """
+    unsent = {send.identity for unit in found for send in unit}
+    free: list[Unit] = []
+    for unit in found:
+        own = {send.identity for send in unit}
+        if any(_points_to(send, unsent - own) for send in unit):
+            continue
+        loose = [send for send in unit if not _points_to(send, own - {send.identity})]
+        free += [(send,) for send in loose or unit[:1]]
+    return tuple(sorted(free, key=lambda unit: not suspected(unit[0].body)))
+
+
+def _points_to(send: Send, others: Collection[Identity]) -> bool:
+    return any(Identity(*found) in others for found in literal_references(send.body))
+
+
 def size_of(sends: Sequence[Send]) -> int:
     """Return how many bytes these resources are."""
     return sum(len(codec.encode(send.body)) for send in sends)

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, ledger, order
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
+from fhirbridge.destinations import modes
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
@@ -24,6 +26,7 @@ from fhirbridge.store.tables import delivery, delivery_item, drift, record, reso
 
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
+MOST_SINGLE_READS = 10
 PART_2_LABEL = "part-2"
 
 
@@ -32,6 +35,7 @@ class Step(StrEnum):
 
     READ = "read-back"  # a batch of GETs of what may have landed
     BUNDLE = "send"  # a transaction
+    BATCH = "send each"  # a batch, of which each entry has an answer of its own
     SINGLE = "send alone"  # one PUT
 
 
@@ -58,6 +62,7 @@ class Prepared:
     step: Step = Step.BUNDLE
     sends: tuple[Send, ...] = ()
     together: bool = False  # the sends are one unit, of which nothing may go without the rest
+    alone: bool = False  # what is refused now is refused for itself
     more: bool = False
     settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
     blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
@@ -79,11 +84,12 @@ def prepare(
     `ahead`: the lines that the ledger will have by then, for who looks ahead: that one is told all
     that goes, however many requests it takes, and of each resource what it replaces.
     """
-    work = _Work(tx, body, row, destination.traits.get("profiles", ()), ahead)
+    work = _Work(tx, body, row, destination.traits, ahead)
+    alone = row.way == Way.SINGLE or destination.mode in modes.APART
     if doubtful := work.in_doubt():
-        now = doubtful if ahead is not None else doubtful[: destination.most_entries]
+        now = doubtful if ahead is not None else doubtful[: _most_reads(destination)]
         more = work.left > len(now)
-        return Prepared(step=Step.READ, sends=tuple(now), more=more, settled=work.news)
+        return Prepared(step=Step.READ, sends=tuple(now), more=more, alone=alone, settled=work.news)
     sends = work.sends()
     if not sends:
         return Prepared(settled=work.news)
@@ -102,19 +108,32 @@ def _part(
 ) -> Prepared:
     """Choose what of the rest goes now: as much as the EHR takes, or one unit; or the `whole`."""
     found = order.ready(order.units(sends), work.refused)
-    single = row.way == Way.SINGLE
-    most = 1 if single else destination.most_entries
-    part = order.first(found.units, most_entries=most, most_bytes=destination.most_bytes)
+    apart = destination.mode in modes.APART
+    single = row.way == Way.SINGLE or destination.mode is Mode.SINGLE
+    part = order.first(
+        order.apart(found.units) if apart else found.units,
+        most_entries=1 if single else destination.most_entries,
+        most_bytes=destination.most_bytes,
+    )
     going = tuple(send for unit in (found.units if whole else part) for send in unit)
+    together = Step.BATCH if apart else Step.BUNDLE
     return Prepared(
-        step=Step.SINGLE if single and len(going) == 1 else Step.BUNDLE,
+        step=Step.SINGLE if (single or apart) and len(going) == 1 else together,
         sends=going,
         together=len(part) == 1,
+        alone=single or apart,
         more=len(going) < len(sends),
         settled=work.news,
         blocked=found.blocked,
         refused=tuple(work.refused.values()),
     )
+
+
+def _most_reads(destination: Destination) -> int:
+    """Return how many are read back at a time: within a lease, also where each is a request."""
+    if modes.reads_in_batches(destination.traits):
+        return destination.most_entries
+    return MOST_SINGLE_READS
 
 
 def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: Destination) -> str:
@@ -177,11 +196,12 @@ class _Work:
         tx: Connection,
         body: Body,
         row: Row[Any],
-        known_profiles: Collection[str],
+        traits: Mapping[str, Any],
         ahead: Mapping[Identity, Line] | None,
     ) -> None:
         self._tx = tx
-        self._known_profiles = known_profiles
+        self._known_profiles: Collection[str] = traits.get("profiles", ())
+        self._new_by_none = modes.creates_by_none(traits)
         self._body = body
         self._row = row
         self._items = claim.items(tx, row.id)
@@ -299,6 +319,7 @@ class _Work:
             base=NOT_THERE if line is None else line.ehr_version,
             retracts=self._retracts(item),
             known=tuple(known),
+            new_by_none=self._new_by_none,
         )
 
     def _known(self, resource_row: str, digest: str, sequence: int) -> Known:

@@ -138,6 +138,7 @@ class _Lane:
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
+                alone=made.alone,
                 payload=_payload(made),
             )
             self._note_start(tx, job)
@@ -167,10 +168,16 @@ class _Lane:
         """Send the transaction or the one resource, or read back what may have landed."""
         if job.step is Step.READ:
             return self._ehr.read_many([_reference(send) for send in job.sends])
-        if job.step is Step.BUNDLE:
+        if job.step in (Step.BUNDLE, Step.BATCH):
             return self._ehr.bundle(job.payload)
         (send,) = job.sends
-        return self._ehr.put(_reference(send), job.payload, if_match=bundle.guard(send))
+        guard = bundle.guard(send)
+        return self._ehr.put(
+            _reference(send),
+            job.payload,
+            if_match=guard.get("ifMatch", ""),
+            if_none_match=guard.get("ifNoneMatch", ""),
+        )
 
     def settle(self, job: Job, outcome: Outcome) -> None:
         """Keep what the EHR said and move the delivery; refused where the fence was lost."""
@@ -258,6 +265,8 @@ def _payload(made: Prepared) -> bytes:
         return b""
     if made.step is Step.BUNDLE:
         return bundle.transaction(made.sends)
+    if made.step is Step.BATCH:
+        return bundle.batch(made.sends)
     return codec.encode(made.sends[0].body)
 
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from fhirbridge.destinations import modes
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination
@@ -20,10 +22,8 @@ VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backsl
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
 MOST_RPS = 1000
 MOST_CONCURRENT = 32
-UNPROVEN = "unproven"
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
-TRANSACTION = "transaction"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
 
 
@@ -84,11 +84,11 @@ class LimitChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One EHR FHIR server. `mode` is how deliveries go; `unproven` sends nothing."""
+    """One EHR FHIR server."""
 
     name: str
     base_url: str
-    mode: str
+    mode: Mode
     traits: dict[str, Any]
     requires_consent: bool
     test_server: bool
@@ -163,19 +163,13 @@ def checked_networks(networks: Sequence[str]) -> tuple[str, ...]:
         ) from None
 
 
-def note_probe(
-    tx: Connection, name: str, *, traits: dict[str, Any], proven: bool, missing: Sequence[str]
-) -> None:
-    """Keep what a probe found. A destination that lacks a guard stays paused, and says which."""
-    paused = "" if proven else NOT_PROVEN
-    if missing:
-        paused = (
-            f"the server does not honour: {', '.join(missing)}; deliveries need them to be safe"
-        )
+def note_probe(tx: Connection, name: str, traits: dict[str, Any]) -> None:
+    """Keep what a probe found, and how deliveries go by that; what is not safe stays paused."""
+    mode = modes.choose(traits)
     values = {
-        "mode": TRANSACTION if proven else UNPROVEN,
+        "mode": mode,
         "traits": codec.canonical(traits).decode(),
-        "paused": paused,
+        "paused": "" if mode is not Mode.UNPROVEN else modes.why_paused(traits) or NOT_PROVEN,
     }
     tx.execute(update(destination).where(destination.c.name == name).values(**values))
 
@@ -245,7 +239,7 @@ def _read(row: Row[Any]) -> Destination:
     return Destination(
         name=row.name,
         base_url=row.base_url,
-        mode=row.mode,
+        mode=Mode(row.mode),
         traits=codec.decode(row.traits.encode()),
         requires_consent=row.requires_consent,
         test_server=row.test_server,

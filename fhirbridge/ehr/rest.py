@@ -1,6 +1,7 @@
 """One EHR over FHIR REST: builds requests, hands back what came of them. Decides nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -11,6 +12,8 @@ DEADLINE_SECONDS = 30.0
 # HAPI answers searches and counts from a cache for a minute unless it is told not to.
 FRESH = {"Cache-Control": "no-cache"}
 
+READ = (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+
 Outcome = Response | NotSent | Unknown
 
 
@@ -18,9 +21,16 @@ class Ehr:
     """A FHIR server at `base_url`, reached through `transport`."""
 
     def __init__(
-        self, *, base_url: str, transport: Transport, deadline_seconds: float = DEADLINE_SECONDS
+        self,
+        *,
+        base_url: str,
+        transport: Transport,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        batches: bool = True,
     ) -> None:
+        """`batches`: it takes several reads in one Bundle."""
         self.base_url = base_url
+        self._batches = batches
         self._transport = transport
         self._deadline = deadline_seconds
 
@@ -30,6 +40,7 @@ class Ehr:
             base_url=self.base_url,
             transport=wrap(self._transport),
             deadline_seconds=self._deadline,
+            batches=self._batches,
         )
 
     def bundle(self, body: bytes) -> Outcome:
@@ -37,16 +48,41 @@ class Ehr:
         return self._send("POST", "", body=body)
 
     def read_many(self, references: Sequence[str]) -> Outcome:
-        """Read `Type/id` references by one batch of GETs; entries answer in the order asked."""
-        return self.bundle(codec.encode(batch_of_reads(references)))
+        """Read `Type/id` references; the answer is a batch's, with entries in the order asked.
+
+        Where the server takes no batch it is made of single GETs: the first that does not say what
+        is there is the answer to all.
+        """
+        if self._batches:
+            return self.bundle(codec.encode(batch_of_reads(references)))
+        entries = []
+        headers: Mapping[str, str] = {}
+        for reference in references:
+            outcome = self.read(reference)
+            entry = _as_entry(outcome)
+            if not isinstance(outcome, Response) or entry is None:
+                return outcome
+            entries.append(entry)
+            headers = outcome.headers
+        answer = {"resourceType": "Bundle", "type": "batch-response", "entry": entries}
+        return Response(status=HTTPStatus.OK, headers=headers, body=codec.encode(answer))
 
     def read(self, reference: str) -> Outcome:
         """GET one resource."""
         return self._send("GET", f"/{reference}")
 
-    def put(self, reference: str, body: bytes, *, if_match: str) -> Outcome:
-        """PUT one resource under its id, guarded by `If-Match`."""
-        return self._send("PUT", f"/{reference}", body=body, extra={"If-Match": if_match})
+    def put(
+        self, reference: str, body: bytes, *, if_match: str = "", if_none_match: str = ""
+    ) -> Outcome:
+        """PUT one resource under its id, guarded by `If-Match` or `If-None-Match`."""
+        guards = {"If-Match": if_match, "If-None-Match": if_none_match}
+        extra = {name: value for name, value in guards.items() if value}
+        return self._send("PUT", f"/{reference}", body=body, extra=extra)
+
+    def create(self, kind: str, body: bytes, *, if_none_exist: str) -> Outcome:
+        """POST one resource, unless what the query `if_none_exist` names is there; the probe's."""
+        extra = {"If-None-Exist": if_none_exist}
+        return self._send("POST", f"/{kind}", body=body, extra=extra)
 
     def delete(self, reference: str) -> Outcome:
         """DELETE one resource; only the probe removes what it made itself."""
@@ -88,6 +124,19 @@ def batch_of_reads(references: Sequence[str]) -> dict[str, Any]:
     """Build the batch Bundle that reads these references."""
     entries = [{"request": {"method": "GET", "url": reference}} for reference in references]
     return {"resourceType": "Bundle", "type": "batch", "entry": entries}
+
+
+def _as_entry(outcome: Outcome) -> dict[str, Any] | None:
+    """Return what a batch would say of this read; None where it does not say what is there."""
+    if not isinstance(outcome, Response) or outcome.status not in READ:
+        return None
+    response = {"response": {"status": str(int(outcome.status))}}
+    if outcome.status != HTTPStatus.OK:
+        return response
+    try:
+        return {**response, "resource": codec.decode(outcome.body)}
+    except codec.NotJsonError:
+        return None
 
 
 def is_loopback(base_url: str) -> bool:

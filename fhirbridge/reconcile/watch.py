@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from fhirbridge import log
 from fhirbridge.deliver import stopping
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr import probe
 from fhirbridge.errors import BridgeError
@@ -51,7 +52,7 @@ class Watch:
             waits_for_a_person = states[one.name].stop.startswith(stops.RESTORED)
             if self._stop.is_set():
                 return
-            if one.mode != registry.UNPROVEN and not waits_for_a_person:
+            if one.mode != Mode.UNPROVEN and not waits_for_a_person:
                 self._look(one, full=self._is_old(states[one.name].swept_at))
 
     def _is_old(self, swept_at: str) -> bool:

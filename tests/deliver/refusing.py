@@ -33,11 +33,13 @@ def is_patient(resource: Resource) -> bool:
 
 def written(request: Request) -> list[Resource]:
     """The resources that a request would write."""
-    body = codec.decode(request.body) if request.body else {}
+    if not request.body or request.url.endswith("/_search"):
+        return []
+    body = codec.decode(request.body)
     if request.method == "PUT":
         return [body]
-    entries = body.get("entry", []) if body.get("type") == "transaction" else []
-    return [entry["resource"] for entry in entries]
+    entries = body.get("entry", []) if body.get("type") in ("transaction", "batch") else []
+    return [entry["resource"] for entry in entries if "resource" in entry]
 
 
 def refuse(world: World, bad: Bad = is_patient, says: Trouble = NO) -> None:

@@ -1,5 +1,6 @@
 """The transaction that a delivery is: what goes out, and what its answer accounts for."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,50 @@ def test_each_entry_is_a_put_under_our_id_and_guarded() -> None:
         {"method": "PUT", "url": "Patient/p", "ifMatch": 'W/"7"'},
     ]
     assert b"72.50" in bundle.transaction(sends)
+
+
+def test_a_create_is_guarded_by_what_the_server_honours() -> None:
+    sends = [replace(a_send(base), new_by_none=True) for base in ("0", "7")]
+
+    written = codec.decode(bundle.batch(sends))
+
+    assert written["type"] == "batch"
+    assert [entry["request"] for entry in written["entry"]] == [
+        {"method": "PUT", "url": "Observation/o-1", "ifNoneMatch": "*"},
+        {"method": "PUT", "url": "Observation/o-1", "ifMatch": 'W/"7"'},
+    ]
+
+
+OTHER = "Patient/p/_history/1"
+
+
+@pytest.mark.parametrize(
+    ("entries", "landed"),
+    [
+        ([("200", HERE), ("201", OTHER)], [True, True]),
+        ([("200", OTHER), ("201", HERE)], [False, False]),
+        ([("201", OTHER)], [False, True]),
+        ([("201", OTHER), ("200", HERE), ("200", HERE)], [True, True]),
+        ([("200", ""), ("201", OTHER)], [False, True]),
+        ([("422", HERE), ("201", OTHER)], [False, True]),
+        ([], [False, False]),
+        ("nonsense", [False, False]),
+        ([None, ("201", OTHER)], [False, True]),
+    ],
+)
+def test_each_entry_of_a_batch_is_answered_by_position_and_id(
+    entries: Any, landed: list[bool]
+) -> None:
+    sends = [a_send(), a_send(identity=("Patient", "p"))]
+    said = [an_entry(one[0], location=one[1]) if len(one or ()) == 2 else one for one in entries]
+
+    answers = bundle.answers(sends, {"entry": said})
+
+    found = [
+        one.status < 300 and bundle.landed_alone(send, one, None) is not None
+        for send, one in zip(sends, answers, strict=True)
+    ]
+    assert found == landed
 
 
 @pytest.mark.parametrize(

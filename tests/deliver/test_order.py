@@ -135,3 +135,50 @@ def test_a_unit_is_never_cut() -> None:
     units = order.units(observations(a="b", b="a", c=""))
 
     assert names(order.first(units, most_entries=1, most_bytes=1)) == ["a+b"]
+
+
+@pytest.mark.parametrize(
+    ("sends", "going"),
+    [
+        (observations(), []),
+        (observations(a="b", b=""), ["b"]),
+        (observations(a="b", b="", c=""), ["b", "c"]),
+        (observations(a="b c", b="", c="b"), ["b"]),
+        (observations(a="a"), ["a"]),
+        (observations(a="b", b="a", c="a"), ["a"]),
+    ],
+)
+def test_apart_goes_only_what_points_to_nothing_unsent(sends: list[Send], going: list[str]) -> None:
+    found = order.apart(order.units(sends))
+
+    assert names(found) == going
+
+
+@given(st.lists(st.lists(st.integers(0, 11), max_size=3), max_size=12))
+def test_apart_all_go_in_the_end(links: list[list[int]]) -> None:
+    left = observations(
+        **{f"o{n}": " ".join(f"o{one}" for one in found) for n, found in enumerate(links)}
+    )
+
+    for _ in links:
+        going = {send.position for unit in order.apart(order.units(left)) for send in unit}
+        assert going or not left
+        left = [send for send in left if send.position not in going]
+
+    assert left == []
+
+
+def test_a_dose_goes_apart_once_its_event_can_follow_and_the_event_is_next() -> None:
+    dose = a_send(identity=("MedicationAdministration", "d"), position=0)
+    finding = a_send(identity=("Observation", "f"), position=1)
+    event = a_send(
+        identity=("AdverseEvent", "e"),
+        position=2,
+        suspectEntity=[{"instance": DOSE}],
+        resultingCondition=[{"reference": "Observation/f"}],
+    )
+    other = a_send(identity=("Observation", "a"), position=3)
+
+    assert names(order.apart(order.units([dose, finding, event, other]))) == ["f", "a"]
+    assert names(order.apart(order.units([dose, event, other]))) == ["d", "a"]
+    assert names(order.apart(order.units([other, event]))) == ["e", "a"]

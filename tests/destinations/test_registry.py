@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection
 
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, DestinationError
 from fhirbridge.fhir import codec
 from fhirbridge.store.engine import Store
@@ -15,7 +16,7 @@ AT = "2026-05-04T09:00:00.000000Z"
 NEW = Destination(
     name="ehr",
     base_url="https://ehr.example.org/fhir",
-    mode=registry.UNPROVEN,
+    mode=Mode.UNPROVEN,
     traits={},
     requires_consent=True,
     test_server=False,
@@ -134,35 +135,47 @@ def test_destinations_are_listed_by_name(tx: Connection) -> None:
     assert [one.name for one in registry.every(tx)] == ["a", "b", "c"]
 
 
+PROVEN = {
+    "own_ids": True,
+    "create_guard": True,
+    "version_guard": True,
+    "transaction": True,
+    "decimals": True,
+}
+
+
 def test_a_probe_that_proves_all_lets_deliveries_go(tx: Connection) -> None:
     registry.add(tx, NEW, at=AT)
 
-    registry.note_probe(tx, "ehr", traits={"own_ids": True}, proven=True, missing=())
+    registry.note_probe(tx, "ehr", PROVEN)
 
     found = registry.get(tx, "ehr")
-    assert (found.mode, found.paused) == (registry.TRANSACTION, "")
-    assert found.traits == {"own_ids": True}
+    assert (found.mode, found.paused) == (Mode.TRANSACTION, "")
+    assert found.traits == PROVEN
 
 
 @pytest.mark.parametrize(
-    ("missing", "why"),
+    ("traits", "why"),
     [
-        ((), registry.NOT_PROVEN),
+        ({}, registry.NOT_PROVEN),
         (
-            ("version_guard", "decimals"),
-            "the server does not honour: version_guard, decimals; deliveries need them to be safe",
+            {**PROVEN, "version_guard": False, "decimals": False},
+            (
+                "the server does not honour: update guarded by If-Match; decimals kept. "
+                "Deliveries need that to be safe"
+            ),
         ),
     ],
 )
 def test_a_probe_that_proves_less_keeps_it_paused_and_says_why(
-    tx: Connection, missing: tuple[str, ...], why: str
+    tx: Connection, traits: dict[str, bool], why: str
 ) -> None:
-    registry.add(tx, replace(NEW, mode=registry.TRANSACTION, paused=""), at=AT)
+    registry.add(tx, replace(NEW, mode=Mode.TRANSACTION, paused=""), at=AT)
 
-    registry.note_probe(tx, "ehr", traits={}, proven=False, missing=missing)
+    registry.note_probe(tx, "ehr", traits)
 
     found = registry.get(tx, "ehr")
-    assert (found.mode, found.paused) == (registry.UNPROVEN, why)
+    assert (found.mode, found.paused) == (Mode.UNPROVEN, why)
 
 
 def test_a_pause_is_of_one_destination_and_an_empty_reason_ends_it(tx: Connection) -> None:

@@ -104,3 +104,29 @@ def test_the_deadline_is_the_whole_exchange_and_shorter_than_half_a_lease() -> N
 )
 def test_only_this_machine_is_loopback(url: str, *, here: bool) -> None:
     assert is_loopback(url) is here
+
+
+def without_batches(*outcomes: Outcome) -> Outcome:
+    transport = ScriptedTransport(outcomes)
+    ehr = Ehr(base_url=BASE, transport=transport, batches=False)
+    answered = ehr.through(lambda inner: inner).read_many(["Patient/a", "Patient/b"])
+    assert {one.method for one in transport.requests} == {"GET"}
+    return answered
+
+
+def test_without_batches_many_are_read_one_by_one_and_answered_as_by_one_batch() -> None:
+    answered = without_batches(answer(200, b'{"n":72.50}'), answer(410, b"", date="now"))
+
+    assert isinstance(answered, Response)
+    assert answered.headers["date"] == "now"
+    assert answered.body == (
+        b'{"resourceType":"Bundle","type":"batch-response","entry":['
+        b'{"response":{"status":"200"},"resource":{"n":72.50}},{"response":{"status":"410"}}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    "odd", [answer(503), answer(200, b"<html>"), NotSent(reason="refused"), Unknown(reason="cut")]
+)
+def test_the_first_read_that_does_not_say_what_is_there_is_the_answer(odd: Outcome) -> None:
+    assert without_batches(answer(404), odd) is odd

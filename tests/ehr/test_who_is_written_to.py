@@ -3,6 +3,7 @@
 import pytest
 
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Request
 from fhirbridge.ehr.probe import NotAnEhrError
@@ -55,7 +56,7 @@ def test_safety_02_a_production_server_is_only_read_and_gets_no_delivery(world: 
 
     assert {request.method for request in world.ehr.transport.sent} == {"GET"}
     assert {request.url for request in world.ehr.transport.sent} == {f"{BASE}/metadata"}
-    assert (added.mode, added.paused) == (registry.UNPROVEN, registry.NOT_PROVEN)
+    assert (added.mode, added.paused) == (Mode.UNPROVEN, registry.NOT_PROVEN)
     assert world.ehr.references() == []
 
 
@@ -64,7 +65,7 @@ def test_a_server_named_as_a_test_server_is_tried_and_nothing_stays(world: World
 
     added = add(world, test_server=True)
 
-    assert (added.mode, added.paused) == (registry.TRANSACTION, "")
+    assert (added.mode, added.paused) == (Mode.TRANSACTION, "")
     assert {request.method for request in world.ehr.transport.sent} >= {"PUT", "POST", "DELETE"}
     assert world.ehr.references() == []
 
@@ -72,7 +73,7 @@ def test_a_server_named_as_a_test_server_is_tried_and_nothing_stays(world: World
 def test_a_sandbox_says_so_and_is_tried_without_being_named(world: World) -> None:
     added = add(world, test_server=False)
 
-    assert (added.mode, added.paused) == (registry.TRANSACTION, "")
+    assert (added.mode, added.paused) == (Mode.TRANSACTION, "")
     assert world.ehr.references() == []
 
 
@@ -95,5 +96,5 @@ def test_a_probe_that_finds_a_guard_gone_stops_deliveries(world: World) -> None:
     world.ehr.transport.choose = forgetful
     again = world.bridge.probe_destination("ehr", actor="test")
 
-    assert again.mode == registry.UNPROVEN
-    assert "create_guard" in again.paused
+    assert again.mode == Mode.UNPROVEN
+    assert 'create guarded by If-Match W/"0"' in again.paused

@@ -88,7 +88,7 @@ class EhrAtWork:
     def history(self, kind: str) -> list[dict[str, Any]]:
         """Every content of this type that was written since the probe, in the order of arrival."""
         log = [dict(v.resource or {}) for v in self.storage.log() if v.type == kind]
-        return [one for one in log if one and not one["id"].startswith(PROBE)]
+        return [one for one in log if one and PROBE not in codec.encode(one).decode()]
 
     def serve(self, asked: Asked, headers: dict[str, str], raw: bytes) -> tuple[int, bytes, Any]:
         self.asked.append(asked)
@@ -110,7 +110,8 @@ def _handler(ehr: EhrAtWork) -> type[BaseHTTPRequestHandler]:
 
         def answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            asked = Asked(self.command, self.path, codec.decode(raw) if raw else None)
+            is_json = raw and not self.path.endswith("/_search")
+            asked = Asked(self.command, self.path, codec.decode(raw) if is_json else None)
             status, body, headers = ehr.serve(asked, dict(self.headers.items()), raw)
             self.send_response_only(status)
             now = datetime.now(UTC) + ehr.clock_ahead  # noqa: TID251  what its clock says

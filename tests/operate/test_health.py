@@ -142,3 +142,17 @@ def test_a_refused_sign_in_is_told_from_a_patient_who_is_not_there(
     ehr.before = lambda asked: None if asked.path.endswith("/metadata") else (status, b"")
 
     assert (desk.run("destination", "test", "ehr").status == 0) is good
+
+
+def test_a_probe_tells_in_one_line_where_a_server_does_not_do_as_it_claims(
+    desk: Desk, ehr: EhrAtWork
+) -> None:
+    ehr.promises = {"rest": []}
+
+    said = desk.run("destination", "probe", "ehr")
+    again = desk.run("destination", "show", "ehr", "--json")
+
+    assert "batch, each entry guarded: claimed no, seen yes" in said.err.splitlines()
+    assert said.err == again.err
+    assert again.data[0]["mode"] == "transaction"
+    assert again.data[0]["traits"]["left_behind"] == []
