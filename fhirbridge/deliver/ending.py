@@ -3,7 +3,7 @@
 Everything happens in the transaction that it is given; the caller holds the lane's fence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
