@@ -43,11 +43,18 @@ class Scene:
     make_place: MakePlace
     keys: Keys
     patch: Patch
+    take_away: Callable[[Patch], None]
 
     def place(self) -> Place:
+        """A place that worked until the guard was taken away."""
         made = self.make_place()
         made.know_the_clinic()
+        self.take_away(self.patch)
         return made
+
+    def unguarded(self) -> MakePlace:
+        self.take_away(self.patch)
+        return self.make_place
 
 
 def follow_redirects(patch: Patch) -> None:
@@ -91,6 +98,14 @@ def verify_nobody(patch: Patch) -> None:
         return context
 
     patch.setattr(transport, "trust", trusting)
+    connect = connections._Tls.connect
+
+    def anybody(self: connections._Tls) -> None:
+        self.cert_reqs = "CERT_NONE"
+        connect(self)
+        self.is_verified = True  # else urllib3 warns
+
+    patch.setattr(connections._Tls, "connect", anybody)
 
 
 def speak_any_tls(patch: Patch) -> None:
@@ -170,7 +185,7 @@ def o18(kind: str) -> Callable[[Scene], None]:
     check = (
         test_who_it_is.test_o18_who_is_not_proven_to_be_the_ehr_gets_nothing_and_the_reason_is_said
     )
-    return lambda scene: check(scene.make_place, scene.keys, kind)
+    return lambda scene: check(scene.unguarded(), scene.keys, kind)
 
 
 def o14_id(scene: Scene) -> None:
@@ -250,8 +265,8 @@ def test_without_its_guard_a_rows_test_fails(
     take_away: Callable[[Patch], None],
     check: Callable[[Scene], None],
 ) -> None:
-    scene = Scene(make_place=make_place, keys=Keys(tmp_path), patch=monkeypatch)
-    take_away(monkeypatch)
+    keys = Keys(tmp_path)
+    scene = Scene(make_place=make_place, keys=keys, patch=monkeypatch, take_away=take_away)
 
     with pytest.raises(AssertionError):
         check(scene)

@@ -242,6 +242,7 @@ def test_o17_a_redirect_is_never_followed_parks_and_is_told(place: Place, status
     with FakeServer() as elsewhere:
         place.always(fake_server.redirect(f"{elsewhere.url}/fhir", status))
         receipt = place.take(a_short_visit())
+        assert (elsewhere.connections, elsewhere.seen) == (0, [])
         place.settle()
 
         assert (elsewhere.connections, elsewhere.seen) == (0, [])
