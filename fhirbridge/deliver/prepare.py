@@ -18,7 +18,7 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
-from fhirbridge.outbox import claim
+from fhirbridge.outbox import claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import LANDED, MERGED, Became, Way
@@ -262,10 +262,28 @@ class _Work:
             return Became.SUPERSEDED
         if line is not None and line.digest == item.digest:
             return item.outcome if item.outcome in LANDED else Became.UNCHANGED
-        if self._row.repairs and line is not None and line.digest:
-            return Became.SUPERSEDED  # what it brings back is older than what came since
+        if self._row.repairs and self._is_outdated(item, line):
+            return Became.SUPERSEDED
         never_there = line is None and not self._is_doubtful(item)
         return Became.UNCHANGED if never_there and self._retracts(item) else ""
+
+    def _is_outdated(self, item: Item, line: Row[Any] | Line | None) -> bool:
+        """Say of what a repair brings back whether it is older than what came, or left, since.
+
+        A Provenance goes with what it names.
+        """
+        if line is not None and line.digest:
+            return True
+        name, named = self._row.destination, [item.identity]
+        if self._purposes[item.resource] == PROVENANCE:
+            body = self._body(self._tx, item.resource)
+            named = [Identity(*found) for found in literal_references(body)]
+        since = contents.brought(self._tx, name, item.resource)
+        return any(
+            contents.taken_back(self._tx, name, one, since)
+            and not contents.is_held(self._tx, name, one)
+            for one in named
+        )
 
     def _retracts(self, item: Item) -> bool:
         return self._purposes[item.resource] == RETRACTION

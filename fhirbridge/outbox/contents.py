@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
+    func,
     insert,
     or_,
     select,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 )
 
 from fhirbridge.fhir import codec
-from fhirbridge.outbox.states import LANDED, State
+from fhirbridge.outbox.states import LANDED, Became, State
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
@@ -251,6 +252,42 @@ def _last_pinned() -> Select[Any]:
         .order_by(delivery.c.sequence.desc())
         .limit(1)
     )
+
+
+def brought(tx: Connection, destination: str, resource_row: str) -> int:
+    """Return the place in its lane of the last delivery, no repair, that carried this row, or 0."""
+    chosen = (
+        select(func.max(delivery.c.sequence))
+        .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
+        .where(
+            delivery.c.destination == destination,
+            delivery.c.repairs.is_(False),
+            delivery_item.c.resource == resource_row,
+        )
+    )
+    return tx.scalar(chosen) or 0
+
+
+def taken_back(tx: Connection, destination: str, identity: Identity, since: int) -> bool:
+    """Say whether a delivery after `since` took this back when the EHR had nothing of it.
+
+    Nothing of that stands in the ledger.
+    """
+    chosen = (
+        select(delivery.c.id)
+        .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
+        .join(resource, resource.c.id == delivery_item.c.resource)
+        .where(
+            delivery.c.destination == destination,
+            delivery.c.repairs.is_(False),
+            delivery.c.sequence > since,
+            delivery_item.c.type == identity.type,
+            delivery_item.c.resource_id == identity.id,
+            delivery_item.c.outcome == Became.UNCHANGED,
+            resource.c.purpose == RETRACTION,
+        )
+    )
+    return tx.execute(chosen.limit(1)).first() is not None
 
 
 def is_held(tx: Connection, destination: str, identity: Identity) -> bool:

@@ -10,7 +10,7 @@ from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.stops import RESTORED
 from fhirbridge.reconcile.weigh import Choice
 from tests.factories import A_DAY, Record, World, a_pulse, a_short_visit, amended, rate, retracted
-from tests.fakes import Says
+from tests.fakes import Fault, Says
 
 LATER = A_DAY / 24
 MANY = [a_pulse(f"v-{n}", 60 + n, hour=9 + n) for n in range(6)]
@@ -339,3 +339,22 @@ def test_a_policy_never_undoes_a_merge(world: World) -> None:
     world.settle()
 
     assert world.ehr.read(patient)["active"] is False
+
+
+def test_what_left_its_record_after_it_was_lost_is_not_brought_back(world: World) -> None:
+    a_course(world)
+    backup = world.ehr.model.snapshot()
+    record = a_short_visit(1, patient="pt-3", vitals=MANY[:2])
+    _, removed = world.of_mapping(world.take(record), "vital-heart-rate")
+    go_back(world, backup)
+    world.ehr.transport.script = [Fault.DROPPED]
+    world.take(amended(record, lambda new: new["vitals"].pop()))
+    world.settle()
+    assert [row.reason.split(":")[0] for row in world.rows("held")] == ["gone"]
+
+    look(world)
+    world.settle()
+
+    assert world.ehr.history(removed) == []
+    assert set(world.states()) == {"delivered"}
+    assert world.differing() == []

@@ -18,6 +18,7 @@ STRUCK = (
     "doubled message",
     "edits",
     "removals",
+    "restores",
 )
 
 
@@ -42,5 +43,5 @@ def told(total: Counter[str]) -> str:
     kinds = ", ".join(f"{total[name]} {name}" for name in STRUCK if total[name])
     return (
         f"{total['seeds']} seeds, {total['steps']} steps, {total['deliveries']} deliveries, "
-        f"{total['kills']} kills, {faults} faults ({kinds})"
+        f"{total['kills']} kills, {total['looks']} looks, {faults} faults ({kinds})"
     )

@@ -9,6 +9,8 @@ from fhirbridge.outbox.states import BLOCKED
 from fhirbridge.translate.values import TranslatedResource
 from tests.factories import A_DAY
 from tests.simulation.clinic import CANARY
+from tests.simulation.looking import Looker
+from tests.simulation.place import EHR
 from tests.simulation.scene import Scene
 from tests.simulation.wire import BRIDGE, CLINICIAN, content
 
@@ -128,6 +130,19 @@ def n17_saying_it_all_again_changes_nothing(scene: Scene) -> Iterator[str]:
     yield from _asks_again(scene, "after all was said again")
 
 
+def n18_a_look_finds_nothing_lost(scene: Scene) -> Iterator[str]:
+    """Of a restored EHR, the ledger says what is there; what differs, a clinician touched."""
+    if not scene.wire.lost:
+        return
+    report = Looker(scene).whole()
+    if report is None or report.repaired or report.stop:
+        yield "the EHR still lacks something that it lost"
+    touched = {one.version.reference for one in scene.wire.written if one.name == CLINICIAN}
+    for one in scene.place.bridge.drift(EHR):
+        if f"{one['type']}/{one['resource_id']}" not in touched:
+            yield f"a {one['type']} is called {one['kind']}, and nobody touched it"
+
+
 def n7_nothing_at_rest_is_readable(scene: Scene) -> Iterator[str]:
     if CANARY.encode() in scene.place.memory.image():
         yield "the database names a patient in the clear"
@@ -148,5 +163,6 @@ AT_END: tuple[Ending, ...] = (
     n15_all_is_quiet,
     n16_every_record_came_in_once,
     n17_saying_it_all_again_changes_nothing,
+    n18_a_look_finds_nothing_lost,
     n7_nothing_at_rest_is_readable,
 )

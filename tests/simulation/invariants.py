@@ -139,10 +139,11 @@ def n11_parked_for_a_reason(scene: Scene, news: News) -> Iterator[str]:
 
 
 def n12_no_false_conflict(scene: Scene, news: News) -> Iterator[str]:
-    """What waits for a person waits because somebody really edited, removed or withdrew."""
+    """What waits for a person was really edited, removed, lost in a restore or withdrawn."""
     for _, reason in _reasons(news, State.HELD):
         worker = scene.at_work
         touched = {one.version.reference for one in scene.wire.written if one.name == CLINICIAN}
+        touched |= set(scene.wire.lost)
         if reason.startswith("consent:"):
             real = worker is not None and not may_share(scene, worker)
         elif reason.startswith((EDITED, GONE)):
@@ -151,6 +152,17 @@ def n12_no_false_conflict(scene: Scene, news: News) -> Iterator[str]:
             real = False
         if not real:
             yield f"held without a cause: {reason.partition(' ')[0]}"
+
+
+def n13_only_what_was_lost_is_repaired(scene: Scene, news: News) -> Iterator[str]:
+    """Each time that the EHR lost something of a resource, it is brought back once at most."""
+    if not any(row["actor"] == "reconcile" for row in news.of("delivery.queued")):
+        return
+    query = """SELECT type || '/' || resource_id, count(*) FROM delivery_item
+        WHERE delivery_id IN (SELECT id FROM delivery WHERE repairs) GROUP BY 1"""
+    for reference, times in scene.place.memory.rows(query):
+        if times > scene.wire.lost[reference]:
+            yield f"{_short(reference)} is repaired for the {times}. time"
 
 
 def n14_one_after_the_other(scene: Scene, news: News) -> Iterator[str]:
@@ -194,6 +206,7 @@ EACH_STEP: tuple[Check, ...] = (
     n10_only_its_own_patient,
     n11_parked_for_a_reason,
     n12_no_false_conflict,
+    n13_only_what_was_lost_is_repaired,
     n14_one_after_the_other,
 )
 

@@ -21,6 +21,10 @@ from fhirbridge.outbox.contents import Owner
 from fhirbridge.outbox.enqueue import NOTHING_HELD, Outbox, Owed
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import BLOCKED, EDITED, REFUSED, State
+from fhirbridge.reconcile import weigh
+from fhirbridge.reconcile.compare import Kind
+from fhirbridge.reconcile.run import Look, Report
+from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
@@ -195,6 +199,15 @@ def give_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_try_later", try_later)
 
 
+def no_reconcile(patch: pytest.MonkeyPatch) -> None:
+    """Nobody compares what the EHR has with what it should have."""
+
+    def unseen(_self: Look, **_more: Any) -> Report:
+        return Report(destination=EHR, full=True)
+
+    patch.setattr(Look, "run", unseen)
+
+
 # --- more, so that each invariant has one that only it can find ----------------------------------
 
 
@@ -263,6 +276,16 @@ def old_after_new(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(claim, "delivered_later", lambda *_given: frozenset())
 
 
+def bring_back(patch: pytest.MonkeyPatch) -> None:
+    """What a clinician removed is taken for lost, and sent again."""
+    chosen = weigh.choice
+
+    def choice(kind: Kind, *given: Any) -> Choice:
+        return Choice.OURS if kind is Kind.DELETED else chosen(kind, *given)
+
+    patch.setattr(weigh, "choice", choice)
+
+
 def repeat_is_owed(patch: pytest.MonkeyPatch) -> None:
     """What was said before is owed again, though there is nothing of it to send."""
     keep = Intake._keep
@@ -315,6 +338,7 @@ NAMED = (
     Bug(plant=timeout_is_success, seeds=100),
     Bug(plant=no_fence, seeds=50),
     Bug(plant=give_up, seeds=200),
+    Bug(plant=no_reconcile, seeds=100),
 )
 MORE = (
     Bug(plant=no_consent, seeds=50),
@@ -325,5 +349,6 @@ MORE = (
     Bug(plant=no_seal, seeds=5),
     Bug(plant=let_go, seeds=50),
     Bug(plant=old_after_new, seeds=600),
+    Bug(plant=bring_back, seeds=100),
     Bug(plant=repeat_is_owed, seeds=5),
 )

@@ -17,14 +17,16 @@ from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import FencedError, LaneName
 from fhirbridge.outbox.states import STUCK
 from fhirbridge.store.engine import StoreBusyError
-from tests.factories import AFTER_A_LEASE
+from tests.factories import A_DAY, AFTER_A_LEASE
 from tests.simulation import wire as wires
 from tests.simulation.clinic import Clinic, Message
 from tests.simulation.endings import AT_END, OPEN, refused_for_good
 from tests.simulation.invariants import EACH_STEP, may_share
+from tests.simulation.looking import Looker
+from tests.simulation.people import People
 from tests.simulation.place import Doom, KilledError, Place
 from tests.simulation.scene import Reader, Scene, Worker
-from tests.simulation.wire import CLINICIAN, Wire
+from tests.simulation.wire import Wire
 
 OTHER_FAULTS = (
     "lost message",
@@ -39,6 +41,7 @@ OTHER_FAULTS = (
 )
 FEWEST_STEPS, MOST_STEPS = 30, 70
 ROUNDS = 40
+RESTORED_ONE_IN = 3  # seeds: in the others the EHR never goes back to a backup
 MOST_IN_A_LANE = 100  # steps of one worker
 SHOWN = 40  # lines of a trace in a failure
 
@@ -80,6 +83,9 @@ class Simulation:
         self._workers: list[Worker | None] = [None, None]
         self._idle: tuple[int, datetime] | None = None  # when nothing was due
         self._dead: list[Worker] = []  # kept: a killed worker tidies nothing up
+        self._looker = Looker(self.scene)
+        self._people = People(self.scene, self._chance, self._looker)
+        self._restores = seed % RESTORED_ONE_IN == 0
         self._faults = self._swarm()
         self._actors = self._cast()
 
@@ -100,17 +106,20 @@ class Simulation:
             (60, self._work),
             (9, self._tick),
             (4, self._late),
-            (2, self._operate),
+            (2, self._people.operate),
         ]
         more: dict[str, tuple[int, Callable[[], None]]] = {
             "kill": (3, self._kill),
             "busy": (2, self._busy),
             "jump": (2, self._jump),
             "down": (3, self._switch),
-            "edit": (3, self._edit),
-            "removal": (1, self._remove),
+            "edit": (3, self._people.edit),
+            "removal": (1, self._people.remove),
         }
-        return cast + [actor for name, actor in more.items() if name in self._faults]
+        cast += [actor for name, actor in more.items() if name in self._faults]
+        if self._restores:
+            cast += [(3, self._people.back_up), (2, self._people.restore), (5, self._look)]
+        return cast
 
     def run(self) -> Ran:
         """Storm, heal, be quiet."""
@@ -297,40 +306,21 @@ class Simulation:
             self.scene.counts["late arrivals"] += 1
             self.scene.say(f"a late request arrives: {status}")
 
-    # --- people -------------------------------------------------------------------------------
+    # --- looks at the EHR ---------------------------------------------------------------------
 
-    def _edit(self) -> None:
-        """A clinician changes something of ours, without our guards."""
-        living = [one.reference for one in self.scene.place.ehr.storage.living()]
-        ours = [one for one in living if one.startswith(("Observation/", "Patient/"))]
-        if ours:
-            reference = self._chance.choice(ours)
-            note = [{"text": f"seen {len(self._wire.written)}"}]
-            change = {"note": note} if reference.startswith("Obs") else {"photo": [{"title": "x"}]}
-            self.scene.place.ehr.edit(reference, **change)
-            self._wire.note(CLINICIAN)
-            self.scene.counts["edits"] += 1
-            self.scene.say(f"a clinician edits {reference[:20]}")
-
-    def _remove(self) -> None:
-        living = list(self.scene.place.ehr.storage.living("Observation"))
-        if living:
-            gone = self._chance.choice(living).reference
-            self.scene.place.ehr.delete(gone)
-            self._wire.note(CLINICIAN)
-            self.scene.counts["removals"] += 1
-            self.scene.say(f"a clinician removes {gone[:20]}")
-
-    def _operate(self) -> None:
-        """An operator sends again what is stuck, and lets a paused EHR have its letters."""
-        place = self.scene.place
-        if place.paused():
-            place.resume()
-            self.scene.say("the operator resumes the EHR")
-            return
-        stuck = place.memory.rows("SELECT id FROM delivery WHERE state IN ('held', 'parked')")
-        if stuck and place.retry(self._chance.choice(stuck)[0]):
-            self.scene.say("the operator sends a stuck delivery again")
+    def _look(self) -> None:
+        """Compare the EHR with the ledger; its process may die at any commit."""
+        self.scene.place.memory.doom = self._doom(commits=6, often=0.3)
+        try:
+            broken = self._looker.look()
+        except KilledError:
+            self._looker.begin_again()
+            self.scene.counts["kills"] += 1
+            self.scene.say("killed while looking at the EHR")
+        else:
+            self.scene.counts["looks"] += 1
+            if broken:
+                raise self._broken("n0_no_look_breaks_off", broken)
 
     # --- the end of the storm -----------------------------------------------------------------
 
@@ -347,11 +337,21 @@ class Simulation:
         while self._wire.late:
             self._act(self._late)
         self._calm_down()
+        if self._restores:
+            self._compare()
+
+    def _compare(self) -> None:
+        """The EHR is compared as a whole, and gets what it lost."""
+        self.scene.place.clock.advance(A_DAY)
+        self._act(self._look)
+        self._calm_down()
 
     def _calm_down(self) -> None:
         """Let time pass until nothing is left to do."""
         for _ in range(ROUNDS):
-            self._act(self._put_right)
+            if self._restores:
+                self._act(self._look)
+            self._act(self._people.put_right)
             for lane in self._due():
                 self._drain(self._worker("a fresh worker", lane))
             if not self._left():
@@ -371,13 +371,6 @@ class Simulation:
         query = f"SELECT id, state, reason FROM delivery WHERE {OPEN} OR state = 'parked'"
         rightly = refused_for_good(self.scene)
         return [row[1:] for row in self.scene.place.memory.rows(query) if row[0] not in rightly]
-
-    def _put_right(self) -> None:
-        """The operator has seen what the trouble was: all of it is sent once more."""
-        place = self.scene.place
-        if place.paused():
-            place.resume()
-        place.retry()
 
     def _wait(self) -> None:
         place = self.scene.place

@@ -92,6 +92,8 @@ class Wire(SandboxTransport):
         self.often = 0.0
         self.up = True
         self.doomed = False
+        self.looking = False  # what is asked now is asked by a look, which has a limit of its own
+        self.lost: Counter[str] = Counter()  # how often a restore took something of a resource
         self.counts: Counter[str] = Counter()
         self.answered: list[int] = []  # what a request was told, in the order of the requests
         self.written: list[Author] = []
@@ -100,7 +102,8 @@ class Wire(SandboxTransport):
         self.note(BEFORE)
 
     def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
-        self.times.append(self._place.clock.monotonic())
+        if not self.looking:
+            self.times.append(self._place.clock.monotonic())
         if self.doomed:
             self._die(request)
         outcome = super().send(request, deadline_seconds=deadline_seconds)
@@ -113,6 +116,14 @@ class Wire(SandboxTransport):
         """Name who wrote what is new in the EHR."""
         new = self._far.storage.log()[len(self.written) :]
         self.written += [Author(name=author, version=version) for version in new]
+
+    def go_back(self, backup: tuple[Version, ...]) -> int:
+        """Let the EHR forget all that came after a backup; return how many versions that is."""
+        gone = self._far.storage.log()[len(backup) :]
+        self.lost.update({version.reference for version in gone})
+        self._far.model.restore(backup)
+        del self.written[len(backup) :]
+        return len(gone)
 
     def land_one(self) -> int | None:
         """Let one delayed request arrive, whichever; return the status that nobody reads."""
