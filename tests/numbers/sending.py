@@ -21,7 +21,7 @@ from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, few_ma
 from tests.fakes import Fault, Outcome, SandboxTransport, Says, Trouble
 
 WORKERS = 8
-FIRST_RATE = 40
+FIRST_RATE, SECOND_RATE = 40, 90
 TROUBLES: tuple[Trouble, ...] = (
     *Fault,
     Says(status=409),
@@ -309,3 +309,35 @@ def withheld(patients: int) -> tuple[int, int, int]:
 def _sharing(status: str) -> dict[str, Any]:
     when = {"withdrawn_at": "2026-03-01T11:46:00-05:00"} if status == "withdrawn" else {}
     return {**NO_SHARING, "status": status, **when}
+
+
+def edited_just_before(patients: int) -> tuple[int, int]:
+    """Amend each patient while a clinician edits between our last look and our write.
+
+    Returns how many edits still stand as they were made, and how many amendments wait for a person.
+    """
+    world = a_world()
+    visits = [a_short_visit(patient=f"pt-{number}") for number in range(patients)]
+    for visit in visits:
+        world.accept(visit)
+    world.sync()
+    edited: list[str] = []
+
+    def edit(request: Request) -> Trouble:
+        entries = codec.decode(request.body).get("entry", ()) if request.body else ()
+        for entry in entries:
+            resource = entry.get("resource", {})
+            if resource.get("resourceType") == "Observation":
+                edited.append(f"Observation/{resource['id']}")
+                world.ehr.edit(edited[-1], note=[{"text": "Synthetic note: seen"}])
+        return None
+
+    for visit in visits:
+        world.accept(amended(visit, rate(SECOND_RATE)))
+        world.ehr.transport.choose = edit
+        world.sync()
+        world.ehr.transport.choose = lambda _request: None
+        world.sync()
+    kept = [one for one in edited if "note" in world.ehr.read(one)]
+    assert len(set(edited)) == patients
+    return len(kept), len(world.rows("held"))

@@ -1,4 +1,4 @@
-"""R2, R3, R5, R8, R32 with small numbers; `make prove` has the full ones."""
+"""R2, R3, R5, R8, R23, R32 with small numbers; `make prove` has the full ones."""
 
 from pathlib import Path
 
@@ -34,3 +34,7 @@ def test_r32_who_did_not_agree_is_named_in_no_request() -> None:
 
     assert (naming, arrived) == (0, 2 * 4)
     assert requests >= 4
+
+
+def test_r23_an_edit_between_our_look_and_our_write_is_never_lost() -> None:
+    assert sending.edited_just_before(10) == (10, 10)

@@ -28,7 +28,7 @@ from tests.outbox.test_low_lane import pile_up
 from tests.source_rules import ROOT
 
 Say = Callable[[str], None]
-KILLS, RESTARTS, UNCHANGED = 1000, 100, 1000
+KILLS, RESTARTS, UNCHANGED, EDITS = 1000, 100, 1000, 1000
 
 
 @pytest.fixture
@@ -139,6 +139,13 @@ def test_r19_live_records_among_a_hundred_thousand_backfills(tmp_path: Path, say
 
     assert lag <= 10
     say(f"R19: 100,000 backfills queued: p95 of the lag of live records {lag:.1f} s")
+
+
+def test_r23_a_thousand_edits_between_our_look_and_our_write(say: Say) -> None:
+    kept, held = sending.edited_just_before(EDITS)
+
+    assert (kept, held) == (EDITS, EDITS)
+    say(f"R23: {kept} of {EDITS} edits kept, {held} amendments wait for a person")
 
 
 def test_r32_nothing_of_who_did_not_agree(say: Say) -> None:
