@@ -236,8 +236,9 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     """Return what deliveries before this one owe and the EHR does not have: to the delivery's id.
 
     An open one stands before this one only where it waits for a stuck one itself. What a superseded
-    one owed comes with the delivery that replaced it. A repair goes before all that needs it,
-    wherever it stands, and waits for nothing: what it brings was there before.
+    one owed comes with the delivery that replaced it, which is the one to wait for. A repair goes
+    before all that needs it, wherever it stands, and waits for nothing: what it brings was there
+    before.
     """
     if row.repairs:
         return {}
@@ -245,7 +246,8 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     same_lane = (delivery.c.lane == row.lane) & ((delivery.c.sequence < row.sequence) | first)
     shared = (delivery.c.lane == SHARED_LANE) & ((delivery.c.sequence <= row.needs_shared) | first)
     chosen = (
-        select(delivery.c.id, delivery_item.c.type, delivery_item.c.resource_id)
+        select(delivery.c.id, delivery.c.state, delivery_item.c.type, delivery_item.c.resource_id)
+        .add_columns(or_(same_lane, shared).label("before"))
         .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
         .outerjoin(
             ledger,
@@ -255,12 +257,17 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
         )
         .where(
             delivery.c.destination == row.destination,
+            delivery.c.id != row.id,
             delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
-            same_lane | shared,
+            (delivery.c.lane == row.lane) | shared,
             ledger.c.ehr_id.is_(None),
         )
+        .order_by(delivery.c.sequence.desc())
     )
-    return {Identity(r.type, r.resource_id): r.id for r in tx.execute(chosen)}
+    rows = tx.execute(chosen).all()
+    coming = {Identity(r.type, r.resource_id): r.id for r in rows if r.state != State.SUPERSEDED}
+    owed = {Identity(r.type, r.resource_id): r.id for r in rows if r.before}
+    return {one: coming.get(one, owing) for one, owing in owed.items()}
 
 
 def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[str, str]:
