@@ -3,9 +3,21 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import pauses
@@ -73,14 +85,10 @@ def due_lanes(
     names = [destination] if destination else list(tx.scalars(select(destinations.c.name)))
     found: dict[LaneName, None] = {}
     for name in names:
-        due = _due(tx, name, now)
-        # One state, not a list: then the index gives the order, and the first rows are enough.
-        for chosen in (
-            due.where(delivery.c.lane == SHARED_LANE, delivery.c.state.in_(OPEN)),
-            due.where(delivery.c.state.in_(UNCERTAIN)),
-            due.where(delivery.c.state == State.PENDING),
-        ):
-            rows = tx.execute(chosen.execution_options(yield_per=ROWS_AT_ONCE))
+        shared = _first_open_shared(tx, name)
+        asked = {"of_ehr": name, "open_shared": shared, **_at(now)}
+        for chosen in _due(waits_for_shared=shared is not None):
+            rows = tx.execute(chosen, asked)
             for row in rows:
                 if only is None or row.id in only:
                     found[LaneName(name, row.lane)] = None
@@ -90,9 +98,9 @@ def due_lanes(
     return list(found)
 
 
-def _due(tx: Connection, name: str, now: datetime) -> Select[Any]:
+@cache
+def _due(*, waits_for_shared: bool) -> tuple[Select[Any], ...]:
     """Choose what can go: it is due, nothing before it waits, and nobody has its lane."""
-    text = moment.to_text(now)
     before = delivery.alias()
     # A head that waits for its time keeps its lane: no need to lease it to find that out.
     waits_first = (
@@ -101,56 +109,58 @@ def _due(tx: Connection, name: str, now: datetime) -> Select[Any]:
             before.c.destination == delivery.c.destination,
             before.c.lane == delivery.c.lane,
             before.c.state.in_(OPEN),
-            before.c.due_at > text,
+            before.c.due_at > bindparam("now"),
             or_(before.c.sequence < delivery.c.sequence, before.c.state.in_(UNCERTAIN)),
         )
         .exists()
     )
-    chosen = (
+    due = (
         select(delivery.c.id, delivery.c.lane)
         .join(
             lane,
             (lane.c.destination == delivery.c.destination) & (lane.c.lane == delivery.c.lane),
         )
         .where(
-            delivery.c.destination == name,
+            delivery.c.destination == bindparam("of_ehr"),
             # Joined to nothing, so that no index of due times is used: it would have to be sorted.
-            delivery.c.due_at.concat("") <= text,
+            delivery.c.due_at.concat("") <= bindparam("now"),
             ~_is_blocked(),
             ~waits_first,
-            _is_free(now),
-            _may_send(name),
+            _is_free(),
+            select(destinations.c.name)
+            .where(destinations.c.name == bindparam("of_ehr"), destinations.c.paused == "")
+            .exists(),
             ~pauses.stops_delivery(),
         )
         .order_by(delivery.c.low, delivery.c.created_at)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    shared = _first_open_shared(tx, name)
-    if shared is None:
-        return chosen
-    return chosen.where(or_(delivery.c.lane == SHARED_LANE, delivery.c.needs_shared < shared))
-
-
-def _may_send(name: str) -> ColumnElement[bool]:
-    found = select(destinations.c.name).where(
-        destinations.c.name == name, destinations.c.paused == ""
+    if waits_for_shared:
+        early = delivery.c.needs_shared < bindparam("open_shared")
+        due = due.where(or_(delivery.c.lane == SHARED_LANE, early))
+    # One state, not a list: then the index gives the order, and the first rows are enough.
+    return (
+        due.where(delivery.c.lane == SHARED_LANE, delivery.c.state.in_(OPEN)),
+        due.where(delivery.c.state.in_(UNCERTAIN)),
+        due.where(delivery.c.state == State.PENDING),
     )
-    return found.exists()
 
 
 def _first_open_shared(tx: Connection, name: str) -> int | None:
     """Return the place of the first shared delivery that may still go: what may name it waits."""
-    first = (
-        select(delivery.c.sequence)
-        .where(
-            delivery.c.destination == name,
-            delivery.c.lane == SHARED_LANE,
-            delivery.c.state.in_(OPEN),
-            ~_is_blocked(),
-        )
-        .order_by(delivery.c.sequence)
-        .limit(1)
+    found: int | None = tx.scalar(_open_shared(), {"of_ehr": name})
+    return found
+
+
+@cache
+def _open_shared() -> Select[Any]:
+    chosen = select(delivery.c.sequence).where(
+        delivery.c.destination == bindparam("of_ehr"),
+        delivery.c.lane == SHARED_LANE,
+        delivery.c.state.in_(OPEN),
+        ~_is_blocked(),
     )
-    return tx.scalar(first)
+    return chosen.order_by(delivery.c.sequence).limit(1)
 
 
 def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
@@ -160,11 +170,11 @@ def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
     """
     taken = (
         update(lane)
-        .where(*_is(name), _is_free(now), _has_room(name, now))
+        .where(*_is(name), _is_free(), _has_room(name, now))
         .values(fence=lane.c.fence + 1, leased_until=moment.to_text(now + LEASE))
         .returning(lane.c.fence)
     )
-    return tx.execute(taken).scalar_one_or_none()
+    return tx.execute(taken, _at(now)).scalar_one_or_none()
 
 
 def fence_of(tx: Connection, name: LaneName) -> int:
@@ -195,21 +205,21 @@ def next_in_lane(tx: Connection, name: LaneName, now: datetime) -> Row[Any] | No
     """
     if pauses.is_put(tx, *name):
         return None
-    chosen = (
-        select(delivery)
-        .where(
-            delivery.c.destination == name.destination,
-            delivery.c.lane == name.lane,
-            delivery.c.state.in_(OPEN),
-            ~_is_blocked(),
-        )
-        .order_by(delivery.c.state.not_in(UNCERTAIN), delivery.c.sequence)
-        .limit(1)
-    )
-    head = tx.execute(chosen).one_or_none()
+    head = tx.execute(_head(), {"of_ehr": name.destination, "of_lane": name.lane}).one_or_none()
     if head is None or head.due_at > moment.to_text(now) or _shared_is_open(tx, head):
         return None
     return head
+
+
+@cache
+def _head() -> Select[Any]:
+    chosen = select(delivery).where(
+        delivery.c.destination == bindparam("of_ehr"),
+        delivery.c.lane == bindparam("of_lane"),
+        delivery.c.state.in_(OPEN),
+        ~_is_blocked(),
+    )
+    return chosen.order_by(delivery.c.state.not_in(UNCERTAIN), delivery.c.sequence).limit(1)
 
 
 def items(tx: Connection, delivery_id: str) -> list[Item]:
@@ -236,8 +246,9 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     """Return what deliveries before this one owe and the EHR does not have: to the delivery's id.
 
     An open one stands before this one only where it waits for a stuck one itself. What a superseded
-    one owed comes with the delivery that replaced it. A repair goes before all that needs it,
-    wherever it stands, and waits for nothing: what it brings was there before.
+    one owed comes with the delivery that replaced it, which is the one to wait for. A repair goes
+    before all that needs it, wherever it stands, and waits for nothing: what it brings was there
+    before.
     """
     if row.repairs:
         return {}
@@ -245,22 +256,23 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     same_lane = (delivery.c.lane == row.lane) & ((delivery.c.sequence < row.sequence) | first)
     shared = (delivery.c.lane == SHARED_LANE) & ((delivery.c.sequence <= row.needs_shared) | first)
     chosen = (
-        select(delivery.c.id, delivery_item.c.type, delivery_item.c.resource_id)
+        select(delivery.c.id, delivery.c.state, delivery_item.c.type, delivery_item.c.resource_id)
+        .add_columns(or_(same_lane, shared).label("before"))
         .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
-        .outerjoin(
-            ledger,
-            (ledger.c.destination == delivery.c.destination)
-            & (ledger.c.type == delivery_item.c.type)
-            & (ledger.c.resource_id == delivery_item.c.resource_id),
-        )
+        .outerjoin(ledger, _is_there())
         .where(
             delivery.c.destination == row.destination,
+            delivery.c.id != row.id,
             delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
-            same_lane | shared,
+            (delivery.c.lane == row.lane) | shared,
             ledger.c.ehr_id.is_(None),
         )
+        .order_by(delivery.c.sequence.desc())
     )
-    return {Identity(r.type, r.resource_id): r.id for r in tx.execute(chosen)}
+    rows = tx.execute(chosen).all()
+    coming = {Identity(r.type, r.resource_id): r.id for r in rows if r.state != State.SUPERSEDED}
+    owed = {Identity(r.type, r.resource_id): r.id for r in rows if r.before}
+    return {one: coming.get(one, owing) for one, owing in owed.items()}
 
 
 def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[str, str]:
@@ -271,12 +283,7 @@ def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[
     chosen = (
         select(delivery.c.id, delivery_item.c.resource)
         .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
-        .outerjoin(
-            ledger,
-            (ledger.c.destination == delivery.c.destination)
-            & (ledger.c.type == delivery_item.c.type)
-            & (ledger.c.resource_id == delivery_item.c.resource_id),
-        )
+        .outerjoin(ledger, _is_there())
         .where(
             delivery.c.destination == row.destination,
             delivery.c.lane == row.lane,
@@ -347,10 +354,14 @@ def count_run(tx: Connection, delivery_id: str) -> None:
     tx.execute(counted.values(runs=delivery.c.runs + 1))
 
 
-def _is_free(now: datetime) -> ColumnElement[bool]:
+def _is_free() -> ColumnElement[bool]:
     """Say whether a lane has no live lease; one that ends too late was given by a wrong clock."""
-    longest = moment.to_text(now + LEASE)
-    return or_(lane.c.leased_until <= moment.to_text(now), lane.c.leased_until > longest)
+    return or_(lane.c.leased_until <= bindparam("now"), lane.c.leased_until > bindparam("longest"))
+
+
+def _at(now: datetime) -> dict[str, str]:
+    """Return what the questions about leases ask by."""
+    return {"now": moment.to_text(now), "longest": moment.to_text(now + LEASE)}
 
 
 def _has_room(name: LaneName, now: datetime) -> ColumnElement[bool]:
@@ -375,6 +386,13 @@ def _has_room(name: LaneName, now: datetime) -> ColumnElement[bool]:
 
 def _is_blocked() -> ColumnElement[bool]:
     return and_(delivery.c.state == State.PENDING, delivery.c.reason.startswith(BLOCKED))
+
+
+def _is_there() -> ColumnElement[bool]:
+    same = (ledger.c.type == delivery_item.c.type) & (
+        ledger.c.destination == delivery.c.destination
+    )
+    return and_(same, ledger.c.resource_id == delivery_item.c.resource_id)
 
 
 def _is(name: LaneName) -> tuple[Any, Any]:

@@ -64,7 +64,7 @@ class Settlement:
             _forget_refusals(tx, delivery_id)
         tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(**values))
         self._note(tx, row, step, actor)
-        if step.to is State.DELIVERED:
+        if step.to in (State.DELIVERED, State.SUPERSEDED):
             _look_again(tx, row)
 
     def note_item(
@@ -100,7 +100,7 @@ def _forget_refusals(tx: Connection, delivery_id: str) -> None:
 
 
 def _look_again(tx: Connection, row: Row[Any]) -> None:
-    """Let what is blocked look again: what it waits for may have come with this delivery."""
+    """Let what is blocked look again: what it waits for came, or comes with another delivery."""
     blocked = update(delivery).where(
         delivery.c.destination == row.destination,
         delivery.c.state == State.PENDING,

@@ -300,6 +300,21 @@ def test_one_patient_that_is_forbidden_again_and_again_stops_nothing(world: Worl
     assert world.paused() == ""
 
 
+def test_who_waits_for_what_a_newer_version_replaced_waits_for_that_one(world: World) -> None:
+    refuse(world, lambda one: one["resourceType"] == "Patient", Says(status=422))
+    record = a_short_visit(1)
+    world.take(record)
+    world.take(a_short_visit(2))
+    world.take(amended(record, lambda new: new["patient"].update(language="es")))
+    world.take(a_short_visit(3))
+    world.settle()
+
+    first, second, newer, third = world.patient_rows()
+
+    assert (first.state, newer.state) == ("superseded", "parked")
+    assert [one.reason for one in (second, third)] == [f"blocked-by: {newer.id}"] * 2
+
+
 def test_a_status_that_nobody_knows_is_tried_five_times_and_then_parked(world: World) -> None:
     world.accept(a_short_visit())
     refuse(world, says=Says(status=418))
