@@ -249,8 +249,8 @@ def test_4_apart_a_doses_event_is_the_next_to_go_and_a_person_is_told_if_it_is_r
         ("500", ""),
         ("", ""),
         (LEFT_OUT, ""),
+        ("410", ""),
         ("403", "parked"),
-        ("410", "held"),
     ],
 )
 def test_an_entrys_answer_is_about_that_entry_only(said: str, stuck: str) -> None:

@@ -13,6 +13,7 @@ from requests.utils import get_environ_proxies
 
 from fhirbridge.deliver import answer, bundle, limits, prepare, stopping
 from fhirbridge.deliver.bundle import Landed, Send
+from fhirbridge.deliver.work import Work
 from fhirbridge.egress import body, connections, transport
 from fhirbridge.egress.connections import Adapter
 from fhirbridge.egress.exchange import Request, Response
@@ -139,7 +140,7 @@ def wait_as_long_as_is_asked(patch: Patch) -> None:
 
 
 def send_again_blindly(patch: Patch) -> None:
-    patch.setattr(prepare._Work, "in_doubt", lambda _self: [])
+    patch.setattr(Work, "in_doubt", lambda _self: [])
 
 
 def write_without_if_match(patch: Patch) -> None:

@@ -255,8 +255,14 @@ def names_in_evidence(patch: pytest.MonkeyPatch) -> None:
 
 def no_seal(patch: pytest.MonkeyPatch) -> None:
     """Payloads lie open in the database."""
+    unseal = Vault.unseal
+
+    def opened(self: Vault, key: bytes, sealed: bytes, row: str) -> bytes:
+        # What was there before the bug is sealed.
+        return sealed if sealed.startswith((b"{", b"[")) else unseal(self, key, sealed, row)
+
     patch.setattr(Vault, "seal", lambda _self, _key, plain, _row: plain)
-    patch.setattr(Vault, "unseal", lambda _self, _key, sealed, _row: sealed)
+    patch.setattr(Vault, "unseal", opened)
 
 
 def let_go(patch: pytest.MonkeyPatch) -> None:
