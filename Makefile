@@ -34,7 +34,7 @@ test-hapi: venv test-tools ## the tests against a real HAPI server and the HL7 v
 	@$(BIN)/pytest -m hapi
 
 .PHONY: prove
-prove: venv ## the full proofs: 10,000 generated records, thousands of typos, every missing field, 10,000 simulated storms, a hundred kills against HAPI; hours
+prove: venv test-tools ## the full proofs: 10,000 generated records, thousands of typos, every missing field, 10,000 simulated storms, a hundred kills against HAPI; hours
 	@$(BIN)/pytest -q tests/prove/prove_*.py
 
 .PHONY: check
