@@ -254,9 +254,15 @@ def names_in_evidence(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_seal(patch: pytest.MonkeyPatch) -> None:
-    """Payloads lie open in the database."""
-    patch.setattr(Vault, "seal", lambda _self, _key, plain, _row: plain)
-    patch.setattr(Vault, "unseal", lambda _self, _key, sealed, _row: sealed)
+    """Payloads lie open in the database; what was sealed before can still be read."""
+    unseal, mark = Vault.unseal, b"open:"
+
+    def opened(self: Vault, key: Any, sealed: bytes, row: str) -> bytes:
+        is_open = sealed.startswith(mark)
+        return sealed.removeprefix(mark) if is_open else unseal(self, key, sealed, row)
+
+    patch.setattr(Vault, "seal", lambda _self, _key, plain, _row: mark + plain)
+    patch.setattr(Vault, "unseal", opened)
 
 
 def let_go(patch: pytest.MonkeyPatch) -> None:
