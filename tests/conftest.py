@@ -7,6 +7,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from xdist.scheduler import LoadFileScheduling
 
 from tests.hapi import hapi_server
@@ -19,6 +20,13 @@ hypothesis.settings.load_profile("fhirbridge")
 
 TOP = Path(__file__).parent.parent
 NOT_RUN = pytest.StashKey[int]()
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Let no test log where another one had logs sent, which may be closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

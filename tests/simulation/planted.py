@@ -341,7 +341,7 @@ NAMED = (
     Bug(plant=no_patient_order, seeds=50),
     Bug(plant=post, seeds=50),
     Bug(plant=no_if_match, seeds=50),
-    Bug(plant=timeout_is_success, seeds=100),
+    Bug(plant=timeout_is_success, seeds=300),
     Bug(plant=no_fence, seeds=50),
     Bug(plant=give_up, seeds=200),
     Bug(plant=no_reconcile, seeds=100),
