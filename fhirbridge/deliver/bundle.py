@@ -7,7 +7,7 @@ from typing import Any
 
 from fhirbridge.egress.exchange import Response
 from fhirbridge.fhir import codec
-from fhirbridge.fhir.references import is_id, literal_references
+from fhirbridge.fhir.references import is_id, literal_references, version_in
 from fhirbridge.outbox.contents import Identity
 
 NOT_THERE = "0"  # If-Match W/"0": only where the EHR has no version of it, measured on HAPI 8.8
@@ -136,7 +136,7 @@ def landed_alone(send: Send, answer: Response, body: dict[str, Any] | None) -> L
         return None
     meta = shown.get("meta") if is_ours else None
     in_body = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
-    version = in_place or _tag(answer.headers.get("etag", "")) or in_body
+    version = in_place or version_in(answer.headers.get("etag", "")) or in_body
     if not is_id(version):
         return None
     created = answer.status == HTTPStatus.CREATED
@@ -161,12 +161,8 @@ def _version(send: Send, location: str, etag: str) -> str:
     expected = f"{send.identity.type}/{send.identity.id}"
     if separator and (path == expected or path.endswith("/" + expected)):
         return version if is_id(version) else ""
-    tag = _tag(etag)
+    tag = version_in(etag)
     return tag if not location and is_id(tag) else ""
-
-
-def _tag(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')
 
 
 def foreign_patients(sends: Sequence[Send], subject: str) -> bool:

@@ -11,12 +11,12 @@ from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.probe import Traits, body_of
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir import codec
-from fhirbridge.fhir.references import is_id
+from fhirbridge.fhir.references import ID, is_id
 
 NEW_BY_VERSION = {"ifMatch": 'W/"0"'}
 NEW_BY_NONE = {"ifNoneMatch": "*"}
 NO_VERSION = 'W/"none"'
-ETAG = re.compile(r'(?:W/)?"[A-Za-z0-9.-]{1,64}"')  # R4 id inside
+ETAG = re.compile(rf'(?:W/)?"{ID}"')
 OK = (HTTPStatus.OK, HTTPStatus.CREATED)
 REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)

@@ -4,14 +4,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_ID = r"[A-Za-z0-9.-]{1,64}"  # as R4 has it, of resources and of versions
+ID = r"[A-Za-z0-9.-]{1,64}"  # as R4 has it, of resources and of versions
 # `Type/id`, also below a server's base address and of one version: all of them name a resource.
-LITERAL = re.compile(rf"(?:https?://[^?#]+/)?([A-Z][A-Za-z]{{1,63}})/({_ID})(?:/_history/[^/]+)?")
+LITERAL = re.compile(rf"(?:https?://[^?#]+/)?([A-Z][A-Za-z]{{1,63}})/({ID})(?:/_history/[^/]+)?")
 
 
 def is_id(text: str) -> bool:
     """Say whether R4 takes this as an id; only then can a version id stand in an If-Match."""
-    return re.fullmatch(_ID, text) is not None
+    return re.fullmatch(ID, text) is not None
+
+
+def version_in(etag: str) -> str:
+    """Return the version that an ETag names, strong or weak; it may be no id."""
+    return etag.removeprefix("W/").strip('"')
 
 
 def literal_references(value: Any) -> Iterator[tuple[str, str]]:

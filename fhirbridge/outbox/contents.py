@@ -40,6 +40,7 @@ PROVENANCE = "provenance"
 OUTDATED = "outdated"  # content, until other mappings translated its record again
 WITHDRAWN = "withdrawn"  # no content: its record says that what visits share does not hold
 CONTRIBUTIONS = (CONTENT, INCOMPLETE)
+STATEMENTS = (*CONTRIBUTIONS, WITHDRAWN)  # what a record says of a resource, be it that it is none
 
 
 class Identity(NamedTuple):
@@ -139,7 +140,7 @@ def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]
         .where(
             record.c.session_key == session_key,
             resource.c.overlay == overlay,
-            resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
+            resource.c.purpose.in_(STATEMENTS),
         )
     )
     return list(tx.execute(chosen))
@@ -150,7 +151,7 @@ def outdate(tx: Connection, record_id: str, overlay: str) -> None:
     made = update(resource).where(
         resource.c.record_id == record_id,
         resource.c.overlay == overlay,
-        resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
+        resource.c.purpose.in_(STATEMENTS),
     )
     tx.execute(made.values(purpose=OUTDATED))
 
@@ -209,7 +210,7 @@ def _winner() -> Select[Any]:
             resource.c.type == of_type,
             resource.c.resource_id == of_id,
             resource.c.overlay == made_with,
-            resource.c.purpose.in_((*CONTRIBUTIONS, WITHDRAWN)),
+            resource.c.purpose.in_(STATEMENTS),
             record.c.translation == "done",
             record.c.in_error.is_(False),
             ~replaced,

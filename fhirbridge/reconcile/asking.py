@@ -14,7 +14,7 @@ from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
-from fhirbridge.fhir.references import is_id
+from fhirbridge.fhir.references import is_id, version_in
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reconcile.compare import MOST_HOPS, Shown, Theirs, replaced_by
 
@@ -187,7 +187,7 @@ def _version(entry: dict[str, Any]) -> str:
     meta = body.get("meta") if isinstance(body, dict) else None
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     if not version and isinstance(response, dict):
-        version = str(response.get("etag", "")).removeprefix("W/").strip('"')
+        version = version_in(str(response.get("etag", "")))
     return version if is_id(version) else ""
 
 

@@ -42,6 +42,14 @@ TROUBLES: list[Trouble] = [
 ]
 
 
+def after_a_step(worker: Iterator[str]) -> Iterator[str] | None:
+    """Let a worker do one step; return it, or None where its run through the lane is over."""
+    try:
+        return worker if next(worker, None) is not None else None
+    except FencedError:
+        return None
+
+
 class Storm:
     """One run. `heal` ends it; `faults` then says what is wrong."""
 
@@ -112,12 +120,7 @@ class Storm:
         worker = self.workers[number] or self._hired()
         if worker is None:
             return
-        self.workers[number] = worker
-        try:
-            if next(worker, None) is None:
-                self.workers[number] = None
-        except FencedError:
-            self.workers[number] = None
+        self.workers[number] = after_a_step(worker)
 
     def _hired(self) -> Iterator[str] | None:
         with self.world.store.read() as tx:

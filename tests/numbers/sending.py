@@ -13,10 +13,10 @@ from typing import Any
 from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
 from fhirbridge.outbox import claim
-from fhirbridge.outbox.claim import FencedError
 from fhirbridge.outbox.selection import EVERYTHING
 from fhirbridge.outbox.states import BLOCKED, State
 from tests.deliver.refusing import refuse
+from tests.deliver.storm import after_a_step
 from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, few_mappings, rate
 from tests.fakes import Fault, Outcome, SandboxTransport, Says, Trouble
 
@@ -198,11 +198,7 @@ class Edits:
             self.dead.append(worker)
             self.workers[number] = None
             return
-        try:
-            if next(worker, None) is None:
-                self.workers[number] = None
-        except FencedError:
-            self.workers[number] = None
+        self.workers[number] = after_a_step(worker)
 
     def _hired(self) -> Iterator[str] | None:
         with self.world.store.read() as tx:
