@@ -18,7 +18,7 @@ from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.references import literal_references
-from fhirbridge.outbox import claim
+from fhirbridge.outbox import beside
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, Way
 from fhirbridge.store.tables import drift, record, resource
@@ -176,7 +176,7 @@ def _blocked(
     tx: Connection, row: Row[Any], sends: Sequence[Send], there: Collection[Identity]
 ) -> str:
     """Name the delivery that owes what one of these resources points to, or return ""."""
-    owed = claim.undelivered_before(tx, row)
+    owed = beside.undelivered_before(tx, row)
     for send in sends:
         for kind, identity in literal_references(send.body):
             target = Identity(kind, identity)
@@ -199,7 +199,7 @@ def _dose_blocked(
     doses = {send.identity for send in sends if send.identity.type == order.DOSE}
     if not doses:
         return ""
-    for resource_row, owing in claim.waiting_before(tx, row, order.EVENT_TYPES).items():
+    for resource_row, owing in beside.waiting_before(tx, row, order.EVENT_TYPES).items():
         event = body(tx, resource_row)
         if Identity(event["resourceType"], event["id"]) in there:
             continue  # it goes together with its doses

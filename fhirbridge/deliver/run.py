@@ -8,6 +8,7 @@ blindly. A lane that breaks off keeps its lease: that is the pause before its ne
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -35,6 +36,9 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import delivery
 
 MOST_RUNS = 5
+# Of what needs no request: so many at a time, and for so long nobody else can write.
+MOST_IN_A_COMMIT = 50
+LONGEST_COMMIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,32 +63,34 @@ def _always() -> bool:
 def drain(rooms: Rooms, name: LaneName, *, go_on: Callable[[], bool] = _always) -> Iterator[str]:
     """Deliver what is due in one lane, in order; yield the name of each step once it is durable.
 
-    `go_on` is asked before each delivery: where it says no, the lane is given back.
+    `go_on` is asked before each request: where it says no, the lane is given back.
     """
-    with rooms.store.begin() as tx:
-        fence = claim.lease(tx, name, rooms.clock.now())
-    if fence is None:
+    lane = _Lane(rooms, name, go_on)
+    if not lane.take():
         return
     yield "leased"
-    lane = _Lane(rooms, name, fence)
-    while go_on() and (row := lane.pick()) is not None:
-        job = lane.start(row)
+    while lane.chosen:
+        settled, job = lane.start()
+        for _ in range(settled):
+            yield "settled"
         if job is not None:
             yield "claimed"
             outcome = lane.ask(job)
             yield "answered"
             lane.settle(job, outcome)
-        yield "settled"
-    with rooms.store.begin() as tx:
-        claim.release(tx, name, fence)
+            yield "settled"
     yield "released"
 
 
 class _Lane:
-    def __init__(self, rooms: Rooms, name: LaneName, fence: int) -> None:
+    """A leased lane. Each commit also chooses what goes next, or gives the lane back."""
+
+    def __init__(self, rooms: Rooms, name: LaneName, go_on: Callable[[], bool]) -> None:
         self._rooms = rooms
         self._name = name
-        self._fence = fence
+        self._go_on = go_on
+        self._fence = 0
+        self.chosen: Sequence[Row[Any]] = ()
         self._bodies = _Opened("", rooms.contents)
         self._ending = Ending(
             contents=rooms.contents, settlement=rooms.settlement, audit=rooms.audit
@@ -92,39 +98,87 @@ class _Lane:
         with rooms.store.read() as tx:
             self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
 
-    def pick(self) -> Row[Any] | None:
-        """Choose the next delivery and count the run, so that one which kills the worker is found.
+    def take(self) -> bool:
+        """Lease the lane and choose what goes first; False where another has it."""
+        with self._rooms.store.begin() as tx:
+            fence = claim.lease(tx, self._name, self._rooms.clock.now())
+            if fence is None:
+                return False
+            self._fence = fence
+            self._choose(tx, most=1)
+        return True
 
-        Counted in a commit of its own, before anything of the delivery is even opened.
+    def _choose(self, tx: Connection, *, most: int) -> None:
+        """Choose what goes next and count its run; where nothing does, give the lane back.
+
+        Counted and committed before anything of the delivery is even opened, so that one which
+        kills the worker is found.
         """
-        with self._rooms.store.begin() as tx:
-            self._check_fence(tx)
-            now = self._rooms.clock.now()
-            row = claim.next_in_lane(tx, self._name, now)
-            destination = registry.get(tx, self._name.destination)
-            if row is None or destination.paused or traffic.closed(tx, destination, now):
-                return None
-            if self._rooms.only is not None and row.id not in self._rooms.only:
-                return None
-            claim.count_run(tx, row.id)
-            return row
+        self.chosen = self._next(tx, most) if self._go_on() else []
+        claim.count_runs(tx, self.chosen)
+        if not self.chosen:
+            claim.release(tx, self._name, self._fence)
 
-    def start(self, row: Row[Any]) -> Job | None:
-        """Claim a chosen delivery; None where it needed no request, or may not go."""
-        if row.runs < MOST_RUNS:
-            with self._rooms.store.read() as tx:  # opened before anything locks the database
-                self._opened(row.id).open_what_waits(tx)
+    def _next(self, tx: Connection, most: int) -> list[Row[Any]]:
+        now = self._rooms.clock.now()
+        destination = registry.get(tx, self._name.destination)
+        if destination.paused or traffic.closed(tx, destination, now):
+            return []
+        few = claim.next_in_lane(tx, self._name, now, most=most)
+        only = self._rooms.only
+        return few if only is None else list(takewhile(lambda row: row.id in only, few))
+
+    def start(self) -> tuple[int, Job | None]:
+        """Settle what needs no request, up to the first that does, and claim that one.
+
+        Return how many were settled, and the claimed one. Only where one needed no request are
+        several chosen after it: they cost one commit together, within bounds, since nobody else can
+        write meanwhile.
+        """
+        clock, job, settled = self._rooms.clock, None, 0
+        first = self.chosen[0]
+        if first.runs < MOST_RUNS:
+            self._open(first)
+        until = clock.monotonic() + LONGEST_COMMIT_SECONDS
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
-            if row.runs >= MOST_RUNS:
-                self._rooms.settlement.move(tx, row.id, decide.poison(row))
-                return None
-            return self._prepare(tx, row)
+            for row in self.chosen:
+                if (settled and clock.monotonic() > until) or not self._is_next(tx, row):
+                    break
+                try:
+                    job = self._begin(tx, row)
+                except _UnopenedError:  # it goes for itself: nothing is opened in here
+                    break
+                if job is not None:
+                    break
+                settled += 1
+            claim.count_runs(tx, self.chosen[settled + (job is not None) :], by=-1)
+            if job is None:
+                self._choose(tx, most=MOST_IN_A_COMMIT if settled else 1)
+        return settled, job
+
+    def _open(self, row: Row[Any]) -> None:
+        """Open what waits, before anything locks the database."""
+        if self._bodies.delivery_id != row.id:
+            self._bodies = _Opened(row.id, self._rooms.contents)
+        with self._rooms.store.read() as tx:
+            self._bodies.open_what_waits(tx)
+
+    def _is_next(self, tx: Connection, row: Row[Any]) -> bool:
+        """Say whether a chosen delivery may still go; somebody may have stopped it meanwhile."""
+        return [one.id for one in self._next(tx, 1)] == [row.id]
+
+    def _begin(self, tx: Connection, row: Row[Any]) -> Job | None:
+        """Claim a delivery; None where it needed no request, or may not go."""
+        if row.runs >= MOST_RUNS:
+            self._rooms.settlement.move(tx, row.id, decide.poison(row))
+            return None
+        return self._prepare(tx, row)
 
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
         made = prepare.prepare(
             tx,
-            body=self._opened(row.id).body,
+            body=self._bodies.body if self._bodies.delivery_id == row.id else _unopened,
             row=row,
             destination=registry.get(tx, self._name.destination),
         )
@@ -145,11 +199,6 @@ class _Lane:
             return job
         self._rooms.settlement.move(tx, row.id, _without_request(made))
         return None
-
-    def _opened(self, delivery_id: str) -> "_Opened":
-        if self._bodies.delivery_id != delivery_id:
-            self._bodies = _Opened(delivery_id, self._rooms.contents)
-        return self._bodies
 
     def _note_items(self, tx: Connection, row: Row[Any], made: Prepared) -> None:
         """Note what needs no request, and what is about to go: a kill leaves it in doubt."""
@@ -189,6 +238,7 @@ class _Lane:
             self._note_answer(tx, job, outcome, answer)
             move = self._ending.move(tx, job, outcome, answer, wait)
             self._rooms.settlement.move(tx, job.row.id, move)
+            self._choose(tx, most=1)
 
     def _check_fence(self, tx: Connection) -> None:
         claim.check_fence(tx, self._name, self._fence, self._rooms.clock.now())
@@ -234,6 +284,14 @@ class _Lane:
             payload_owner=row.record_id if payload is not None else "",
             payload=payload,
         )
+
+
+class _UnopenedError(Exception):
+    """A delivery is needed whose content was not opened yet."""
+
+
+def _unopened(_tx: Connection, _row_id: str) -> dict[str, Any]:
+    raise _UnopenedError
 
 
 class _Opened:

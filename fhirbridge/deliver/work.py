@@ -10,7 +10,7 @@ from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.destinations import modes
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
-from fhirbridge.outbox import claim, contents
+from fhirbridge.outbox import beside, claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, Identity
 from fhirbridge.outbox.states import LANDED, Became
@@ -56,8 +56,8 @@ class Work:
         }
         self._looks_ahead = ahead is not None
         self._purposes = _purposes(tx, self._items)
-        self._doubtful = claim.left_in_doubt(tx, row)
-        self._newer = claim.delivered_later(tx, row)
+        self._doubtful = beside.left_in_doubt(tx, row)
+        self._newer = beside.delivered_later(tx, row)
         self.settled = {
             item.position: outcome for item in self._items if (outcome := self._outcome(item))
         }

@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,17 +25,12 @@ from fhirbridge.outbox import pauses
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.states import (
     BLOCKED,
-    EDITED,
-    LANDED,
     OPEN,
-    POISON,
-    STUCK,
     UNCERTAIN,
-    Became,
     State,
 )
 from fhirbridge.store import moment
-from fhirbridge.store.tables import delivery, delivery_item, lane, ledger
+from fhirbridge.store.tables import delivery, delivery_item, lane
 from fhirbridge.store.tables import destination as destinations
 
 LEASE = timedelta(seconds=60)  # twice the longest exchange
@@ -198,17 +194,20 @@ def release(tx: Connection, name: LaneName, fence: int) -> None:
     tx.execute(update(lane).where(*_is(name), lane.c.fence == fence).values(leased_until=NO_LEASE))
 
 
-def next_in_lane(tx: Connection, name: LaneName, now: datetime) -> Row[Any] | None:
-    """Return the delivery whose turn it is, or None while the head must wait.
+def next_in_lane(tx: Connection, name: LaneName, now: datetime, *, most: int = 1) -> list[Row[Any]]:
+    """Return the deliveries whose turn it is, in their order; none while the head must wait.
 
-    What may be under way comes first, whatever its place: nothing is sent beside it.
+    What may be under way comes first, whatever its place: nothing is sent beside it. It goes for
+    itself, as does what was begun before and had no end.
     """
     if pauses.is_put(tx, *name):
-        return None
-    head = tx.execute(_head(), {"of_ehr": name.destination, "of_lane": name.lane}).one_or_none()
-    if head is None or head.due_at > moment.to_text(now) or _shared_is_open(tx, head):
-        return None
-    return head
+        return []
+    asked = {"of_ehr": name.destination, "of_lane": name.lane, "most": most}
+    few = tx.execute(_head(), asked).all()
+    fresh = [row.state == State.PENDING and row.runs == 0 for row in few]
+    few = few[: max(fresh.index(False), 1)] if False in fresh else few
+    at = moment.to_text(now)
+    return list(takewhile(lambda row: row.due_at <= at and not _shared_is_open(tx, row), few))
 
 
 @cache
@@ -219,7 +218,8 @@ def _head() -> Select[Any]:
         delivery.c.state.in_(OPEN),
         ~_is_blocked(),
     )
-    return chosen.order_by(delivery.c.state.not_in(UNCERTAIN), delivery.c.sequence).limit(1)
+    in_turn = chosen.order_by(delivery.c.state.not_in(UNCERTAIN), delivery.c.sequence)
+    return in_turn.limit(bindparam("most"))
 
 
 def items(tx: Connection, delivery_id: str) -> list[Item]:
@@ -242,104 +242,6 @@ def items(tx: Connection, delivery_id: str) -> list[Item]:
     ]
 
 
-def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
-    """Return what deliveries before this one owe and the EHR does not have: to the delivery's id.
-
-    An open one stands before this one only where it waits for a stuck one itself. What a superseded
-    one owed comes with the delivery that replaced it, which is the one to wait for. A repair goes
-    before all that needs it, wherever it stands, and waits for nothing: what it brings was there
-    before.
-    """
-    if row.repairs:
-        return {}
-    first = delivery.c.repairs
-    same_lane = (delivery.c.lane == row.lane) & ((delivery.c.sequence < row.sequence) | first)
-    shared = (delivery.c.lane == SHARED_LANE) & ((delivery.c.sequence <= row.needs_shared) | first)
-    chosen = (
-        select(delivery.c.id, delivery.c.state, delivery_item.c.type, delivery_item.c.resource_id)
-        .add_columns(or_(same_lane, shared).label("before"))
-        .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
-        .outerjoin(ledger, _is_there())
-        .where(
-            delivery.c.destination == row.destination,
-            delivery.c.id != row.id,
-            delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
-            (delivery.c.lane == row.lane) | shared,
-            ledger.c.ehr_id.is_(None),
-        )
-        .order_by(delivery.c.sequence.desc())
-    )
-    rows = tx.execute(chosen).all()
-    coming = {Identity(r.type, r.resource_id): r.id for r in rows if r.state != State.SUPERSEDED}
-    owed = {Identity(r.type, r.resource_id): r.id for r in rows if r.before}
-    return {one: coming.get(one, owing) for one, owing in owed.items()}
-
-
-def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[str, str]:
-    """Return resources of these types that earlier deliveries of this lane still owe.
-
-    Resource row to the delivery's id; what the EHR has in any version is not among them.
-    """
-    chosen = (
-        select(delivery.c.id, delivery_item.c.resource)
-        .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
-        .outerjoin(ledger, _is_there())
-        .where(
-            delivery.c.destination == row.destination,
-            delivery.c.lane == row.lane,
-            delivery.c.sequence < row.sequence,
-            delivery.c.state.in_([*STUCK, *OPEN]),
-            delivery_item.c.type.in_(types),
-            delivery_item.c.outcome.not_in([Became.UNCHANGED, Became.SUPERSEDED]),
-            ledger.c.ehr_id.is_(None),
-        )
-    )
-    return {r.resource: r.id for r in tx.execute(chosen)}
-
-
-def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
-    """Return what an earlier delivery may have brought of which nobody learned the outcome.
-
-    One that stopped its worker again and again was set aside without having been read back; of one
-    that somebody edited, something is there that the ledger does not know.
-    """
-    chosen = (
-        select(delivery_item.c.type, delivery_item.c.resource_id)
-        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
-        .where(
-            delivery.c.destination == row.destination,
-            delivery.c.lane == row.lane,
-            delivery.c.sequence < row.sequence,
-            delivery.c.state.in_(STUCK),
-            or_(delivery.c.reason.startswith(POISON), delivery.c.reason.startswith(EDITED)),
-        )
-    )
-    return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
-
-
-def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
-    """Return what a later delivery of this lane brought: older versions of it stay unsent.
-
-    One that was refused in part brought the rest. What a repair brought is not newer, though it
-    came later.
-    """
-    chosen = (
-        select(delivery_item.c.type, delivery_item.c.resource_id)
-        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
-        .where(
-            delivery.c.destination == row.destination,
-            delivery.c.lane == row.lane,
-            delivery.c.sequence > row.sequence,
-            delivery.c.repairs.is_(False),
-            or_(
-                delivery.c.state == State.DELIVERED,
-                delivery_item.c.outcome.in_([*LANDED, Became.UNCHANGED]),
-            ),
-        )
-    )
-    return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
-
-
 def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
     """Say whether what this one may name, Practitioner and the like, is still under way."""
     if head.lane == SHARED_LANE:
@@ -348,10 +250,15 @@ def _shared_is_open(tx: Connection, head: Row[Any]) -> bool:
     return first is not None and first <= head.needs_shared
 
 
-def count_run(tx: Connection, delivery_id: str) -> None:
-    """Count a run before it is tried, so that a delivery which kills its worker is found."""
-    counted = update(delivery).where(delivery.c.id == delivery_id)
-    tx.execute(counted.values(runs=delivery.c.runs + 1))
+def count_runs(tx: Connection, chosen: Sequence[Row[Any]], *, by: int = 1) -> None:
+    """Count a run before it is tried, so that a delivery which kills its worker is found.
+
+    `by` -1 for what was counted and not touched.
+    """
+    ids = [row.id for row in chosen]
+    if ids:
+        counted = update(delivery).where(delivery.c.id.in_(ids))
+        tx.execute(counted.values(runs=delivery.c.runs + by))
 
 
 def _is_free() -> ColumnElement[bool]:
@@ -386,13 +293,6 @@ def _has_room(name: LaneName, now: datetime) -> ColumnElement[bool]:
 
 def _is_blocked() -> ColumnElement[bool]:
     return and_(delivery.c.state == State.PENDING, delivery.c.reason.startswith(BLOCKED))
-
-
-def _is_there() -> ColumnElement[bool]:
-    same = (ledger.c.type == delivery_item.c.type) & (
-        ledger.c.destination == delivery.c.destination
-    )
-    return and_(same, ledger.c.resource_id == delivery_item.c.resource_id)
 
 
 def _is(name: LaneName) -> tuple[Any, Any]:

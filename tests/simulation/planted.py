@@ -15,7 +15,7 @@ from fhirbridge.deliver.bundle import NOT_THERE, Send
 from fhirbridge.deliver.prepare import Step
 from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Intake, Receipt
-from fhirbridge.outbox import backoff, claim, contents
+from fhirbridge.outbox import backoff, beside, claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import Owner
 from fhirbridge.outbox.enqueue import NOTHING_HELD, Outbox, Owed
@@ -129,7 +129,7 @@ def _make_current(
 def no_patient_order(patch: pytest.MonkeyPatch) -> None:
     """Any delivery of a lane may go, whatever stands before it."""
 
-    def any_of(tx: Connection, name: Any, now: datetime) -> Row[Any] | None:
+    def any_of(tx: Connection, name: Any, now: datetime, *, most: int) -> list[Row[Any]]:
         chosen = select(delivery).where(
             delivery.c.destination == name.destination,
             delivery.c.lane == name.lane,
@@ -137,7 +137,7 @@ def no_patient_order(patch: pytest.MonkeyPatch) -> None:
             delivery.c.due_at <= moment.to_text(now),
             ~delivery.c.reason.startswith(BLOCKED),
         )
-        return tx.execute(chosen.order_by(delivery.c.sequence.desc()).limit(1)).one_or_none()
+        return list(tx.execute(chosen.order_by(delivery.c.sequence.desc()).limit(most)))
 
     patch.setattr(claim, "next_in_lane", any_of)
 
@@ -279,7 +279,7 @@ def let_go(patch: pytest.MonkeyPatch) -> None:
 
 def old_after_new(patch: pytest.MonkeyPatch) -> None:
     """What was stuck goes out in the end, though something newer is there by then."""
-    patch.setattr(claim, "delivered_later", lambda *_given: frozenset())
+    patch.setattr(beside, "delivered_later", lambda *_given: frozenset())
 
 
 def bring_back(patch: pytest.MonkeyPatch) -> None:
