@@ -19,6 +19,7 @@ from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import evidence
 
 SALT_BYTES = 16
+_ROW = insert(evidence)  # built once
 
 
 class Action(StrEnum):
@@ -107,7 +108,7 @@ class EvidenceLog:
         salt = self._rng.token(SALT_BYTES)
         leaf = leaf_hash(salt, fields)
         row = {**fields, "payload": sealed, "salt": salt, "leaf": leaf}
-        tx.execute(insert(evidence), row)
+        tx.execute(_ROW, row)
         return row_id
 
     def payload(self, tx: Connection, row_id: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +24,7 @@ class Known:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: what is worked out of the body is kept
 class Send:
     """One resource on its way: `base` is the version the EHR must have, NOT_THERE to create."""
 
@@ -36,6 +37,16 @@ class Send:
     retracts: bool = False
     known: tuple[Known, ...] = ()  # what it may still have of ours, the ledger's version first
     new_by_none: bool = False  # a create is guarded by If-None-Match: *
+
+    @cached_property
+    def written(self) -> bytes:
+        """The body as it goes."""
+        return codec.encode(self.body)
+
+    @cached_property
+    def named(self) -> tuple[Identity, ...]:
+        """What the body points to."""
+        return tuple(Identity(*found) for found in literal_references(self.body))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +69,14 @@ def batch(sends: Sequence[Send]) -> bytes:
 
 
 def _written(kind: str, sends: Sequence[Send]) -> bytes:
-    entries = [
-        {
-            "resource": send.body,
-            "request": {
-                "method": "PUT",
-                "url": f"{send.identity.type}/{send.identity.id}",
-                **guard(send),
-            },
-        }
-        for send in sends
-    ]
-    return codec.encode({"resourceType": "Bundle", "type": kind, "entry": entries})
+    begin = codec.encode({"resourceType": "Bundle", "type": kind})
+    return b'%s,"entry":[%s]}' % (begin.removesuffix(b"}"), b",".join(map(_entry, sends)))
+
+
+def _entry(send: Send) -> bytes:
+    url = f"{send.identity.type}/{send.identity.id}"
+    request = codec.encode({"method": "PUT", "url": url, **guard(send)})
+    return b'{"resource":%s,"request":%s}' % (send.written, request)
 
 
 def guard(send: Send) -> dict[str, str]:
@@ -173,9 +180,6 @@ def foreign_patients(sends: Sequence[Send], subject: str) -> bool:
     for send in sends:
         if send.identity.type == "Patient" and send.identity.id != subject:
             return True
-        if any(
-            kind == "Patient" and identity != subject
-            for kind, identity in literal_references(send.body)
-        ):
+        if any(named.type == "Patient" and named.id != subject for named in send.named):
             return True
     return False

@@ -3,6 +3,7 @@
 Everything happens in the transaction that it is given; the caller holds the lane's fence.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -85,8 +86,8 @@ class Ending:
         landed = _landed(job, outcome, answer)
         if landed is None:
             return decide.to_read_back(decide.NOT_ACCOUNTED)
-        for send, one in zip(job.sends, landed, strict=True):
-            self._save(tx, job, send, one.version, wait.now, read_back=False)
+        arrived = [(send, one.version) for send, one in zip(job.sends, landed, strict=True)]
+        self._save(tx, job, arrived, wait.now, read_back=False)
         registry.end_forbidden(tx, job.row.destination)
         return decide.landed(more=job.more)
 
@@ -207,7 +208,7 @@ class Ending:
         if reading.found is Found.UNREADABLE:
             return
         if reading.found is Found.OURS:
-            self._save(tx, job, reading.send, reading.version, now, read_back=True)
+            self._save(tx, job, [(reading.send, reading.version)], now, read_back=True)
             return
         if reading.known is not None:
             self._rebase(tx, job, reading, reading.known, now)
@@ -218,39 +219,48 @@ class Ending:
     # --- ledger -------------------------------------------------------------------------------
 
     def _save(
-        self, tx: Connection, job: Job, send: Send, version: str, now: datetime, *, read_back: bool
+        self,
+        tx: Connection,
+        job: Job,
+        arrived: Sequence[tuple[Send, str]],
+        now: datetime,
+        *,
+        read_back: bool,
     ) -> None:
-        ledger.save(
-            tx,
-            destination=job.row.destination,
-            identity=send.identity,
-            held=send,
-            version=version,
-            sequence=job.row.sequence,
-            at=moment.to_text(now),
-            read_back=read_back,
-        )
-        outcome = Became.CREATED if send.base == NOT_THERE else Became.UPDATED
-        self._settlement.note_item(tx, job.row.id, send.position, outcome)
+        """Note what arrived, and as which version of the EHR's."""
+        holdings = [
+            ledger.Holding(
+                identity=send.identity,
+                held=send,
+                version=version,
+                sequence=job.row.sequence,
+                read_back=read_back,
+            )
+            for send, version in arrived
+        ]
+        ledger.save(tx, job.row.destination, holdings, at=moment.to_text(now))
+        became = {
+            send.position: Became.CREATED if send.base == NOT_THERE else Became.UPDATED
+            for send, _ in arrived
+        }
+        self._settlement.note_items(tx, job.row.id, became)
 
     def _rebase(
         self, tx: Connection, job: Job, reading: Reading, known: Known, now: datetime
     ) -> None:
         """Note which of our earlier versions the EHR has: it guards the next update."""
-        ledger.save(
-            tx,
-            destination=job.row.destination,
+        held = ledger.Holding(
             identity=reading.send.identity,
             held=known,
             version=reading.version,
             sequence=known.sequence,
-            at=moment.to_text(now),
             read_back=True,
         )
+        ledger.save(tx, job.row.destination, [held], at=moment.to_text(now))
 
     def _note_all(self, tx: Connection, job: Job, outcome: Became) -> None:
-        for send in job.sends:
-            self._settlement.note_item(tx, job.row.id, send.position, outcome)
+        became = {send.position: outcome for send in job.sends}
+        self._settlement.note_items(tx, job.row.id, became)
 
 
 def _landed(job: Job, outcome: Outcome, answer: Answer) -> tuple[Landed, ...] | None:

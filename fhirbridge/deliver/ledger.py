@@ -1,6 +1,7 @@
 """What each destination is known to hold of ours, under which version of its own."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, tuple_
@@ -40,31 +41,39 @@ def of_identities(
     return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
 
 
-def save(
-    tx: Connection,
-    *,
-    destination: str,
-    identity: Identity,
-    held: Known | Send,
-    version: str,
-    sequence: int,
-    at: str,
-    read_back: bool,
-) -> None:
-    """Note that the EHR has `held` as its `version`: it said so, or (`read_back`) we saw it."""
-    values = {
-        "destination": destination,
-        "type": identity.type,
-        "resource_id": identity.id,
-        "ehr_id": identity.id,
-        "ehr_version": version,
-        "digest": held.digest,
-        "resource": held.resource,
-        "sequence": sequence,
-        "delivered_at": at,
-        "read_back_at": at if read_back else "",
-    }
-    tx.execute(_SAVED, values)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What an EHR has of one resource: `held`, carried by the delivery of that place in its lane.
+
+    It said so, or (`read_back`) we saw it.
+    """
+
+    identity: Identity
+    held: Known | Send
+    version: str
+    sequence: int
+    read_back: bool
+
+
+def save(tx: Connection, destination: str, holdings: Sequence[Holding], *, at: str) -> None:
+    """Note what the EHR has."""
+    lines = [
+        {
+            "destination": destination,
+            "type": one.identity.type,
+            "resource_id": one.identity.id,
+            "ehr_id": one.identity.id,
+            "ehr_version": one.version,
+            "digest": one.held.digest,
+            "resource": one.held.resource,
+            "sequence": one.sequence,
+            "delivered_at": at,
+            "read_back_at": at if one.read_back else "",
+        }
+        for one in holdings
+    ]
+    if lines:
+        tx.execute(_SAVED, lines)
 
 
 def disown(

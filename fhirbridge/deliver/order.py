@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhirbridge.deliver.bundle import Send
-from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox.contents import Identity
 
@@ -34,8 +33,7 @@ def units(sends: Sequence[Send]) -> tuple[Unit, ...]:
     by_identity = {send.identity: send for send in sends}
     edges: dict[Identity, list[Identity]] = {}
     for send in sends:
-        targets = [Identity(*found) for found in literal_references(send.body)]
-        edges.setdefault(send.identity, []).extend(t for t in targets if t in by_identity)
+        edges.setdefault(send.identity, []).extend(t for t in send.named if t in by_identity)
         for dose in suspected(send.body):
             if dose in by_identity:
                 edges.setdefault(dose, []).append(send.identity)
@@ -78,9 +76,9 @@ def _cause(
         if send.position in refused:
             return send.identity
     for send in unit:
-        for kind, identity in literal_references(send.body):
-            if Identity(kind, identity) in waits:
-                return waits[Identity(kind, identity)]
+        for named in send.named:
+            if named in waits:
+                return waits[named]
     return None
 
 
@@ -116,12 +114,12 @@ def apart(found: Sequence[Unit]) -> tuple[Unit, ...]:
 
 
 def _points_to(send: Send, others: Collection[Identity]) -> bool:
-    return any(Identity(*found) in others for found in literal_references(send.body))
+    return any(named in others for named in send.named)
 
 
 def size_of(sends: Sequence[Send]) -> int:
     """Return how many bytes these resources are."""
-    return sum(len(codec.encode(send.body)) for send in sends)
+    return sum(len(send.written) for send in sends)
 
 
 def _circles(edges: Edges) -> Iterator[frozenset[Identity]]:

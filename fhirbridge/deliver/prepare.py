@@ -17,7 +17,6 @@ from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import beside
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, Way
@@ -178,10 +177,9 @@ def _blocked(
     """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = beside.undelivered_before(tx, row)
     for send in sends:
-        for kind, identity in literal_references(send.body):
-            target = Identity(kind, identity)
-            if target in owed and target not in there:
-                return owed[target]
+        for named in send.named:
+            if named in owed and named not in there:
+                return owed[named]
     return ""
 
 

@@ -24,7 +24,6 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
-from fhirbridge.fhir import codec
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
@@ -162,7 +161,8 @@ class _Lane:
         if self._bodies.delivery_id != row.id:
             self._bodies = _Opened(row.id, self._rooms.contents)
         with self._rooms.store.read() as tx:
-            self._bodies.open_what_waits(tx)
+            sealed = self._bodies.what_waits(tx)
+        self._bodies.open(sealed)
 
     def _is_next(self, tx: Connection, row: Row[Any]) -> bool:
         """Say whether a chosen delivery may still go; somebody may have stopped it meanwhile."""
@@ -202,16 +202,14 @@ class _Lane:
 
     def _note_items(self, tx: Connection, row: Row[Any], made: Prepared) -> None:
         """Note what needs no request, and what is about to go: a kill leaves it in doubt."""
-        noted = self._rooms.settlement.note_item
-        for position, outcome in made.settled.items():
-            noted(tx, row.id, position, outcome)
-        if made.step is not Step.READ:
-            for send in made.sends:
-                noted(tx, row.id, send.position, Became.SENT)
+        settlement = self._rooms.settlement
+        going = () if made.step is Step.READ else made.sends
+        sent = {send.position: Became.SENT for send in going}
+        settlement.note_items(tx, row.id, {**made.settled, **sent})
         if not made.sends:
             for position, cause in made.blocked.items():
                 reason = f"{BLOCKED}{cause.type}/{cause.id}"
-                noted(tx, row.id, position, Became.BLOCKED, reason=reason)
+                settlement.note_item(tx, row.id, position, Became.BLOCKED, reason=reason)
 
     def ask(self, job: Job) -> Outcome:
         """Send the transaction or the one resource, or read back what may have landed."""
@@ -302,10 +300,16 @@ class _Opened:
         self._contents = contents
         self._bodies: dict[str, dict[str, Any]] = {}
 
-    def open_what_waits(self, tx: Connection) -> None:
-        for item in claim.items(tx, self.delivery_id):
-            if item.outcome == Became.WAITING:
-                self.body(tx, item.resource)
+    def what_waits(self, tx: Connection) -> Sequence[Row[Any]]:
+        waiting = [
+            item.resource
+            for item in claim.items(tx, self.delivery_id)
+            if item.outcome == Became.WAITING and item.resource not in self._bodies
+        ]
+        return self._contents.sealed(tx, waiting) if waiting else ()
+
+    def open(self, sealed: Sequence[Row[Any]]) -> None:
+        self._bodies |= self._contents.opened(sealed)
 
     def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
         if row_id not in self._bodies:
@@ -325,7 +329,7 @@ def _payload(made: Prepared) -> bytes:
         return bundle.transaction(made.sends)
     if made.step is Step.BATCH:
         return bundle.batch(made.sends)
-    return codec.encode(made.sends[0].body)
+    return made.sends[0].written
 
 
 def _without_request(made: Prepared) -> Move:

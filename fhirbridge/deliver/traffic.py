@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
@@ -26,6 +26,7 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import traffic
 
 HELD_BACK = "held back: "
+_KNOWN = select(traffic).where(traffic.c.destination == bindparam("of_ehr"))  # built once
 
 
 def closed(tx: Connection, destination: Destination, now: datetime) -> Closed | None:
@@ -35,7 +36,7 @@ def closed(tx: Connection, destination: Destination, now: datetime) -> Closed | 
 
 def load(tx: Connection, destination: str) -> Traffic:
     """Return what is remembered of one destination."""
-    row = tx.execute(select(traffic).where(traffic.c.destination == destination)).one_or_none()
+    row = tx.execute(_KNOWN, {"of_ehr": destination}).one_or_none()
     return limits.QUIET if row is None else _read(row)
 
 
@@ -126,7 +127,7 @@ class Metered:
 
 
 def _read(row: Row[Any]) -> Traffic:
-    recent = codec.decode(row.recent.encode())
+    recent = codec.decode_own(row.recent.encode())
     return Traffic(
         breaker=Breaker(
             in_a_row=row.in_a_row,

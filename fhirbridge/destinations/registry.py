@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
@@ -17,6 +17,8 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination
 
+# Built once: it is asked for several times with each delivery.
+_ONE = select(destination).where(destination.c.name == bindparam("called"))
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
@@ -210,7 +212,7 @@ def limit(tx: Connection, name: str, limits: Limits) -> None:
 
 def find(tx: Connection, name: str) -> Destination | None:
     """Return one destination by name, or None."""
-    row = tx.execute(select(destination).where(destination.c.name == name)).one_or_none()
+    row = tx.execute(_ONE, {"called": name}).one_or_none()
     return None if row is None else _read(row)
 
 
@@ -240,7 +242,7 @@ def _read(row: Row[Any]) -> Destination:
         name=row.name,
         base_url=row.base_url,
         mode=Mode(row.mode),
-        traits=codec.decode(row.traits.encode()),
+        traits=codec.decode_own(row.traits.encode()),
         requires_consent=row.requires_consent,
         test_server=row.test_server,
         overlay=row.overlay,

@@ -59,6 +59,11 @@ def decode(raw: bytes) -> Any:
     return value
 
 
+def decode_own(raw: bytes) -> Any:
+    """Read what `encode` wrote and nobody else could have changed: it was judged when it came."""
+    return json.loads(raw, parse_float=Decimal)
+
+
 def encode(value: Any) -> bytes:
     """Write compact JSON; a Decimal keeps its digits (`72.50`), never an exponent."""
     return _write(value).encode("utf-8")

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Update,
     and_,
     bindparam,
     func,
@@ -180,13 +181,20 @@ def fence_of(tx: Connection, name: LaneName) -> int:
 
 def check_fence(tx: Connection, name: LaneName, fence: int, now: datetime) -> None:
     """Renew the lease of this fence. Raises FencedError where the lane went to another worker."""
-    renewed = (
-        update(lane)
-        .where(*_is(name), lane.c.fence == fence, lane.c.leased_until != NO_LEASE)
-        .values(leased_until=moment.to_text(now + LEASE))
-    )
-    if tx.execute(renewed).rowcount != 1:
+    held = {"of_ehr": name.destination, "of_lane": name.lane, "held": fence}
+    if tx.execute(_renewed(), {**held, "until": moment.to_text(now + LEASE)}).rowcount != 1:
         raise FencedError("another worker has this lane now")
+
+
+@cache
+def _renewed() -> Update:
+    mine = (
+        lane.c.destination == bindparam("of_ehr"),
+        lane.c.lane == bindparam("of_lane"),
+        lane.c.fence == bindparam("held"),
+        lane.c.leased_until != NO_LEASE,
+    )
+    return update(lane).where(*mine).values(leased_until=bindparam("until"))
 
 
 def release(tx: Connection, name: LaneName, fence: int) -> None:

@@ -1,6 +1,6 @@
 """Resource versions as translated: sealed, never changed; and which of them counts now."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -23,13 +23,15 @@ from fhirbridge.outbox.states import LANDED, Became, State
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
-from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
+from fhirbridge.store.tables import delivery, delivery_item, ledger, payload_key, record, resource
 from fhirbridge.translate.values import Scope, TranslatedResource
 
 # Built once: they are done for each resource.
 _KEPT = insert(resource)
-_SEALED = select(resource.c.record_id, resource.c.sealed).where(
-    resource.c.id == bindparam("of_row")
+_SEALED = (
+    select(resource.c.id, resource.c.record_id, resource.c.sealed, payload_key.c.wrapped)
+    .outerjoin(payload_key, payload_key.c.owner == resource.c.record_id)
+    .where(resource.c.id.in_(bindparam("of_rows", expanding=True)))
 )
 
 SHARED_LANE = "shared"
@@ -99,12 +101,22 @@ class Contents:
 
     def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
         """Open the body of one resource version."""
-        row = tx.execute(_SEALED, {"of_row": row_id}).one()
-        plain = self._vault.unseal(
-            self._vault.key(tx, row.record_id), row.sealed, f"resource:{row_id}"
-        )
-        result: dict[str, Any] = codec.decode(plain)
-        return result
+        return self.opened(self.sealed(tx, [row_id]))[row_id]
+
+    def sealed(self, tx: Connection, rows: Collection[str]) -> Sequence[Row[Any]]:
+        """Read what `opened` opens, so that nothing of the database is held meanwhile."""
+        return list(tx.execute(_SEALED, {"of_rows": list(rows)}))
+
+    def opened(self, sealed: Sequence[Row[Any]]) -> dict[str, dict[str, Any]]:
+        """Open the bodies of resource versions, by row id."""
+        wrapped = {row.record_id: row.wrapped for row in sealed}
+        keys = {owner: self._vault.unwrap(key, owner) for owner, key in wrapped.items()}
+        return {
+            row.id: codec.decode_own(
+                self._vault.unseal(keys[row.record_id], row.sealed, f"resource:{row.id}")
+            )
+            for row in sealed
+        }
 
     def why(self, tx: Connection, row_id: str) -> list[dict[str, Any]]:
         """Open where each element of one version comes from: target, line, sources, rule."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.errors import BridgeError
@@ -12,6 +12,15 @@ from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, pause, record
 
 ANY = ""
+# Built once: it is asked before each request.
+_PUT = (
+    select(pause.c.at)
+    .where(
+        pause.c.destination.in_((bindparam("there"), ANY)),
+        pause.c.lane.in_((bindparam("whose"), ANY)),
+    )
+    .limit(1)
+)
 
 
 class UnknownPatientError(BridgeError):
@@ -55,10 +64,7 @@ def every(tx: Connection) -> list[dict[str, Any]]:
 
 def is_put(tx: Connection, destination: str, lane: str) -> bool:
     """Say whether an operator has stopped this lane."""
-    chosen = select(pause.c.at).where(
-        pause.c.destination.in_((destination, ANY)), pause.c.lane.in_((lane, ANY))
-    )
-    return tx.execute(chosen.limit(1)).first() is not None
+    return tx.execute(_PUT, {"there": destination, "whose": lane}).first() is not None
 
 
 def stops_delivery() -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from fhirbridge.outbox.states import BLOCKED, STUCK, Became, State, Way, check_m
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item
 
+_ONE = select(delivery).where(delivery.c.id == bindparam("of_delivery"))
 # Built once: a delivery notes each of its resources twice.
 _NOTED = (
     update(delivery_item)
@@ -47,7 +48,7 @@ class Settlement:
 
     def move(self, tx: Connection, delivery_id: str, step: Move, *, actor: str = "worker") -> None:
         """Carry out one move. Raises ForbiddenMoveError where the graph has no such edge."""
-        row = tx.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+        row = tx.execute(_ONE, {"of_delivery": delivery_id}).one()
         check_move(State(row.state), step.to)
         now = self._clock.now()
         values: dict[str, Any] = {
@@ -73,6 +74,15 @@ class Settlement:
         """Note what became of one resource; `reason` where it is refused or blocked."""
         item = {"of_delivery": delivery_id, "at_position": position}
         tx.execute(_NOTED, {**item, "became": outcome, "why": reason})
+
+    def note_items(self, tx: Connection, delivery_id: str, became: Mapping[int, str]) -> None:
+        """Note what became of several, by position, none refused or blocked."""
+        items = [
+            {"of_delivery": delivery_id, "at_position": position, "became": outcome, "why": ""}
+            for position, outcome in became.items()
+        ]
+        if items:
+            tx.execute(_NOTED, items)
 
     def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:
         entry = Entry(

@@ -60,7 +60,10 @@ class Vault:
 
     def key(self, tx: Connection, owner: str) -> bytes:
         """Unwrap the key of one owner. Raises ShreddedError where it was destroyed."""
-        wrapped = tx.scalar(_WRAPPED, {"of_owner": owner})
+        return self.unwrap(tx.scalar(_WRAPPED, {"of_owner": owner}), owner)
+
+    def unwrap(self, wrapped: bytes | None, owner: str) -> bytes:
+        """Open a stored key. Raises ShreddedError where it was destroyed."""
         if wrapped is None:
             raise ShreddedError("this payload was erased", hint="its evidence rows remain")
         return self._decrypt(self._master, wrapped, f"key:{owner}")

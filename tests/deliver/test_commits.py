@@ -9,7 +9,7 @@ from sqlalchemy import event, insert, select
 
 from fhirbridge.deliver import run
 from fhirbridge.destinations import registry
-from fhirbridge.outbox.claim import LaneName
+from fhirbridge.outbox.claim import LEASE, LaneName
 from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.store.tables import delivery, delivery_item, lane
@@ -133,7 +133,7 @@ def test_what_was_begun_once_without_an_end_goes_for_itself(world: World) -> Non
     ids = a_lane_of_what_is_there(world, 5)
     going = world.drain(LANE)
     assert [next(going), next(going)] == ["leased", "settled"]
-    world.clock.advance(run.claim.LEASE * 2)
+    world.clock.advance(LEASE * 2)
 
     with commits(world) as made:
         steps = list(world.drain(LANE))
