@@ -23,6 +23,8 @@ PATIENCE = timedelta(seconds=5)
 # After so long a lane is given back, and whoever comes before it has its turn.
 TURN_SECONDS = 5.0
 LOOK_SECONDS = 0.5
+# After each delivery that needed no request: an EHR's answer gives others no time to write.
+GIVE_WAY_SECONDS = 0.002
 GRACE_SECONDS = 20.0  # to end what is under way, when the process is asked to end
 
 OnStep = Callable[[LaneName, str], None]
@@ -127,6 +129,7 @@ class Hand:
         self._go_on = go_on
         self._barren: set[LaneName] = set()  # nothing came of them: not looked at again
         self._leased: tuple[LaneName, int] | None = None  # with its fence
+        self._asked = False
         self.over = threading.Event()
         self.settled = 0
         self.broken = 0
@@ -183,7 +186,11 @@ class Hand:
         if step == "leased":
             with self._rooms.store.read() as tx:
                 self._leased = (name, claim.fence_of(tx, name))
-        self.settled += step == "settled"
+        if step == "settled":
+            self.settled += 1
+            if not self._asked:
+                self._rooms.clock.sleep(GIVE_WAY_SECONDS)
+        self._asked = step == "answered"
         self._on_step(name, step)
 
     @contextmanager

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.store import tables
+from fhirbridge.store.turns import Turns
 
 BUSY_TIMEOUT_MS = 15_000
 PRIVATE = 0o600
@@ -44,6 +45,7 @@ class Store:
                 "only SQLite is supported", hint="set FHIRBRIDGE_DATABASE_URL to sqlite:///PATH"
             )
         self.engine = _sqlite_engine(url)
+        self._turns = Turns()
 
     def create(self) -> None:
         """Make the tables that are missing and note the schema's version."""
@@ -83,8 +85,13 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One write transaction: committed at the end, rolled back on any exception."""
-        with _friendly(), self.engine.begin() as connection:
-            yield connection
+        if not self._turns.take(BUSY_TIMEOUT_MS / 1000):
+            raise _busy("others write all the time, its turn did not come")
+        try:
+            with _friendly(), self.engine.begin() as connection:
+                yield connection
+        finally:
+            self._turns.give()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -121,8 +128,12 @@ def _told(error: exc.DatabaseError) -> BridgeError | None:
         )
     if not isinstance(error, exc.OperationalError):
         return None
+    return _busy(name)
+
+
+def _busy(why: str) -> StoreBusyError:
     return StoreBusyError(
-        f"the database did not answer: {name}",
+        f"the database did not answer: {why}",
         hint="nothing was written; check disk space and other writers, then try again",
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select
 
-from fhirbridge.deliver import run
+from fhirbridge.deliver import run, worker
 from fhirbridge.destinations import registry
 from fhirbridge.outbox.claim import LEASE, LaneName
 from fhirbridge.outbox.contents import SHARED_LANE
@@ -167,3 +167,23 @@ def test_what_was_paused_after_it_was_chosen_is_not_begun(world: World) -> None:
 
     assert list(going) == ["released"]
     assert world.ehr.transport.sent == []
+
+
+def test_a_hand_gives_others_time_to_write_where_it_asks_no_ehr(world: World) -> None:
+    a_lane_of_what_is_there(world)
+    world.clock.slept.clear()
+
+    swept = worker.sweep(world.rooms)
+
+    assert swept.settled == MANY
+    assert world.clock.slept == [worker.GIVE_WAY_SECONDS] * MANY
+
+
+def test_a_hand_that_asks_an_ehr_goes_on_at_once(world: World) -> None:
+    world.accept(a_short_visit())
+    world.clock.slept.clear()
+
+    worker.sweep(world.rooms)
+
+    assert len(world.ehr.transport.sent) == 2
+    assert world.clock.slept == []

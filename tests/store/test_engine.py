@@ -96,10 +96,13 @@ def test_a_reader_sees_one_moment(store: Store, path: Path) -> None:
 # --- locked, full, damaged ----------------------------------------------------------------------
 
 
-def test_a_writer_holds_the_lock_before_it_has_written_anything(store: Store) -> None:
-    with store.begin(), pytest.raises(StoreBusyError) as refused:
-        note(store, "second")
+def test_a_writer_holds_the_lock_before_it_has_written_anything(store: Store, path: Path) -> None:
+    other = Store(f"sqlite:///{path}")  # of another process: within one they wait for their turn
 
+    with store.begin(), pytest.raises(StoreBusyError) as refused:
+        note(other, "second")
+
+    other.close()
     assert refused.value.http_status == 503
     assert refused.value.code == "E602"
     assert "SQLITE_BUSY" in refused.value.message
