@@ -55,7 +55,7 @@ docs: venv ## write docs/mappings.html and mappings/schema again from the mappin
 	@$(BIN)/fhirbridge map schema mappings
 
 .PHONY: bench
-bench: venv test-tools ## how long the program takes to start, to translate and to sync (HAPI on H2), in ratios
+bench: venv test-tools ## how long the program takes to start, to translate and to sync (HAPI on H2 and PostgreSQL), in ratios
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python -m benchmarks.translate
 	@$(BIN)/python -m benchmarks.sync

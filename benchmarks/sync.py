@@ -1,8 +1,9 @@
 """How fast sessions reach a real EHR: in times of a bare loop that posts the same Bundles.
 
-Both sides write to the same HAPI server (H2 in memory) in turn, as many requests in flight. The
-bare loop has the Bundles ready, as fhirbridge sent them just before, under other ids; it reads no
-answer but the status, keeps nothing and could not go on after a crash. Only ratios are shown.
+Both sides write to the same HAPI server (on H2 in memory, then on PostgreSQL) in turn, as many
+requests in flight. The bare loop has the Bundles ready, as fhirbridge sent them just before, under
+other ids; it reads no answer but the status, keeps nothing and could not go on after a crash. Only
+ratios are shown. `python -m benchmarks.sync PAIRS` makes so many pairs.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ import requests
 from fhirbridge.bridge import Bridge
 from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
-from tests.hapi import hapi_server
+from fhirbridge.outbox.selection import EVERYTHING
+from tests.hapi import cluster, hapi_server
 from tests.journey.installation import SAMPLES, connect, install
 
 PAIRS = 5
@@ -39,7 +41,8 @@ class Pair(NamedTuple):
     accepting: float
     fhirbridge: float
     bare: float
-    again: float
+    nothing: float  # to sync again, where nothing is due
+    anew: float  # to make all records anew, find nothing changed, and sync
 
 
 class Recorder:
@@ -57,16 +60,28 @@ class Recorder:
 
 
 def main() -> int:
-    """Print one line for each number of requests in flight."""
+    """Print one line for each database and number of requests in flight."""
+    many = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
     with tempfile.TemporaryDirectory() as folder, hapi_server.running(Path(folder)) as base_url:
-        print(f"{SESSIONS} sessions to HAPI on H2, {PAIRS} pairs")
-        for in_flight in IN_FLIGHT:
-            pairs = [
-                one_pair(Path(folder) / f"{in_flight}-{number}", base_url, in_flight)
-                for number in range(PAIRS + 1)
-            ]
-            show(in_flight, pairs[1:])  # the first warms both up
+        compare("H2", Path(folder), base_url, many)
+    with (
+        cluster.running() as database,
+        tempfile.TemporaryDirectory() as folder,
+        hapi_server.running(Path(folder), database=database) as base_url,
+    ):
+        compare("PostgreSQL", Path(folder), base_url, many)
     return 0
+
+
+def compare(name: str, folder: Path, base_url: str, many: int) -> None:
+    """Make the pairs against one server and show them."""
+    print(f"{SESSIONS} sessions to HAPI on {name}, {many} pairs", flush=True)
+    for in_flight in IN_FLIGHT:
+        pairs = [
+            one_pair(folder / f"{in_flight}-{number}", base_url, in_flight)
+            for number in range(many + 1)
+        ]
+        show(in_flight, pairs[1:])  # the first warms both up
 
 
 def one_pair(home: Path, base_url: str, in_flight: int) -> Pair:
@@ -79,9 +94,19 @@ def one_pair(home: Path, base_url: str, in_flight: int) -> Pair:
         accepting = seconds(lambda: [bridge.accept(one, actor="benchmark") for one in sessions()])
         ours = seconds(bridge.sync)
         assert bridge.status().waiting == []
-        again = seconds(bridge.sync)
+        sent = len(kept)
+        nothing = seconds(bridge.sync)
+        anew = seconds(lambda: make_anew(bridge))
+        assert len(kept) == sent
     ready = [other_ids(one) for one in kept]
-    return Pair(accepting, ours, seconds(lambda: bare(base_url, ready, in_flight)), again)
+    bare_time = seconds(lambda: bare(base_url, ready, in_flight))
+    return Pair(accepting, ours, bare_time, nothing, anew)
+
+
+def make_anew(bridge: Bridge) -> None:
+    """Translate every record again, as after a change of mappings, and sync."""
+    bridge.replay(EVERYTHING, parked=False, actor="benchmark")
+    bridge.sync()
 
 
 def record(bridge: Bridge, kept: list[bytes]) -> None:
@@ -134,12 +159,15 @@ def show(in_flight: int, pairs: Sequence[Pair]) -> None:
     shares = [one.bare / one.fhirbridge for one in pairs]
     low, middle, high = statistics.quantiles(shares, n=4)
     rate = statistics.median(SESSIONS / one.fhirbridge for one in pairs)
-    again = statistics.median(one.again / one.fhirbridge for one in pairs)
+    nothing = statistics.median(one.nothing / one.fhirbridge for one in pairs)
+    anew = statistics.median(one.anew / (one.accepting + one.fhirbridge) for one in pairs)
     taking = statistics.median(one.accepting / one.fhirbridge for one in pairs)
     print(
         f"  {in_flight} in flight: {middle:.2f} of the bare loop (± {(high - low) / 2:.2f}), "
-        f"{rate:.1f} sessions a second; again with nothing to do {again:.3f} of the first time; "
-        f"taking the records in {taking:.2f} of it"
+        f"{rate:.1f} sessions a second; with nothing to do {nothing:.3f} of the first time; "
+        f"all made anew and found unchanged {anew:.2f} of taking in and sending; "
+        f"taking the records in {taking:.2f} of sending them",
+        flush=True,
     )
 
 

@@ -10,14 +10,19 @@ HEAP = "-Xmx1000m"
 
 
 @contextmanager
-def running(folder: Path, *, port: int = 0, file: Path | None = None) -> Iterator[str]:
+def running(
+    folder: Path, *, port: int = 0, file: Path | None = None, database: str = ""
+) -> Iterator[str]:
     """Start the server on a free port and yield its base URL; its log is `folder`/hapi.log.
 
-    `file`: it remembers in this H2 database, written as `file`.mv.db.
+    `file`: it remembers in this H2 database, written as `file`.mv.db; `database`: in this one, a
+    JDBC URL of PostgreSQL. Else in memory.
     """
     log = folder / "hapi.log"
     options = [HEAP, f"-Dport={port}"]
     if file is not None:
-        options.append(f"-Ddb=jdbc:h2:file:{file}")
+        database = f"jdbc:h2:file:{file}"
+    if database:
+        options.append(f"-Ddb={database}")
     with jvm.program("HapiServer", options=options, log=log) as process:
         yield jvm.said_ready(process, log)

@@ -20,6 +20,7 @@ import ca.uhn.fhir.jpa.dao.search.IHSearchSortHelper;
 import ca.uhn.fhir.jpa.model.config.PartitionSettings;
 import ca.uhn.fhir.jpa.model.config.SubscriptionSettings;
 import ca.uhn.fhir.jpa.model.dialect.HapiFhirH2Dialect;
+import ca.uhn.fhir.jpa.model.dialect.HapiFhirPostgresDialect;
 import ca.uhn.fhir.jpa.provider.DaoRegistryResourceSupportedSvc;
 import ca.uhn.fhir.jpa.provider.IJpaSystemProvider;
 import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
@@ -55,13 +56,15 @@ import org.springframework.orm.jpa.JpaTransactionManager;
 import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 
 /**
- * A real HAPI FHIR JPA server (R4) in this process: H2 in memory (or -Ddb=JDBC-URL), Jetty on 127.0.0.1.
+ * A real HAPI FHIR JPA server (R4) in this process: H2 in memory (or -Ddb=JDBC-URL of H2 or PostgreSQL),
+ * Jetty on 127.0.0.1.
  * Prints "READY url" when it listens. -Dport=0 (a free one), -Dhapi.NAME=VALUE sets any property of JpaStorageSettings.
  */
 @Configuration
 @Import({JpaR4Config.class, ThreadPoolFactoryConfig.class, JpaBatch2Config.class, Batch2JobsConfig.class,
     SubscriptionSubmitterConfig.class, SubscriptionProcessorConfig.class, SubscriptionChannelConfig.class})
 public class HapiServer {
+  static final String DATABASE = System.getProperty("db", "jdbc:h2:mem:fhir;DB_CLOSE_DELAY=-1");
 
   public static void main(String[] args) throws Exception {
     Parent.dieWithIt();
@@ -93,7 +96,7 @@ public class HapiServer {
   @Bean
   DataSource dataSource() {
     BasicDataSource source = new BasicDataSource();
-    source.setUrl(System.getProperty("db", "jdbc:h2:mem:fhir;DB_CLOSE_DELAY=-1"));
+    source.setUrl(DATABASE);
     source.setUsername("sa");
     source.setMaxTotal(40);
     return source;
@@ -106,7 +109,7 @@ public class HapiServer {
     factory.setPersistenceUnitName("HAPI_PU");
     factory.setDataSource(source);
     factory.setJpaPropertyMap(Map.of(
-        "hibernate.dialect", HapiFhirH2Dialect.class.getName(),
+        "hibernate.dialect", ofDatabase().getClass().getName(),
         "hibernate.hbm2ddl.auto", "update",
         "hibernate.jdbc.batch_size", "20",
         "hibernate.search.enabled", "false",
@@ -121,9 +124,13 @@ public class HapiServer {
     return new HibernatePropertiesProvider() {
       @Override
       public Dialect getDialect() {
-        return new HapiFhirH2Dialect();
+        return ofDatabase();
       }
     };
+  }
+
+  static Dialect ofDatabase() {
+    return DATABASE.startsWith("jdbc:postgresql:") ? new HapiFhirPostgresDialect() : new HapiFhirH2Dialect();
   }
 
   @Bean
