@@ -223,6 +223,7 @@ class World:
             base_url=destination.base_url,
             transport=self.ehrs[destination.name].transport,
             batches=modes.reads_in_batches(destination.traits),
+            guards=not modes.is_weak(destination.traits),
         )
 
     @property

@@ -11,7 +11,7 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import EDITED, GONE, POISON, REFUSED, State, Way
+from fhirbridge.outbox.states import DOUBLED, EDITED, GONE, POISON, REFUSED, State, Way
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
@@ -27,6 +27,8 @@ STOPPED = "the worker stopped in between"
 # What of several entries decides: what is in doubt is read back before all else.
 FIRST = (State.UNKNOWN, State.HELD, State.PARKED, State.PENDING, State.DELIVERED)
 READ_BACK = "; read-back: "
+WAS_THERE = "the EHR had one of our identifier already"
+WRITTEN_WEAKLY = "written over what was read just before, without a guard of the EHR"
 
 
 class Refused(StrEnum):
@@ -163,6 +165,12 @@ def after_reading(
     if by_kind[Found.UNREADABLE]:
         answer = Answer(kind=Kind.UNKNOWN, reason="the EHR did not say what it holds")
         return still_unknown(row, answer, earlier_reason, wait)
+    if by_kind[Found.SEVERAL]:
+        return Move(
+            to=State.HELD,
+            reason=f"{DOUBLED}{_names(by_kind[Found.SEVERAL])} is in the EHR more than once",
+            counts={"runs": 0},
+        )
     if by_kind[Found.EDITED]:
         return Move(
             to=State.HELD,

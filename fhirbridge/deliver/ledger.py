@@ -1,12 +1,15 @@
 """What each destination is known to hold of ours, under which version of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
+from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir.names import OURS, Names
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
 
@@ -40,23 +43,35 @@ def of_identities(
     return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
 
 
+def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:
+    """Return under which ids an EHR has these resources."""
+    if where.mode is not Mode.ASSIGNED:
+        return OURS
+    lines = of_identities(tx, where.name, list(identities))
+    return Names({identity: line.ehr_id for identity, line in lines.items()})
+
+
 def save(
     tx: Connection,
     *,
     destination: str,
     identity: Identity,
     held: Known | Send,
+    ehr_id: str,
     version: str,
     sequence: int,
     at: str,
     read_back: bool,
 ) -> None:
-    """Note that the EHR has `held` as its `version`: it said so, or (`read_back`) we saw it."""
+    """Note that the EHR has `held` as its `version`: it said so, or (`read_back`) we saw it.
+
+    `ehr_id`: under which id; ours, or one that it gave.
+    """
     values = {
         "destination": destination,
         "type": identity.type,
         "resource_id": identity.id,
-        "ehr_id": identity.id,
+        "ehr_id": ehr_id,
         "ehr_version": version,
         "digest": held.digest,
         "resource": held.resource,
@@ -72,6 +87,7 @@ def disown(
     *,
     destination: str,
     identity: Identity,
+    ehr_id: str,
     resource: str,
     version: str,
     at: str,
@@ -85,7 +101,7 @@ def disown(
         destination=destination,
         type=identity.type,
         resource_id=identity.id,
-        ehr_id=identity.id,
+        ehr_id=ehr_id,
         resource=resource,
         sequence=0,
         delivered_at=at,

@@ -23,6 +23,7 @@ from fhirbridge.outbox import claim, pauses
 from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity
 from fhirbridge.outbox.states import (
     BLOCKED,
+    DOUBLED,
     EDITED,
     GONE,
     MERGED,
@@ -34,7 +35,7 @@ from fhirbridge.outbox.states import (
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery
 
-CHANGED_THERE = (EDITED, GONE, MERGED)
+CHANGED_THERE = (DOUBLED, EDITED, GONE, MERGED)
 
 
 class Step(StrEnum):
