@@ -202,7 +202,8 @@ class Ending:
         found = readings(job.sends, answer.body or {})
         for reading in found:
             self._note_reading(tx, job, reading, wait.now)
-        move = decide.after_reading(job.row, found, earlier, wait, more=job.more)
+        weak = registry.get(tx, job.row.destination).guard != ""
+        move = decide.after_reading(job.row, found, earlier, wait, more=job.more, weak=weak)
         if move.to is State.PARKED and job.alone:
             reason = f"{decide.first_reason(earlier)} each time"
             absent = tuple(one.send for one in found if one.found is not Found.OURS)

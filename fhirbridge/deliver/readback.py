@@ -33,6 +33,13 @@ class Reading:
     known: Known | None = None  # where it is BASE: which of our earlier versions
     ehr_id: str = ""  # where it is OURS or BASE
 
+    @property
+    def wrote_over(self) -> bool:
+        """Say whether the EHR counts versions between the one that we knew and ours."""
+        base, now = self.send.base, self.version
+        known = self.found is Found.OURS and base != NOT_THERE
+        return known and base.isdecimal() and now.isdecimal() and int(now) > int(base) + 1
+
 
 def readings(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Reading, ...]:
     """Compare a batch-response of reads, by position, with what was sent."""

@@ -107,6 +107,11 @@ class Destination:
         proven = self.mode is not Mode.UNPROVEN
         return "weak" if proven and modes.is_weak(self.traits) else ""
 
+    @property
+    def way(self) -> str:
+        """Return the mode for people, with the guard where that is weak."""
+        return f"{self.mode} ({self.guard} guard)" if self.guard else str(self.mode)
+
 
 def checked_url(url: str) -> str:
     """Return the FHIR base address without a trailing slash. Raises DestinationError."""
@@ -192,7 +197,7 @@ def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
     Raises DestinationError.
     """
     known = get(tx, name)
-    if len(why) > LONGEST_REASON or not why.isprintable():
+    if len(why) > LONGEST_REASON or not why.isprintable() or why != why.strip():
         raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
     tx.execute(update(destination).where(destination.c.name == name).values(weak=why))
     by_probe = known.paused == modes.why_paused(known.traits, weak=known.weak != "") != ""

@@ -15,6 +15,7 @@ DEADLINE_SECONDS = 30.0
 # HAPI answers searches and counts from a cache for a minute unless it is told not to.
 FRESH = {"Cache-Control": "no-cache"}
 
+NEW = 'W/"0"'  # of If-Match: no version is there; where this is honoured, it guards a create
 READ = (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED)
 
 Outcome = Response | NotSent | Unknown
@@ -32,7 +33,7 @@ class Ehr:
         batches: bool = True,
         guards: bool = True,
     ) -> None:
-        """`batches`: it takes several reads in one Bundle. `guards`: it heeds `If-Match`."""
+        """`batches`: it takes several reads in one Bundle. `guards`: updates heed `If-Match`."""
         self.base_url = base_url
         self._batches = batches
         self._guards = guards
@@ -114,7 +115,7 @@ class Ehr:
         guards = {"If-Match": if_match, "If-None-Match": if_none_match}
         extra = {name: value for name, value in guards.items() if value}
         seconds = self._deadline
-        if key is not None or (if_match and not self._guards):
+        if key is not None or (if_match not in ("", NEW) and not self._guards):
             seconds = self._deadline / 2
             seen = self._send("GET", f"/{reference}", extra=FRESH, seconds=seconds)
             against = _against(seen, key, if_match)
