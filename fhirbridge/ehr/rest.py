@@ -109,8 +109,8 @@ class Ehr:
     ) -> Outcome:
         """PUT one resource under its id, guarded by `If-Match` or `If-None-Match`.
 
-        With a `key` it is read first, and only what bears that is written; where the server heeds
-        no `If-Match`, only what has that version. Both requests share one deadline.
+        With a `key` it is read first, and only what bears that is written over; where the server
+        heeds no `If-Match`, only what has that version. Both requests share one deadline.
         """
         guards = {"If-Match": if_match, "If-None-Match": if_none_match}
         extra = {name: value for name, value in guards.items() if value}
@@ -119,7 +119,8 @@ class Ehr:
             seconds = self._deadline / 2
             seen = self._send("GET", f"/{reference}", extra=FRESH, seconds=seconds)
             against = _against(seen, key, if_match)
-            if against is not None:
+            deleted = isinstance(seen, Response) and seen.status == HTTPStatus.GONE
+            if against is not None and not (deleted and self._guards):
                 return against
         return self._send("PUT", f"/{reference}", body=body, extra=extra, seconds=seconds)
 
@@ -190,6 +191,9 @@ def _against(seen: Outcome, key: Key | None, if_match: str) -> Outcome | None:
     """Return what speaks against writing over what was seen, as the server would; None: nothing."""
     if not isinstance(seen, Response):
         return NotSent(reason=f"it could not be read before it was to be written: {seen.reason}")
+    if seen.status == HTTPStatus.GONE:
+        last = seen.headers.get("location", "").rpartition("/_history/")[2]
+        return None if last and last == version_in(if_match) else seen
     if seen.status != HTTPStatus.OK:
         return seen
     there = _decoded(seen)

@@ -10,13 +10,16 @@ HEAP = "-Xmx1000m"
 
 
 @contextmanager
-def running(folder: Path, *, port: int = 0, file: Path | None = None) -> Iterator[str]:
+def running(
+    folder: Path, *, port: int = 0, file: Path | None = None, client_ids: str = "ALPHANUMERIC"
+) -> Iterator[str]:
     """Start the server on a free port and yield its base URL; its log is `folder`/hapi.log.
 
-    `file`: it remembers in this H2 database, written as `file`.mv.db.
+    `file`: it remembers in this H2 database, written as `file`.mv.db. `client_ids`: which ids a
+    client may choose, as HAPI names it; NOT_ALLOWED for none.
     """
     log = folder / "hapi.log"
-    options = [HEAP, f"-Dport={port}"]
+    options = [HEAP, f"-Dport={port}", f"-Dhapi.resourceClientIdStrategy={client_ids}"]
     if file is not None:
         options.append(f"-Ddb=jdbc:h2:file:{file}")
     with jvm.program("HapiServer", options=options, log=log) as process:
