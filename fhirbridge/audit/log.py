@@ -51,6 +51,7 @@ class Action(StrEnum):
     DESTINATION_TESTED = "destination.tested"
     DESTINATION_PAUSED = "destination.paused"
     DESTINATION_LIMITED = "destination.limited"
+    DESTINATION_WEAK_GUARD = "destination.weak-guard"
     DESTINATION_RESUMED = "destination.resumed"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret

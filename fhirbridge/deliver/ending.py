@@ -83,10 +83,16 @@ class Ending:
     ) -> Move:
         if job.step is Step.BATCH:
             return self._after_batch(tx, job, answer, wait)
+        if _was_there(job, outcome):
+            return decide.to_read_back(decide.WAS_THERE)
+        if job.asked is Asked.UPDATE and registry.get(tx, job.row.destination).guard:
+            return decide.to_read_back(decide.WRITTEN_WEAKLY)
         landed = _landed(job, outcome, answer)
         if landed is None:
             return decide.to_read_back(decide.NOT_ACCOUNTED)
-        arrived = [(send, one.version) for send, one in zip(job.sends, landed, strict=True)]
+        arrived = [
+            (send, one.ehr_id, one.version) for send, one in zip(job.sends, landed, strict=True)
+        ]
         self._save(tx, job, arrived, wait.now, read_back=False)
         registry.end_forbidden(tx, job.row.destination)
         return decide.landed(more=job.more)
@@ -197,7 +203,8 @@ class Ending:
         found = readings(job.sends, answer.body or {})
         for reading in found:
             self._note_reading(tx, job, reading, wait.now)
-        move = decide.after_reading(job.row, found, earlier, wait, more=job.more)
+        weak = registry.get(tx, job.row.destination).guard != ""
+        move = decide.after_reading(job.row, found, earlier, wait, more=job.more, weak=weak)
         if move.to is State.PARKED and job.alone:
             reason = f"{decide.first_reason(earlier)} each time"
             absent = tuple(one.send for one in found if one.found is not Found.OURS)
@@ -208,7 +215,8 @@ class Ending:
         if reading.found is Found.UNREADABLE:
             return
         if reading.found is Found.OURS:
-            self._save(tx, job, [(reading.send, reading.version)], now, read_back=True)
+            arrived = [(reading.send, reading.ehr_id, reading.version)]
+            self._save(tx, job, arrived, now, read_back=True)
             return
         if reading.known is not None:
             self._rebase(tx, job, reading, reading.known, now)
@@ -222,26 +230,27 @@ class Ending:
         self,
         tx: Connection,
         job: Job,
-        arrived: Sequence[tuple[Send, str]],
+        arrived: Sequence[tuple[Send, str, str]],
         now: datetime,
         *,
         read_back: bool,
     ) -> None:
-        """Note what arrived, and as which version of the EHR's."""
+        """Note what arrived, under which id of the EHR's and as which version."""
         holdings = [
             ledger.Holding(
                 identity=send.identity,
                 held=send,
+                ehr_id=ehr_id,
                 version=version,
                 sequence=job.row.sequence,
                 read_back=read_back,
             )
-            for send, version in arrived
+            for send, ehr_id, version in arrived
         ]
         ledger.save(tx, job.row.destination, holdings, at=moment.to_text(now))
         became = {
             send.position: Became.CREATED if send.base == NOT_THERE else Became.UPDATED
-            for send, _ in arrived
+            for send, _, _ in arrived
         }
         self._settlement.note_items(tx, job.row.id, became)
 
@@ -252,6 +261,7 @@ class Ending:
         held = ledger.Holding(
             identity=reading.send.identity,
             held=known,
+            ehr_id=reading.ehr_id,
             version=reading.version,
             sequence=known.sequence,
             read_back=True,
@@ -261,6 +271,12 @@ class Ending:
     def _note_all(self, tx: Connection, job: Job, outcome: Became) -> None:
         became = {send.position: outcome for send in job.sends}
         self._settlement.note_items(tx, job.row.id, became)
+
+
+def _was_there(job: Job, outcome: Outcome) -> bool:
+    if job.step is not Step.SINGLE or not isinstance(outcome, Response):
+        return False
+    return bundle.was_there(job.sends[0], outcome)
 
 
 def _landed(job: Job, outcome: Outcome, answer: Answer) -> tuple[Landed, ...] | None:

@@ -1,6 +1,6 @@
 """What each destination is known to hold of ours, under which version of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,9 @@ from sqlalchemy import Connection, Row, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
+from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir.names import OURS, Names
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
 
@@ -41,6 +44,14 @@ def of_identities(
     return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
 
 
+def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:
+    """Return under which ids an EHR has these resources."""
+    if where.mode is not Mode.ASSIGNED:
+        return OURS
+    lines = of_identities(tx, where.name, list(identities))
+    return Names({identity: line.ehr_id for identity, line in lines.items()})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """What an EHR has of one resource: `held`, carried by the delivery of that place in its lane.
@@ -50,6 +61,7 @@ class Holding:
 
     identity: Identity
     held: Known | Send
+    ehr_id: str  # under which id: ours, or one that it gave
     version: str
     sequence: int
     read_back: bool
@@ -62,7 +74,7 @@ def save(tx: Connection, destination: str, holdings: Sequence[Holding], *, at: s
             "destination": destination,
             "type": one.identity.type,
             "resource_id": one.identity.id,
-            "ehr_id": one.identity.id,
+            "ehr_id": one.ehr_id,
             "ehr_version": one.version,
             "digest": one.held.digest,
             "resource": one.held.resource,
@@ -81,6 +93,7 @@ def disown(
     *,
     destination: str,
     identity: Identity,
+    ehr_id: str,
     resource: str,
     version: str,
     at: str,
@@ -94,7 +107,7 @@ def disown(
         destination=destination,
         type=identity.type,
         resource_id=identity.id,
-        ehr_id=identity.id,
+        ehr_id=ehr_id,
         resource=resource,
         sequence=0,
         delivered_at=at,

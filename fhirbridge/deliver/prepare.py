@@ -15,7 +15,6 @@ from fhirbridge.deliver import bundle, order
 from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
-from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.outbox import beside
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
@@ -32,7 +31,7 @@ class Step(StrEnum):
     READ = "read-back"  # a batch of GETs of what may have landed
     BUNDLE = "send"  # a transaction
     BATCH = "send each"  # a batch, of which each entry has an answer of its own
-    SINGLE = "send alone"  # one PUT
+    SINGLE = "send alone"  # one PUT, or one POST of what the EHR is to name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ def prepare(
     `ahead`: the lines that the ledger will have by then, for who looks ahead: that one is told all
     that goes, however many requests it takes, and of each resource what it replaces.
     """
-    work = Work(tx, body, row, destination.traits, ahead)
+    work = Work(tx, body, row, destination, ahead)
     alone = row.way == Way.SINGLE or destination.mode in modes.APART
     if doubtful := work.in_doubt():
         now = doubtful if ahead is not None else doubtful[: _most_reads(destination)]
@@ -83,6 +82,10 @@ def prepare(
     blocked_by = _blocked(tx, row, sends, there) or _dose_blocked(tx, body, row, sends, there)
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
+    if unknown := _unknown(sends, there):
+        return Prepared(
+            refusal=f"{unknown.type}/{unknown.id} is not in the EHR, and nothing owes it"
+        )
     return _part(row, sends, work, destination, whole=ahead is not None)
 
 
@@ -92,7 +95,7 @@ def _part(
     """Choose what of the rest goes now: as much as the EHR takes, or one unit; or the `whole`."""
     found = order.ready(order.units(sends), work.refused)
     apart = destination.mode in modes.APART
-    single = row.way == Way.SINGLE or destination.mode is Mode.SINGLE
+    single = row.way == Way.SINGLE or destination.mode in modes.ONE_BY_ONE
     part = order.first(
         order.apart(found.units) if apart else found.units,
         most_entries=1 if single else destination.most_entries,
@@ -181,6 +184,12 @@ def _blocked(
             if named in owed and named not in there:
                 return owed[named]
     return ""
+
+
+def _unknown(sends: Sequence[Send], there: Collection[Identity]) -> Identity | None:
+    """Return what one of these points to and an EHR that gives ids has never named, or None."""
+    named = (Identity(*one) for send in sends for one in send.there.unknown(send.body))
+    return next((one for one in named if one not in there), None)
 
 
 def _dose_blocked(

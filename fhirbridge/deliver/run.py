@@ -24,6 +24,7 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
+from fhirbridge.fhir.names import Key, key_of
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
@@ -214,16 +215,20 @@ class _Lane:
     def ask(self, job: Job) -> Outcome:
         """Send the transaction or the one resource, or read back what may have landed."""
         if job.step is Step.READ:
-            return self._ehr.read_many([_reference(send) for send in job.sends])
+            return self._ehr.read_many([_wanted(send) for send in job.sends])
         if job.step in (Step.BUNDLE, Step.BATCH):
             return self._ehr.bundle(job.payload)
         (send,) = job.sends
+        key = None if send.there.ids is None else key_of(send.body)
+        if key is not None and not send.ehr_id:
+            return self._ehr.create(key.type, job.payload, if_none_exist=key.query)
         guard = bundle.guard(send)
         return self._ehr.put(
-            _reference(send),
+            send.reference,
             job.payload,
             if_match=guard.get("ifMatch", ""),
             if_none_match=guard.get("ifNoneMatch", ""),
+            key=key,
         )
 
     def settle(self, job: Job, outcome: Outcome) -> None:
@@ -317,8 +322,9 @@ class _Opened:
         return self._bodies[row_id]
 
 
-def _reference(send: Send) -> str:
-    return f"{send.identity.type}/{send.identity.id}"
+def _wanted(send: Send) -> str | Key:
+    """Return by what it is read: its id there, or its key where nobody heard which that is."""
+    return send.reference if send.ehr_id else key_of(send.body)
 
 
 def _payload(made: Prepared) -> bytes:

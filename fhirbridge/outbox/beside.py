@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.outbox.states import EDITED, LANDED, OPEN, POISON, STUCK, Became, State
+from fhirbridge.outbox.states import IN_DOUBT, LANDED, OPEN, STUCK, Became, State
 from fhirbridge.store.tables import delivery, delivery_item, ledger
 
 
@@ -79,7 +79,7 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             delivery.c.lane == row.lane,
             delivery.c.sequence < row.sequence,
             delivery.c.state.in_(STUCK),
-            or_(delivery.c.reason.startswith(POISON), delivery.c.reason.startswith(EDITED)),
+            or_(*(delivery.c.reason.startswith(one) for one in IN_DOUBT)),
         )
     )
     return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec, projection
 from fhirbridge.outbox import claim
@@ -53,10 +54,15 @@ def after_a_step(worker: Iterator[str]) -> Iterator[str] | None:
 class Storm:
     """One run. `heal` ends it; `faults` then says what is wrong."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, assigned: bool = False) -> None:
+        """With `assigned` the EHR names resources itself."""
         self.chance = random.Random(seed)
         self.world = World(seed=seed, mapped=few_mappings)
         self.world.connect()
+        if assigned:
+            self.world.ehr.behave(assigns_ids=True)
+            found = self.world.bridge.probe_destination("ehr", actor="test")
+            assert found.mode is Mode.ASSIGNED
         self.records: dict[tuple[str, int], Record] = {}
         self.came = 0
         self.workers: list[Iterator[str] | None] = [None, None]
@@ -159,6 +165,7 @@ class Storm:
             yield f"not what counts now: {wrong}"
         yield from self._out_of_order()
         yield from self._mixed_up()
+        yield from self._doubled()
         world.ehr.transport.sent.clear()
         world.clock.advance(timedelta(days=1))
         world.sync()
@@ -167,12 +174,21 @@ class Storm:
 
     def _out_of_order(self) -> Iterator[str]:
         """Each resource's history is what was pinned, in that order, each at most once."""
+        names = self.world.ehr_names()
         for identity, bodies in self._pinned().items():
             rest = iter(bodies)
-            for theirs in self.world.ehr.history(f"{identity.type}/{identity.id}"):
-                if not any(projection.same(ours, theirs) for ours in rest):
+            for theirs in self.world.ehr.history(f"{identity.type}/{names.id_of(identity)}"):
+                if not any(projection.same(names.written(ours), theirs) for ours in rest):
                     yield f"{identity.type} has a version too many, or in another order"
                     break
+
+    def _doubled(self) -> Iterator[str]:
+        """What is there of ours is there once, and nothing is there that we do not know of."""
+        names = self.world.ehr_names()
+        known = {f"{one.type}/{names.id_of(one)}" for one in self.world.ledger()}
+        living = self.world.ehr.references()
+        for unknown in sorted(set(living) - known):
+            yield f"{unknown} is in no line of the ledger"
 
     def _pinned(self) -> dict[Identity, list[dict[str, Any]]]:
         chosen = (

@@ -5,8 +5,8 @@ import pytest
 from tests.deliver.storm import Storm
 
 
-def after_a_storm(seed: int) -> list[str]:
-    storm = Storm(seed)
+def after_a_storm(seed: int, *, assigned: bool = False) -> list[str]:
+    storm = Storm(seed, assigned=assigned)
     storm.blow()
     storm.heal()
     return list(storm.faults())
@@ -15,6 +15,22 @@ def after_a_storm(seed: int) -> list[str]:
 @pytest.mark.parametrize("first", range(0, 20, 5))
 def test_after_healing_the_ehr_shows_what_counts_and_nothing_was_done_twice(first: int) -> None:
     found = {seed: faults for seed in range(first, first + 5) if (faults := after_a_storm(seed))}
+
+    assert found == {}
+
+
+@pytest.mark.parametrize("first", range(200, 208, 4))
+def test_so_too_where_the_ehr_names_what_is_new(first: int) -> None:
+    seeds = range(first, first + 4)
+    found = {seed: faults for seed in seeds if (faults := after_a_storm(seed, assigned=True))}
+
+    assert found == {}
+
+
+@pytest.mark.slow
+def test_so_too_over_many_more_seeds() -> None:
+    seeds = range(220, 320)
+    found = {seed: faults for seed in seeds if (faults := after_a_storm(seed, assigned=True))}
 
     assert found == {}
 

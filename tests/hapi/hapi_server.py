@@ -11,15 +11,21 @@ HEAP = "-Xmx1000m"
 
 @contextmanager
 def running(
-    folder: Path, *, port: int = 0, file: Path | None = None, database: str = ""
+    folder: Path,
+    *,
+    port: int = 0,
+    file: Path | None = None,
+    database: str = "",
+    client_ids: str = "ALPHANUMERIC",
 ) -> Iterator[str]:
     """Start the server on a free port and yield its base URL; its log is `folder`/hapi.log.
 
     `file`: it remembers in this H2 database, written as `file`.mv.db; `database`: in this one, a
-    JDBC URL of PostgreSQL. Else in memory.
+    JDBC URL of PostgreSQL. Else in memory. `client_ids`: which ids a client may choose, as HAPI
+    names it; NOT_ALLOWED for none.
     """
     log = folder / "hapi.log"
-    options = [HEAP, f"-Dport={port}"]
+    options = [HEAP, f"-Dport={port}", f"-Dhapi.resourceClientIdStrategy={client_ids}"]
     if file is not None:
         database = f"jdbc:h2:file:{file}"
     if database:

@@ -1,0 +1,253 @@
+"""A HAPI server that lets no client choose an id: what is new is known by our identifier."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Barrier, Lock
+from typing import Any
+
+import pytest
+
+from fhirbridge.bridge import Bridge
+from fhirbridge.deliver import ledger
+from fhirbridge.destinations import modes, registry
+from fhirbridge.destinations.modes import Mode
+from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
+from fhirbridge.ehr.rest import Ehr
+from fhirbridge.fhir import codec, projection
+from fhirbridge.fhir.names import Names, key_of
+from fhirbridge.outbox.contents import Identity
+from fhirbridge.reconcile.weigh import Choice
+from fhirbridge.store.tables import ledger as ledger_table
+from tests.factories import a_short_visit, retracted
+from tests.hapi import hapi_server
+from tests.journey import far_side
+from tests.journey.installation import AMENDED, SERIES, connect, install
+from tests.journey.test_a_series_reaches_hapi import newest_bodies
+
+pytestmark = pytest.mark.hapi
+NOTE = [{"text": "Synthetic note: confirmed by phone"}]
+THREADS = 8
+
+
+@dataclass(slots=True)
+class Lossy:
+    """A way on which the answers to some of the writes are lost, after they were done."""
+
+    inner: Transport
+    every: int = 0  # which write's; 0: none
+    writes: int = 0
+    asked: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
+        outcome = self.inner.send(request, deadline_seconds=deadline_seconds)
+        with self.lock:
+            self.asked.append(f"{request.method} {request.url}")
+            if request.method != "PUT" and "If-None-Exist" not in request.headers:
+                return outcome
+            self.writes += 1
+            lost = self.every and self.writes % self.every == 0
+        return Unknown(reason="read: reset") if lost else outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    bridge: Bridge
+    base_url: str
+    way: Lossy
+    records: list[str]
+
+    def names(self) -> Names:
+        with self.bridge._store.read() as tx:
+            where = registry.get(tx, "ehr")
+            rows = tx.execute(ledger_table.select().where(ledger_table.c.destination == "ehr"))
+            known = [Identity(row.type, row.resource_id) for row in rows]
+            return ledger.names(tx, where, known)
+
+    def there(self, reference: str) -> str:
+        kind, _, own = reference.partition("/")
+        return f"{kind}/{self.names().id_of((kind, own))}"
+
+    def held(self, ours: dict[str, Any]) -> list[dict[str, Any]]:
+        """All that HAPI has under the key of a resource of ours."""
+        key = key_of(ours)
+        return far_side.search(self.base_url, key.type, **{key.parameter: key.token})
+
+
+@pytest.fixture(scope="module")
+def hapi_that_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("hapi-names")
+    with hapi_server.running(folder, client_ids="NOT_ALLOWED") as base_url:
+        yield base_url
+
+
+@pytest.fixture(scope="module")
+def arrived(hapi_that_names: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
+    """The whole series and an amendment, each third answer to a write lost."""
+    with install(tmp_path_factory.mktemp("series")).bridge() as bridge:
+        connect(bridge, hapi_that_names)
+        way = _lossy(bridge)
+        way.every = 3
+        paths = [*SERIES, AMENDED]
+        records = []
+        for path in paths:
+            records.append(bridge.accept(path.read_bytes(), actor="test").id)
+            _settle(bridge)
+        way.every = 0
+        assert bridge.status().waiting == []
+        yield Arrived(bridge, hapi_that_names, way, records)
+
+
+def _lossy(bridge: Bridge) -> Lossy:
+    """Let what this bridge sends go such a way."""
+    made: list[Lossy] = []
+
+    def wrap(transport: Transport) -> Transport:
+        if not made:
+            made.append(Lossy(transport))
+        return made[0]
+
+    plain = bridge._parts.ehr_for
+
+    def ehr_for(known: registry.Destination) -> Ehr:
+        return plain(known).through(wrap)
+
+    object.__setattr__(bridge._parts, "ehr_for", ehr_for)
+    ehr_for(bridge.destination("ehr"))
+    return made[0]
+
+
+def _settle(bridge: Bridge) -> None:
+    """Deliver, waiting out what is to be tried again."""
+    for _ in range(200):
+        bridge.sync()
+        due = bridge.next_due()
+        if due is None:
+            return
+        bridge.clock.sleep(max((due - bridge.clock.now()).total_seconds(), 0.0))
+
+
+def test_r23_the_probe_sees_that_it_names_resources_itself_and_leaves_nothing(
+    arrived: Arrived,
+) -> None:
+    found = arrived.bridge.destination("ehr")
+
+    assert (found.mode, found.guard) == (Mode.ASSIGNED, "")
+    lacking = {one.name for one in modes.shown(found.traits) if not one.seen}
+    assert lacking == {"own_ids", "create_guard", "create_none_match", "transaction", "batch"}
+    assert found.traits["left_behind"] == []
+    probes = far_side.search(arrived.base_url, "Patient", family="Synthetic-Probe")
+    assert probes == []
+
+
+def test_r2_all_of_the_series_is_there_once_as_it_was_sent(arrived: Arrived) -> None:
+    names = arrived.names()
+    bodies = newest_bodies(arrived.bridge, arrived.records)
+    counts = Counter(len(arrived.held(ours)) for ours in bodies.values())
+    assert counts == {1: len(bodies)}
+    differing = [
+        one
+        for one, ours in bodies.items()
+        if not projection.same(
+            names.written(ours), far_side.read(arrived.base_url, arrived.there(one))
+        )
+    ]
+    assert differing == []
+
+
+def test_o03_each_was_written_once_though_answers_were_lost(arrived: Arrived) -> None:
+    assert arrived.way.writes > 100
+    visit_wide = [
+        one
+        for one in newest_bodies(arrived.bridge, arrived.records[:2])
+        if one.startswith(("Encounter/", "MedicationAdministration/"))
+    ]
+    versions = [far_side.versions(arrived.base_url, arrived.there(one)) for one in visit_wide]
+    assert {tuple(one) for one in versions} == {("1",)}
+
+
+def test_r2_nothing_of_a_patient_and_no_key_stands_in_a_url(arrived: Arrived) -> None:
+    assert [one for one in arrived.way.asked if "identifier" in one or "_tag" in one] == []
+    assert [one for one in arrived.way.asked if one.startswith("PUT ") and "?" in one] == []
+
+
+def test_a_full_look_finds_all_as_it_should_be(arrived: Arrived) -> None:
+    report = arrived.bridge.reconcile("ehr", full=True, actor="test")
+
+    assert (report.kinds, report.waiting, report.stop) == ({}, 0, "")
+    assert report.compared > 100
+    assert set(report.unsearched) <= {"AdverseEvent", "Provenance"}
+
+
+def test_r2_eight_threads_with_the_same_record_make_one_of_each_identifier(
+    arrived: Arrived, tmp_path: Path
+) -> None:
+    """Eight installations of one site, none of which knows what is there."""
+    first = install(tmp_path / "0")
+    copies = [first, *(first.copy(tmp_path / str(n), tenant="main") for n in range(1, THREADS))]
+    visit = codec.encode(a_short_visit(patient="pt-race"))
+    traits = arrived.bridge.destination("ehr").traits
+    together = Barrier(THREADS)
+
+    def deliver(number: int) -> dict[str, dict[str, Any]]:
+        with copies[number].bridge() as bridge:
+            _connect_as(bridge, arrived.base_url, traits)
+            receipt = bridge.accept(visit, actor="test")
+            together.wait(60)
+            _settle(bridge)
+            assert bridge.status().waiting == []
+            return newest_bodies(bridge, [receipt.id])
+
+    with ThreadPoolExecutor(THREADS) as crew:
+        found = list(crew.map(deliver, range(THREADS)))
+
+    assert len({frozenset(bodies) for bodies in found}) == 1
+    assert len(found[0]) > 8
+    assert {len(arrived.held(ours)) for ours in found[0].values()} == {1}
+
+
+def _connect_as(bridge: Bridge, base_url: str, traits: dict[str, Any]) -> None:
+    """Connect to what was probed already."""
+    bridge.add_destination(
+        name="ehr",
+        base_url=base_url,
+        requires_consent=False,
+        test_server=False,
+        networks=(),
+        actor="test",
+    )
+    with bridge._store.begin() as tx:
+        registry.note_probe(tx, "ehr", traits)
+
+
+def test_r4_an_edit_stays_and_a_retraction_says_so_under_the_ids_there(arrived: Arrived) -> None:
+    """Last in this file on purpose: it changes what the others look at."""
+    last = codec.decode(SERIES[-1].read_bytes())
+    bodies = newest_bodies(arrived.bridge, arrived.records[5:6])
+    doses = [one for one in bodies if one.startswith("MedicationAdministration/")]
+    pulse = next(one for one in bodies if one.startswith("Observation/"))
+    edited = arrived.there(pulse)
+    far_side.change(arrived.base_url, {**far_side.read(arrived.base_url, edited), "note": NOTE})
+
+    arrived.bridge.accept(codec.encode(retracted(last)), actor="test")
+    _settle(arrived.bridge)
+
+    assert far_side.read(arrived.base_url, edited)["note"] == NOTE
+    (held,) = arrived.bridge.status().waiting
+    assert held["reason"] == f"edited: {pulse} changed in the EHR"
+    arrived.bridge.reconcile("ehr", full=True, actor="test")
+    (found,) = arrived.bridge.drift("ehr")
+    assert found["kind"] == "edited"
+    assert [one.partition("[")[0] for one in found["elements"]] == ["note"]
+
+    arrived.bridge.decide(found["id"], Choice.OURS, reason="a test", actor="test")
+    _settle(arrived.bridge)
+
+    assert arrived.bridge.status().waiting == []
+    said = {
+        far_side.read(arrived.base_url, arrived.there(one))["status"] for one in (*doses, pulse)
+    }
+    assert said == {"entered-in-error"}
