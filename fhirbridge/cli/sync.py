@@ -13,7 +13,6 @@ from fhirbridge.cli.selecting import selection
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.overview.status import Status
 
-NOT_ALL = 3
 OPEN = ("pending", "sending", "unknown")
 
 
@@ -44,7 +43,7 @@ def run(*, chosen: Selection, json_wanted: bool) -> int:
     else:
         printing.remark(f"{settled} deliveries settled." if settled else "Nothing was due.")
         _show(found, stopped)
-    return NOT_ALL if found.waiting else 0
+    return sync_mending.NOT_ALL if found.waiting else 0
 
 
 @sync.command()
@@ -59,7 +58,7 @@ def status(*, chosen: Selection, json_wanted: bool) -> int:
         printing.data({**asdict(found), "pauses": stopped})
     else:
         _show(found, stopped)
-    return NOT_ALL if found.waiting else 0
+    return sync_mending.NOT_ALL if found.waiting else 0
 
 
 for _command in (
@@ -68,6 +67,7 @@ for _command in (
     sync_mending.retry,
     sync_mending.release,
     sync_mending.replay,
+    sync_mending.cancel,
     sync_mending.pause,
     sync_mending.resume,
 ):

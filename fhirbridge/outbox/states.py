@@ -48,6 +48,8 @@ BLOCKED = "blocked-by: "
 POISON = "poison: "
 # How the reason of a parked delivery begins that the EHR would not take.
 REFUSED = "refused: "
+# How the reason of a parked delivery begins that an operator set aside before it went.
+CANCELLED = "cancelled: "
 # How the reason of a held delivery begins of which the EHR has something, changed by somebody else.
 EDITED = "edited: "
 # How the reason of a held delivery begins of which the EHR removed something.
