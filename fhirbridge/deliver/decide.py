@@ -11,7 +11,7 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import EDITED, GONE, POISON, REFUSED, State, Way
+from fhirbridge.outbox.states import EDITED, GONE, MISMATCH, POISON, REFUSED, State, Way
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
@@ -27,6 +27,7 @@ STOPPED = "the worker stopped in between"
 # What of several entries decides: what is in doubt is read back before all else.
 FIRST = (State.UNKNOWN, State.HELD, State.PARKED, State.PENDING, State.DELIVERED)
 READ_BACK = "; read-back: "
+SHOWN_ANOTHER = "the EHR showed another resource than was asked for"
 
 
 class Refused(StrEnum):
@@ -160,6 +161,8 @@ def after_reading(
     `more`: not all of the delivery was read.
     """
     by_kind = {kind: [r for r in found if r.found is kind] for kind in Found}
+    if by_kind[Found.OTHER]:
+        return _after_another(row, by_kind[Found.OTHER], earlier_reason, wait)
     if by_kind[Found.UNREADABLE]:
         answer = Answer(kind=Kind.UNKNOWN, reason="the EHR did not say what it holds")
         return still_unknown(row, answer, earlier_reason, wait)
@@ -178,6 +181,17 @@ def after_reading(
     if len(by_kind[Found.OURS]) == len(found):
         return landed(more=more)
     return _send_again(row, first_reason(earlier_reason), wait)
+
+
+def _after_another(
+    row: Counted, others: Sequence[Reading], earlier_reason: str, wait: Wait
+) -> Move:
+    """Read once more, since a proxy may mix answers up; the same again, and a person looks."""
+    if not earlier_reason.endswith(f"{READ_BACK}{SHOWN_ANOTHER}"):
+        answer = Answer(kind=Kind.UNKNOWN, reason=SHOWN_ANOTHER)
+        return still_unknown(row, answer, earlier_reason, wait)
+    reason = f"{MISMATCH}{_names(others)} read twice, another resource was shown"
+    return Move(to=State.HELD, reason=reason, counts={"runs": 0})
 
 
 def _send_again(row: Counted, earlier_reason: str, wait: Wait) -> Move:

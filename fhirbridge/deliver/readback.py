@@ -18,6 +18,7 @@ class Found(StrEnum):
     BASE = "base"  # something that we sent before: a guarded update may go
     EDITED = "edited"  # somebody else changed it: a person decides
     GONE = "gone"  # it was there and is not now: the deletion may be deliberate
+    OTHER = "other"  # the EHR showed a resource that was not asked for
     UNREADABLE = "unreadable"  # the EHR did not say
 
 
@@ -57,8 +58,12 @@ def _reading(send: Send, entry: Any) -> Reading:
 def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
-    ours = (theirs.get("resourceType"), theirs.get("id")) == send.identity
-    if not ours or not is_id(version):
+    shown = theirs.get("resourceType"), theirs.get("id")
+    if None in shown or "OperationOutcome" in shown:
+        return Reading(send=send, found=Found.UNREADABLE)
+    if shown != send.identity:
+        return Reading(send=send, found=Found.OTHER)
+    if not is_id(version):
         return Reading(send=send, found=Found.UNREADABLE)
     if projection.same(send.body, theirs):
         return Reading(send=send, found=Found.OURS, version=version)

@@ -54,8 +54,12 @@ CANCELLED = "cancelled: "
 EDITED = "edited: "
 # How the reason of a held delivery begins of which the EHR removed something.
 GONE = "gone: "
+# How the reason of a held delivery begins of which the EHR showed something else, twice in a row.
+MISMATCH = "mismatch: "
 # How the reason of a held delivery begins whose patient the EHR merged into another one.
 MERGED = "merged: "
+# Of these something may be in the EHR that the ledger does not know.
+IN_DOUBT = (POISON, EDITED, MISMATCH)
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(
