@@ -25,7 +25,9 @@ from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings, foreign_environment
+from fhirbridge.store import room
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import Disk
 from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
@@ -33,6 +35,7 @@ from fhirbridge.translate.values import Site
 
 PRIVATE = 0o600
 OTHERS = 0o077
+MEGABYTE = 1_000_000
 
 
 class KeyFileError(BridgeError):
@@ -135,8 +138,14 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         quarantine=Quarantine(days=settings.quarantine_days, most=settings.quarantine_most),
         crew=worker.at_once,
         tell=_way_to_tell(settings),
+        disk=disk_of(settings),
     )
     return Bridge(parts), store, vault, site_key
+
+
+def disk_of(settings: Settings) -> Disk:
+    """Return where the database lies; it need not be there yet."""
+    return room.beside(settings.database_url, least=settings.least_free_mb * MEGABYTE)
 
 
 def _transport(destination: Destination, settings: Settings, clock: Clock) -> Transport:

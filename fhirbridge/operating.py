@@ -78,7 +78,8 @@ class Operating(House):
 
     def check_alerts(self) -> None:
         """Note which conditions began and ended, and tell each once."""
-        Alerts(self._store, self.clock, self._parts.rng, self._parts.tell).check()
+        parts = self._parts
+        Alerts(self._store, self.clock, parts.rng, parts.tell, parts.disk).check()
 
     def plan(self, chosen: Selection = EVERYTHING, *, shown_to: str = "") -> Plan:
         """Say what a sync would do; ask no EHR. Who is `shown_to` sees values: that is noted."""

@@ -120,8 +120,16 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
         printing.table("Paused by an operator", ["destination", "patient", "since"], shown)
     printing.remark(
         f"{found.records} records, {found.held_elements} held elements, "
-        f"{found.quarantined} in quarantine."
+        f"{found.quarantined} in quarantine; {_room(found.disk)}."
     )
+
+
+def _room(disk: dict[str, Any]) -> str:
+    if disk["free_mb"] is None:
+        return "nobody can tell how much disk is free"
+    lasts = disk["lasts_days"]
+    days = "" if lasts is None else f", about {lasts} days as the last one was"
+    return f"{disk['free_mb']} MB of disk free{days}"
 
 
 def _waits(one: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ STATUS = {
     "destinations": set(DESTINATION.split()),
     "waiting": set(WAITING.split()),
     "alerts": "",
+    "disk": {"free_mb", "least_mb", "lasts_days"},
     "pauses": {"destination", "patient", "at", "actor"},
 }
 PLAN_STEPS = {
