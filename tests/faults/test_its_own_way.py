@@ -9,6 +9,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.reconcile.weigh import Choice
 from tests.egress import fake_server
 from tests.factories import Record, a_short_visit, amended, rate
+from tests.faults.front import Front
 from tests.faults.place import Place
 from tests.faults.test_what_it_holds import HOUR, SEND_AND_READ_BACK, look
 
@@ -85,6 +86,23 @@ def test_o25_what_a_server_changes_of_ours_is_listed_and_is_nobodys_edit(
     assert place.bridge.drift("ehr") == []
     assert set(place.states()) == {"delivered"}
     assert len(place.ehr.history(place.pulse(receipt))) == 2
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 04 May 2026 09:00:00 -0000", "Sat, 31 Dec 2016 23:59:60 GMT", "yesterday", ""],
+)
+def test_p05_a_date_that_says_no_moment_is_no_date(
+    place: Place, monkeypatch: pytest.MonkeyPatch, date: str
+) -> None:
+    """A zone of -0000 says that nobody knows the zone, and a leap second has no place here."""
+    monkeypatch.setattr(Front, "date", f"Date: {date}")
+    place.take(a_short_visit())
+
+    report = look(place)
+
+    assert (report.kinds, report.waiting) == ({}, 0)
+    assert set(place.states()) == {"delivered"}
 
 
 def a_visit_with_digits() -> Record:
