@@ -217,7 +217,20 @@ class Bridge(Operating):
                 asdict(live.standing(tx)),
                 chosen,
                 now=self.clock.now(),
+                disk=self._parts.disk,
             )
+
+    def disk(self) -> health.Check:
+        """Judge the room that is left where the database lies."""
+        disk = self._parts.disk
+        with self._store.read() as tx:
+            return health.of_disk(disk, health.lasts_days(tx, disk.measure(), self.clock.now()))
+
+    def ready(self) -> None:
+        """Refuse where no record can be taken in. Raises NotLiveError, StoreError, NoRoomError."""
+        self._parts.disk.check()
+        with self._store.read() as tx:
+            live.standing(tx)
 
     def database(self) -> health.Database:
         """Return how the database is kept."""

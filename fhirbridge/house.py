@@ -24,6 +24,7 @@ from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.records.source import SourceField
 from fhirbridge.rng import Rng
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.translate.values import Site
 
@@ -43,6 +44,7 @@ class Parts:
     quarantine: Quarantine
     crew: worker.Crew = worker.in_turn
     tell: Tell = nobody
+    disk: Disk = ENDLESS
 
 
 class House:
@@ -80,6 +82,7 @@ class House:
             outbox=self._outbox,
             settlement=self._settlement,
             quarantine=parts.quarantine,
+            disk=parts.disk,
         )
 
     def _note(self, tx: Any, actor: str, action: Action, **more: Any) -> None:

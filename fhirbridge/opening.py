@@ -1,6 +1,9 @@
 """From settings to a working bridge: the one place that chooses adapters and reads key files."""
 
+import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,7 +28,9 @@ from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings, foreign_environment
+from fhirbridge.store import room
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import Disk
 from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
@@ -33,6 +38,8 @@ from fhirbridge.translate.values import Site
 
 PRIVATE = 0o600
 OTHERS = 0o077
+UNFINISHED = "init.unfinished"
+MEGABYTE = 1_000_000
 
 
 class KeyFileError(BridgeError):
@@ -62,36 +69,108 @@ def open_bridge(
     return bridge
 
 
-def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | None = None) -> str:
-    """Make keys, database and the first token (role admin); return it. Overwrites no key."""
-    chance = rng or SystemRng()
+def initialise(
+    settings: Settings,
+    *,
+    hand_over: Callable[[str], None] = lambda _token: None,
+    clock: Clock | None = None,
+    rng: Rng | None = None,
+) -> str:
+    """Make keys, database and the first token (role admin); return it. Overwrites no key.
+
+    One that was killed half way is continued, with the keys that it made. It has ended once
+    `hand_over` took the token: killed before that, the next one makes another token.
+    """
+    unfinished = settings.home / UNFINISHED
+    if not unfinished.exists():
+        _refuse_what_is_there(settings)
+    # Before anything is made: a set with mistakes must not leave half an installation behind.
+    files = mapping_set.read(settings.mappings)
+    mapping_set.compile_all(files, source_schema())
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(settings, unfinished):
+        secret = _make(settings, files, clock or SystemClock(), rng or SystemRng())
+        hand_over(secret)
+    return secret
+
+
+@contextmanager
+def _alone(settings: Settings, unfinished: Path) -> Iterator[None]:
+    """Mark that an installation is begun, and take the mark away at its end.
+
+    Who is killed leaves the mark behind, but not its lock.
+    """
+    descriptor, is_first = _mark(unfinished)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_first:
+            _refuse_what_is_there(settings)
+        elif not os.fstat(descriptor).st_nlink:  # whoever had it came to its end meanwhile
+            raise _has_keys()
+        yield
+        unfinished.unlink()
+    except BlockingIOError:
+        raise AlreadyThereError("another init is at work", hint="wait for its end") from None
+    except AlreadyThereError:
+        if is_first:
+            unfinished.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _mark(unfinished: Path) -> tuple[int, bool]:
+    """Open the mark; say whether it was made just now."""
+    try:
+        return os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE), True
+    except FileExistsError:
+        pass
+    try:
+        return os.open(unfinished, os.O_RDWR), False
+    except FileNotFoundError:
+        raise _has_keys() from None
+
+
+def _make(settings: Settings, files: Files, clock: Clock, rng: Rng) -> str:
+    """Do each step that is not done yet: the keys are there before the database is."""
+    keys = (settings.master_key_file, settings.site_key_file)
+    if not all(path.exists() for path in keys):
+        _refuse_a_database(settings)
+    for path in keys:
+        _unwritten(path).unlink(missing_ok=True)
+        if not path.exists():
+            _write_key(path, rng.token(KEY_BYTES))
+    bridge, store, vault, site_key = _build(settings, clock, rng)
+    try:
+        store.create()
+        store.check()
+        with store.begin() as tx:
+            vault.note_fingerprints(tx, site_key=site_key)
+            vault.check_fingerprints(tx, site_key=site_key)
+        bridge.start_mappings(files, actor="init")
+        return bridge.make_token(name="first", role=Role.ADMIN, actor="init")
+    finally:
+        bridge.close()
+
+
+def _refuse_what_is_there(settings: Settings) -> None:
     if settings.master_key_file.exists() or settings.site_key_file.exists():
         raise _has_keys()
+    _refuse_a_database(settings)
+
+
+def _refuse_a_database(settings: Settings) -> None:
     if _is_made(settings.database_url):
         raise AlreadyThereError(
             "there is a database already, without its keys; nothing was changed",
             hint="put back its key files: what it holds cannot be read with others",
         )
-    # Before anything is made: a set with mistakes must not leave half an installation behind.
-    files = mapping_set.read(settings.mappings)
-    mapping_set.compile_all(files, source_schema())
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (settings.master_key_file, settings.site_key_file):
-        _write_key(path, chance.token(KEY_BYTES))
-    bridge, store, vault, site_key = _build(settings, clock or SystemClock(), chance)
-    store.create()
-    with store.begin() as tx:
-        vault.note_fingerprints(tx, site_key=site_key)
-    bridge.start_mappings(files, actor="init")
-    secret = bridge.make_token(name="first", role=Role.ADMIN, actor="init")
-    bridge.close()
-    return secret
 
 
 def _has_keys() -> AlreadyThereError:
     return AlreadyThereError(
         "there are keys already; nothing was changed",
-        hint="remove them only together with their database",
+        hint="remove them only together with their database; a token: fhirbridge token make",
     )
 
 
@@ -136,8 +215,14 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         quarantine=Quarantine(days=settings.quarantine_days, most=settings.quarantine_most),
         crew=worker.at_once,
         tell=_way_to_tell(settings),
+        disk=disk_of(settings),
     )
     return Bridge(parts), store, vault, site_key
+
+
+def disk_of(settings: Settings) -> Disk:
+    """Return where the database lies; it need not be there yet."""
+    return room.beside(settings.database_url, least=settings.least_free_mb * MEGABYTE)
 
 
 def _transport(destination: Destination, settings: Settings, clock: Clock) -> Transport:
@@ -186,12 +271,21 @@ def _read_key(path: Path) -> bytes:
 
 
 def _write_key(path: Path, key: bytes) -> None:
+    """Write a key whole or not at all, and over no other one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
-    except FileExistsError:  # another process makes the same bridge just now
-        raise _has_keys() from None
+    unwritten = _unwritten(path)
+    descriptor = os.open(unwritten, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
         file.flush()
         os.fsync(file.fileno())
+    try:
+        os.link(unwritten, path)
+    except FileExistsError:  # another process makes the same bridge just now
+        raise _has_keys() from None
+    finally:
+        unwritten.unlink()
+
+
+def _unwritten(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")

@@ -9,7 +9,8 @@ from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.house import House
 from fhirbridge.intake import live
 from fhirbridge.intake.replay import Replayed
-from fhirbridge.outbox import pauses, stuck
+from fhirbridge.outbox import cancel, pauses, stuck
+from fhirbridge.outbox.cancel import Cancelled
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.outbox.states import State
@@ -77,7 +78,8 @@ class Operating(House):
 
     def check_alerts(self) -> None:
         """Note which conditions began and ended, and tell each once."""
-        Alerts(self._store, self.clock, self._parts.rng, self._parts.tell).check()
+        parts = self._parts
+        Alerts(self._store, self.clock, parts.rng, parts.tell, parts.disk).check()
 
     def plan(self, chosen: Selection = EVERYTHING, *, shown_to: str = "") -> Plan:
         """Say what a sync would do; ask no EHR. Who is `shown_to` sees values: that is noted."""
@@ -109,6 +111,27 @@ class Operating(House):
         with self._store.begin() as tx:
             ids = [row.id for row in stuck.find(tx, chosen, states)]
             return stuck.put_back(tx, self._settlement, ids, actor=actor)
+
+    def cancellable(self, chosen: Selection) -> Cancelled:
+        """Count what `cancel` would set aside now, and what is under way. Writes nothing."""
+        with self._store.read() as tx:
+            now = self.clock.now()
+            count = len(cancel.queued(tx, chosen, now))
+            return Cancelled(cancelled=count, under_way=cancel.under_way(tx, chosen, now))
+
+    def cancel(self, chosen: Selection, *, actor: str) -> Cancelled:
+        """Set aside what is queued; whoever is stopped in between goes on by calling it again."""
+        with self._store.read() as tx:
+            ids = cancel.queued(tx, chosen, self.clock.now())
+        count = 0
+        for first in range(0, len(ids), cancel.ROWS_AT_ONCE):
+            part = ids[first : first + cancel.ROWS_AT_ONCE]
+            with self._store.begin() as tx:
+                now = self.clock.now()
+                count += cancel.set_aside(tx, self._settlement, part, now, actor=actor)
+        with self._store.read() as tx:
+            left = cancel.under_way(tx, chosen, self.clock.now())
+        return Cancelled(cancelled=count, under_way=left)
 
     def replay(self, chosen: Selection, *, parked: bool, actor: str) -> Replayed:
         """After a fix: send again what is parked, or (not `parked`) make records anew."""

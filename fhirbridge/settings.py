@@ -12,6 +12,7 @@ from fhirbridge.errors import BridgeError
 
 PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
 SOURCE_MAPPINGS = Path(__file__).parents[1] / "mappings"
+LEAST_FREE_MB = 1000
 LAST_PORT = 65_535
 
 
@@ -40,6 +41,7 @@ class Settings:
     most_bytes: int  # of one request body
     watch_seconds: int  # between two looks at each EHR; 0: none
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
+    least_free_mb: int = LEAST_FREE_MB  # where the database lies; with less a person is told
 
 
 def read() -> Settings:
@@ -58,6 +60,7 @@ def read() -> Settings:
         "quarantine_days": env.int("QUARANTINE_DAYS", 30, validate=validate.Range(1, 3650)),
         "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
+        "least_free_mb": env.int("LEAST_FREE_MB", LEAST_FREE_MB, validate=validate.Range(0, 10**7)),
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
         "watch_seconds": env.int("WATCH_SECONDS", 60, validate=validate.Range(0, 86_400)),
     }

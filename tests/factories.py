@@ -35,6 +35,7 @@ from fhirbridge.outbox.states import State
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import Disk, Room
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, evidence, ledger, resource
 from fhirbridge.translate import mapping_set
@@ -46,6 +47,7 @@ Record = dict[str, Any]
 SAMPLES = Path(__file__).parents[1] / "fhirbridge" / "samples"
 AFTER_A_LEASE = timedelta(minutes=2)
 A_DAY = timedelta(days=1)
+LEAST_FREE = 1_000_000_000  # bytes
 
 
 @cache
@@ -191,6 +193,7 @@ class World:
         *,
         url: str = "sqlite://",
         seed: int = 1,
+        disk: Disk | None = None,
         mapped: Callable[[], Files] = mappings,
     ) -> None:
         self.clock = FrozenClock()
@@ -200,6 +203,8 @@ class World:
         self.vault = Vault(bytes(range(32)), self.rng)
         self.ehrs: dict[str, FarSide] = {}
         self.told: list[dict[str, Any]] = []  # alerts, in order
+        self.disk = disk or Disk(measure=lambda: self.room, least=LEAST_FREE)
+        self.room: Room | None = None  # on the disk of the database; None: nobody can tell
         self.live = LiveSet(compiled)
         self.bridge = self._open()
         self.use_mappings(mapped)
@@ -217,6 +222,7 @@ class World:
                 ehr_for=self._ehr_for,
                 quarantine=Quarantine(days=30, most=3),
                 tell=lambda message: self.told.append(codec.decode(message)),
+                disk=self.disk,
             )
         )
 

@@ -19,6 +19,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.tables import alert
 
 TELLING = timedelta(minutes=2)
@@ -32,6 +33,7 @@ WORDS = {
     Kind.PARKED: "deliveries are set aside and need a person",
     Kind.HELD: "deliveries are held and need a person",
     Kind.BACKLOG: "deliveries wait for more than an hour",
+    Kind.DISK: "the disk of the database runs full; with cause full nothing is taken in any more",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 
@@ -46,15 +48,16 @@ class Alerts:
     clock: Clock
     rng: Rng
     tell: Tell
+    disk: Disk = ENDLESS
 
     def check(self) -> None:
         """Note what began and what ended since the last look, and tell it."""
         now = self.clock.now()
         with self.store.read() as tx:
-            changed = _difference(tx, conditions.read(tx, now)) != ({}, [])
+            changed = _difference(tx, conditions.read(tx, now, self.disk)) != ({}, [])
         if changed:
             with self.store.begin() as tx:
-                began, over = _difference(tx, conditions.read(tx, now))
+                began, over = _difference(tx, conditions.read(tx, now, self.disk))
                 self._write(tx, began, over, now)
         while (row := self._take(now)) is not None:
             self._tell(row)

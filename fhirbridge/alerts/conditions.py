@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,10 +14,12 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import SIGN_IN_REFUSED, Destination
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store import moment
-from fhirbridge.store.tables import delivery, record
+from fhirbridge.store.room import ENDLESS, Disk
+from fhirbridge.store.tables import alert, delivery, record
 
 LATE = timedelta(hours=1)
 URGENT_LATE = timedelta(minutes=5)
+LOW, FULL = "low", "full"  # of the disk
 
 
 class Kind(StrEnum):
@@ -29,6 +32,7 @@ class Kind(StrEnum):
     PARKED = "parked"
     HELD = "held"
     BACKLOG = "backlog"
+    DISK = "disk"
     SUICIDALITY = "suicidality"
 
 
@@ -40,12 +44,15 @@ class Condition(NamedTuple):
     cause: str = ""
 
 
-def read(tx: Connection, now: datetime) -> dict[Condition, int]:
-    """Return every condition with how many deliveries or records it is about."""
+def read(tx: Connection, now: datetime, disk: Disk = ENDLESS) -> dict[Condition, int]:
+    """Return every condition with how many deliveries or records it is about.
+
+    Of the disk: how many deliveries are not through.
+    """
     found: dict[Condition, int] = {}
     for one in registry.every(tx):
         found |= _of_destination(tx, one, now)
-    return {**found, **_stuck(tx), **_urgent(tx, now)}
+    return {**found, **_stuck(tx), **_urgent(tx, now), **_space(tx, disk)}
 
 
 def _of_destination(tx: Connection, one: Destination, now: datetime) -> dict[Condition, int]:
@@ -97,6 +104,26 @@ def _stuck(tx: Connection) -> dict[Condition, int]:
         # The first word is the cause; what follows names the one delivery.
         found[Condition(Kind(state), destination, reason.partition(":")[0])] += count
     return found
+
+
+def _space(tx: Connection, disk: Disk) -> dict[Condition, int]:
+    """Say whether room runs out; once said, until there is a little more than what is needed."""
+    room = disk.measure()
+    if room is None:
+        return {}
+    told = select(alert.c.cause).where(alert.c.kind == Kind.DISK, alert.c.ended_at == "")
+    lasting = set(tx.scalars(told))
+    calm = replace(room, free=room.free * 9 // 10)
+    causes = [
+        cause
+        for cause, is_so in ((LOW, disk.is_low), (FULL, disk.is_full))
+        if is_so(calm if cause in lasting else room)
+    ]
+    if not causes:
+        return {}
+    waiting = select(func.count()).where(delivery.c.state.in_(OPEN))
+    count = tx.scalar(waiting) or 0
+    return {Condition(Kind.DISK, "", cause): count for cause in causes}
 
 
 def _urgent(tx: Connection, now: datetime) -> dict[Condition, int]:

@@ -1,6 +1,5 @@
 """`fhirbridge doctor`: look for all that could stop deliveries, each with what to do next."""
 
-import shutil
 from dataclasses import asdict
 
 import click
@@ -38,12 +37,11 @@ def _examine() -> list[Check]:
     except BridgeError as error:
         return [_wrong("settings", error)]
     checks = [Check(name="settings", good=True, found=f"home is {chosen.home}")]
-    if chosen.home.is_dir():
-        checks.append(health.of_disk(shutil.disk_usage(chosen.home).free))
     try:
         bridge = opening.open_bridge(chosen)
     except BridgeError as error:
         of_a_key = isinstance(error, opening.KEY_ERRORS)
+        checks.append(health.of_disk(opening.disk_of(chosen)))
         return [*checks, _wrong("keys" if of_a_key else "database", error)]
     try:
         return [*checks, *_inside(bridge)]
@@ -55,6 +53,7 @@ def _inside(bridge: Bridge) -> list[Check]:
     kept = bridge.database()
     checks = [
         Check(name="keys", good=True, found="they are the ones this database was made with"),
+        bridge.disk(),
         Check(name="database", good=True, found="whole, and of this program's schema"),
         Check(name="SQLite", good=True, found=f"{kept.sqlite}, journal {kept.journal}"),
         _mappings(bridge),

@@ -13,7 +13,6 @@ from fhirbridge.cli.selecting import selection
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.overview.status import Status
 
-NOT_ALL = 3
 OPEN = ("pending", "sending", "unknown")
 
 
@@ -44,7 +43,7 @@ def run(*, chosen: Selection, json_wanted: bool) -> int:
     else:
         printing.remark(f"{settled} deliveries settled." if settled else "Nothing was due.")
         _show(found, stopped)
-    return NOT_ALL if found.waiting else 0
+    return sync_mending.NOT_ALL if found.waiting else 0
 
 
 @sync.command()
@@ -59,7 +58,7 @@ def status(*, chosen: Selection, json_wanted: bool) -> int:
         printing.data({**asdict(found), "pauses": stopped})
     else:
         _show(found, stopped)
-    return NOT_ALL if found.waiting else 0
+    return sync_mending.NOT_ALL if found.waiting else 0
 
 
 for _command in (
@@ -68,6 +67,7 @@ for _command in (
     sync_mending.retry,
     sync_mending.release,
     sync_mending.replay,
+    sync_mending.cancel,
     sync_mending.pause,
     sync_mending.resume,
 ):
@@ -120,8 +120,16 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
         printing.table("Paused by an operator", ["destination", "patient", "since"], shown)
     printing.remark(
         f"{found.records} records, {found.held_elements} held elements, "
-        f"{found.quarantined} in quarantine."
+        f"{found.quarantined} in quarantine; {_room(found.disk)}."
     )
+
+
+def _room(disk: dict[str, Any]) -> str:
+    if disk["free_mb"] is None:
+        return "nobody can tell how much disk is free"
+    lasts = disk["lasts_days"]
+    days = "" if lasts is None else f", about {lasts} days as the last one was"
+    return f"{disk['free_mb']} MB of disk free{days}"
 
 
 def _waits(one: dict[str, Any]) -> str:

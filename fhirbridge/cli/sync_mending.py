@@ -1,5 +1,6 @@
-"""`fhirbridge sync retry`, `release`, `replay`, `pause`, `resume`: what a person decides."""
+"""`fhirbridge sync retry`, `release`, `replay`, `cancel`, `pause`, `resume`: a person decides."""
 
+import sys
 from dataclasses import asdict, replace
 
 import click
@@ -12,6 +13,7 @@ from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.outbox.states import State
 
+NOT_ALL = 3
 EVERY = click.option("--all", "every", is_flag=True, help="Every one, where nothing narrows it.")
 
 
@@ -73,6 +75,38 @@ def replay(*, chosen: Selection, every: bool, json_wanted: bool) -> None:
 
 
 @click.command()
+@click.argument("delivery_id", required=False, default="")
+@selection
+@EVERY
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@as_json
+def cancel(
+    delivery_id: str, *, chosen: Selection, every: bool, yes: bool, json_wanted: bool
+) -> int:
+    """Set aside what is queued and not begun: a run, a replay or a backfill that should not go.
+
+    Name a DELIVERY_ID, or say with options or --all which. It is parked with the reason
+    `cancelled:`, and `retry` sends it. What arrived stays; what needs it waits; a corrected version
+    of the record replaces it. Of a --patient or a --record, what other patients need too stays in
+    line. Exit status 3: some of it is under way and goes on.
+    """
+    meant = replace(chosen, delivery_id=delivery_id)
+    _check(meant, every=every)
+    with opened() as bridge:
+        if not yes:
+            _ask(bridge.cancellable(meant).cancelled)
+        done = bridge.cancel(meant, actor=ACTOR)
+    if json_wanted:
+        printing.data(asdict(done))
+    else:
+        click.echo(f"{done.cancelled} deliveries cancelled, {done.under_way} under way.")
+    if delivery_id and not done.cancelled and not done.under_way:
+        raise click.ClickException("no delivery of this id is queued; nothing was changed")
+    printing.remark("To send them after all: fhirbridge sync retry --reason cancelled:")
+    return NOT_ALL if done.under_way else 0
+
+
+@click.command()
 @click.option("--destination", default="", help="Send nothing to it.")
 @click.option("--patient", default="", help="Send nothing of this patient (the id status shows).")
 @as_json
@@ -102,6 +136,13 @@ def resume(*, destination: str, patient: str, json_wanted: bool) -> None:
         click.echo("Resumed." if done.changed else "It was not paused by an operator.")
     if done.still_paused:
         raise click.ClickException(f"still paused: {done.still_paused}")
+
+
+def _ask(count: int) -> None:
+    """Ask whoever sits at a terminal. Raises UsageError where nobody does, Abort where not."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{count} deliveries would be cancelled: say --yes")
+    click.confirm(f"Cancel {count} deliveries? They wait until sync retry", abort=True, err=True)
 
 
 def _put_back(

@@ -11,7 +11,7 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import DOUBLED, EDITED, GONE, POISON, REFUSED, State, Way
+from fhirbridge.outbox.states import DOUBLED, EDITED, GONE, MISMATCH, POISON, REFUSED, State, Way
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
@@ -32,6 +32,7 @@ WROTE_OVER = (
 )
 WAS_THERE = "the EHR had one of our identifier already"
 WRITTEN_WEAKLY = "written over what was read just before, without a guard of the EHR"
+SHOWN_ANOTHER = "the EHR showed another resource than was asked for"
 
 
 class Refused(StrEnum):
@@ -171,6 +172,8 @@ def after_reading(
     `more`: not all of the delivery was read. `weak`: the EHR guards no update.
     """
     by_kind = {kind: [r for r in found if r.found is kind] for kind in Found}
+    if by_kind[Found.OTHER]:
+        return _after_another(row, by_kind[Found.OTHER], earlier_reason, wait)
     if by_kind[Found.UNREADABLE]:
         answer = Answer(kind=Kind.UNKNOWN, reason="the EHR did not say what it holds")
         return still_unknown(row, answer, earlier_reason, wait)
@@ -192,6 +195,17 @@ def _for_a_person(found: Mapping[Found, Sequence[Reading]], *, weak: bool) -> st
     if over := [one for one in found[Found.OURS] if weak and one.wrote_over]:
         return f"{EDITED}{_names(over)} {WROTE_OVER}"
     return ""
+
+
+def _after_another(
+    row: Counted, others: Sequence[Reading], earlier_reason: str, wait: Wait
+) -> Move:
+    """Read once more, since a proxy may mix answers up; the same again, and a person looks."""
+    if not earlier_reason.endswith(f"{READ_BACK}{SHOWN_ANOTHER}"):
+        answer = Answer(kind=Kind.UNKNOWN, reason=SHOWN_ANOTHER)
+        return still_unknown(row, answer, earlier_reason, wait)
+    reason = f"{MISMATCH}{_names(others)} read twice, another resource was shown"
+    return Move(to=State.HELD, reason=reason, counts={"runs": 0})
 
 
 def _send_again(row: Counted, earlier_reason: str, wait: Wait) -> Move:

@@ -212,7 +212,7 @@ class Ending:
         return move
 
     def _note_reading(self, tx: Connection, job: Job, reading: Reading, now: datetime) -> None:
-        if reading.found is Found.UNREADABLE:
+        if reading.found in (Found.UNREADABLE, Found.OTHER):
             return
         if reading.found is Found.OURS:
             arrived = [(reading.send, reading.ehr_id, reading.version)]

@@ -20,6 +20,7 @@ class Found(StrEnum):
     EDITED = "edited"  # somebody else changed it: a person decides
     GONE = "gone"  # it was there and is not now: the deletion may be deliberate
     SEVERAL = "several"  # more than one bears our key: a person takes one away
+    OTHER = "other"  # the EHR showed a resource that was not asked for
     UNREADABLE = "unreadable"  # the EHR did not say
 
 
@@ -70,8 +71,12 @@ def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     own = str(theirs.get("id", ""))
-    named = (theirs.get("resourceType"), own) == (send.identity.type, send.ehr_id or own)
-    if not (named and is_id(own) and is_id(version)):
+    shown = theirs.get("resourceType"), theirs.get("id")
+    if None in shown or "OperationOutcome" in shown:
+        return Reading(send=send, found=Found.UNREADABLE)
+    if shown != (send.identity.type, send.ehr_id or own):
+        return Reading(send=send, found=Found.OTHER)
+    if not (is_id(own) and is_id(version)):
         return Reading(send=send, found=Found.UNREADABLE)
     if send.there.ids is not None and not key_of(send.body).is_of(theirs):
         return Reading(send=send, found=Found.GONE)  # the EHR gave its id to something else

@@ -104,7 +104,7 @@ def test(ehr: Ehr, known: Mapping[str, Any]) -> Tested:
         answers=True,
         reason=f"a read answered {outcome.status}",
         signed_in=outcome.status in LETS_IN,
-        server_time=_date(outcome),
+        server_time=date_of(outcome),
     )
     if not told.signed_in:
         return told
@@ -116,7 +116,8 @@ def test(ehr: Ehr, known: Mapping[str, Any]) -> Tested:
     return replace(told, unchanged=found.capability == before if before else None)
 
 
-def _date(outcome: Response) -> datetime | None:
+def date_of(outcome: Response) -> datetime | None:
+    """Return the EHR's own time; None where its Date header names no moment."""
     try:
         found = parsedate_to_datetime(outcome.headers.get("date", ""))
     except (TypeError, ValueError, OverflowError):

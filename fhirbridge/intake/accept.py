@@ -79,8 +79,10 @@ class Intake:
         A backfill goes after all that is live.
 
         Raises NotJsonError, InvalidRecordError, VersionTakenError or PatientChangedError after the
-        refused bytes were put in quarantine, and StoreBusyError where nothing could be written.
+        refused bytes were put in quarantine, and StoreBusyError or NoRoomError where nothing could
+        be written.
         """
+        self._rooms.disk.check()
         try:
             checked = schema.load(raw)
             owing, made = self._translated(checked.document)

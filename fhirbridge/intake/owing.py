@@ -135,7 +135,7 @@ class Owing:
                 touched=touched,
                 shield=shield,
                 make_provenance=make_provenance,
-                renew=stuck.replace_refused(
+                renew=stuck.replace_set_aside(
                     tx,
                     self._rooms.settlement,
                     destination=one.name,

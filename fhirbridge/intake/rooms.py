@@ -9,6 +9,7 @@ from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
 from fhirbridge.rng import Rng
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.translate.values import Site
 
@@ -35,3 +36,4 @@ class Rooms:
     outbox: Outbox
     settlement: Settlement
     quarantine: Quarantine
+    disk: Disk

@@ -37,6 +37,7 @@ def accept(rooms: Rooms, raw: bytes, *, actor: str) -> StockReceipt:
     Raises NotJsonError, InvalidRecordError or VersionTakenError after the refused bytes were put
     in quarantine, and StoreBusyError where nothing could be written.
     """
+    rooms.disk.check()
     try:
         checked = stock.load(raw)
         with rooms.store.begin() as tx:

@@ -69,7 +69,7 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
     """Return what an earlier delivery may have brought of which nobody learned the outcome.
 
     One that stopped its worker again and again was set aside without having been read back; of one
-    that somebody edited, something is there that the ledger does not know.
+    that somebody edited, or that was shown as another, something may be there unknown.
     """
     chosen = (
         select(delivery_item.c.type, delivery_item.c.resource_id)

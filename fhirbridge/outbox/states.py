@@ -48,16 +48,20 @@ BLOCKED = "blocked-by: "
 POISON = "poison: "
 # How the reason of a parked delivery begins that the EHR would not take.
 REFUSED = "refused: "
+# How the reason of a parked delivery begins that an operator set aside before it went.
+CANCELLED = "cancelled: "
 # How the reason of a held delivery begins of which the EHR has something, changed by somebody else.
 EDITED = "edited: "
 # How the reason of a held delivery begins of which the EHR removed something.
 GONE = "gone: "
 # How the reason of a held delivery begins of which the EHR has something more than once.
 DOUBLED = "doubled: "
+# How the reason of a held delivery begins of which the EHR showed something else, twice in a row.
+MISMATCH = "mismatch: "
 # How the reason of a held delivery begins whose patient the EHR merged into another one.
 MERGED = "merged: "
-# Of what these brought, the ledger does not know all.
-IN_DOUBT = (POISON, EDITED, DOUBLED)
+# Of these something may be in the EHR that the ledger does not know.
+IN_DOUBT = (POISON, EDITED, DOUBLED, MISMATCH)
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(

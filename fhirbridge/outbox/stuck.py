@@ -3,12 +3,12 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select
 
 from fhirbridge.outbox import selection
 from fhirbridge.outbox.selection import Selection, of_deliveries
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import REFUSED, State
+from fhirbridge.outbox.states import CANCELLED, REFUSED, State
 from fhirbridge.store.tables import delivery, record
 
 CONSENT = "consent"
@@ -71,10 +71,10 @@ def waiting_for_other_mappings(tx: Connection, set_digest: str) -> dict[str, lis
     return found
 
 
-def replace_refused(
+def replace_set_aside(
     tx: Connection, settlement: Settlement, *, destination: str, session_key: str, actor: str
 ) -> bool:
-    """Close what the EHR refused of a session's earlier versions; say whether there was any.
+    """Close what was refused or cancelled of a session's earlier versions; say if there was any.
 
     A corrected version brings all of it that is not there yet. Without this it would wait for ever
     behind the version that it corrects.
@@ -86,15 +86,15 @@ def replace_refused(
             delivery.c.destination == destination,
             record.c.session_key == session_key,
             delivery.c.state == State.PARKED,
-            delivery.c.reason.startswith(REFUSED),
+            or_(delivery.c.reason.startswith(REFUSED), delivery.c.reason.startswith(CANCELLED)),
         )
         .order_by(delivery.c.sequence)
     )
-    refused = list(tx.scalars(chosen))
-    for delivery_id in refused:
+    aside = list(tx.scalars(chosen))
+    for delivery_id in aside:
         reason = "replaced by what was made of its record later"
         settlement.move(tx, delivery_id, Move(to=State.SUPERSEDED, reason=reason), actor=actor)
-    return bool(refused)
+    return bool(aside)
 
 
 def find(tx: Connection, chosen: Selection, states: Collection[State]) -> Sequence[Row[Any]]:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.probe import Tested
+from fhirbridge.store import moment
+from fhirbridge.store.room import Disk, Room
+from fhirbridge.store.tables import record
 
-LEAST_FREE = 1_000_000_000  # bytes
+MEGABYTE = 1_000_000
 LARGEST_SKEW = timedelta(seconds=30)  # half a lease, and what tokens forgive
 
 
@@ -36,14 +39,29 @@ def database(tx: Connection) -> Database:
     return Database(sqlite=version, journal=tx.scalar(text("PRAGMA journal_mode")))
 
 
-def of_disk(free: int) -> Check:
+def lasts_days(tx: Connection, room: Room | None, now: datetime) -> int | None:
+    """Say how many days like the last one there is room for; None where nothing came in it."""
+    received = select(func.count()).select_from(record)
+    since = moment.to_text(now - timedelta(days=1))
+    in_all = tx.scalar(received) or 0
+    in_a_day = tx.scalar(received.where(record.c.received_at >= since)) or 0
+    if room is None or not room.used or not in_a_day:
+        return None
+    return room.free * in_all // (room.used * in_a_day)
+
+
+def of_disk(disk: Disk, lasts_days: int | None = None) -> Check:
     """Judge the free space where the database lies."""
-    return Check(
-        name="disk",
-        good=free >= LEAST_FREE,
-        found=f"{free // 1_000_000} MB free",
-        next="" if free >= LEAST_FREE else "make space: nothing is taken in on a full disk",
-    )
+    room = disk.measure()
+    if room is None:
+        return Check(name="disk", good=True, found="nobody can tell how much is free")
+    found = f"{room.free // MEGABYTE} MB free"
+    if lasts_days is not None:
+        found += f", about {lasts_days} days as the last one was"
+    if not disk.is_low(room):
+        return Check(name="disk", good=True, found=found)
+    end = "nothing is taken in" if disk.is_full(room) else "soon nothing is taken in"
+    return Check(name="disk", good=False, found=found, next=f"make space: {end}")
 
 
 def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Check]:

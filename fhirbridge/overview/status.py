@@ -14,8 +14,10 @@ from fhirbridge.outbox import pauses, selection
 from fhirbridge.outbox.selection import EVERYTHING, Selection, of_deliveries
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
+from fhirbridge.overview import health
 from fhirbridge.records import history
 from fhirbridge.store import moment
+from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, ledger, record
 
@@ -34,6 +36,7 @@ class Status:
     destinations: list[dict[str, Any]]
     waiting: list[dict[str, Any]]
     alerts: list[dict[str, Any]]  # what is wrong now and was told
+    disk: dict[str, Any]  # of the database, in MB; None where nobody can tell
 
 
 def read(
@@ -43,6 +46,7 @@ def read(
     chosen: Selection = EVERYTHING,
     *,
     now: datetime,
+    disk: Disk = ENDLESS,
 ) -> Status:
     """Read one snapshot; what waits is narrowed to what is `chosen`."""
     selection.check(tx, chosen)
@@ -62,7 +66,17 @@ def read(
         ],
         waiting=_waiting(tx, vault, chosen),
         alerts=book.lasting(tx),
+        disk=_disk(tx, disk, now),
     )
+
+
+def _disk(tx: Connection, disk: Disk, now: datetime) -> dict[str, Any]:
+    room = disk.measure()
+    return {
+        "free_mb": None if room is None else room.free // health.MEGABYTE,
+        "least_mb": disk.least // health.MEGABYTE,
+        "lasts_days": health.lasts_days(tx, room, now),
+    }
 
 
 def _destination(tx: Connection, one: registry.Destination, now: datetime) -> dict[str, Any]:

@@ -6,11 +6,11 @@ A search or a history only says where to look. What counts is then read by id: a
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 from fhirbridge.egress.exchange import Response
+from fhirbridge.ehr import probe
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec, names
@@ -156,7 +156,7 @@ class Asking:
         if not isinstance(outcome, Response):
             raise NoAnswerError(f"no certain answer from the EHR: {outcome.reason}")
         if self.date is None:
-            self.date = _date(outcome)
+            self.date = probe.date_of(outcome)
         if outcome.status != HTTPStatus.OK:
             raise NoAnswerError(f"the EHR answered {outcome.status}")
         try:
@@ -221,13 +221,6 @@ def _updated(body: dict[str, Any]) -> datetime | None:
     except (KeyError, TypeError, ValueError):
         return None
     return found if found.tzinfo else None
-
-
-def _date(outcome: Response) -> datetime | None:
-    try:
-        return parsedate_to_datetime(outcome.headers.get("date", ""))
-    except (ValueError, OverflowError):
-        return None
 
 
 def _next(answer: dict[str, Any]) -> str:

@@ -89,9 +89,11 @@ class Vault:
         return hmac.new(self._subkey("digest"), text.encode(), hashlib.sha256).hexdigest()
 
     def note_fingerprints(self, tx: Connection, *, site_key: bytes) -> None:
-        """Note in a new database which keys it was made with."""
+        """Note in a new database which keys it was made with; what is noted already stays."""
         for name, key in (("master", self._master), ("site", site_key)):
-            tx.execute(insert(meta).values(name=f"{name}-key", value=fingerprint(key)))
+            noted = select(meta.c.value).where(meta.c.name == f"{name}-key")
+            if tx.scalar(noted) is None:
+                tx.execute(insert(meta).values(name=f"{name}-key", value=fingerprint(key)))
 
     def check_fingerprints(self, tx: Connection, *, site_key: bytes) -> None:
         """Refuse to start with another master or site key than the database was made with."""

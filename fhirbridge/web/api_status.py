@@ -25,10 +25,10 @@ def healthz() -> Response:
 
 
 def readyz() -> Response:
-    """Say whether records can be taken in: the mappings are loaded and the database answers."""
-    # Two indexed look-ups: anyone may ask, as often as they like.
+    """Say whether records can be taken in: mappings are live, the database answers and has room."""
+    # Indexed look-ups: anyone may ask, as often as they like.
     bridge().next_due()
-    bridge().mappings()
+    bridge().ready()
     return answer({"status": "ready"})
 
 

@@ -231,6 +231,18 @@ class Alert(Closed):
     words = _text("what it means")
 
 
+class Disk(Closed):
+    free_mb = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "where the database lies"}
+    )
+    least_mb = fields.Integer(
+        required=True, metadata={"description": "with less, an alert; with a tenth, 503"}
+    )
+    lasts_days = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "were all days like the last one"}
+    )
+
+
 class Status(Closed):
     records = _count()
     held_elements = _count()
@@ -243,6 +255,7 @@ class Status(Closed):
     alerts = fields.List(
         fields.Nested(Alert), required=True, metadata={"description": "what is wrong now"}
     )
+    disk = fields.Nested(Disk, required=True)
 
 
 class Health(Closed):

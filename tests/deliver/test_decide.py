@@ -113,6 +113,7 @@ def test_a_delivery_that_was_taken_apart_shows_the_first_sentence_and_counts_the
 
 
 O_, A, B, E, G, U = Found.OURS, Found.ABSENT, Found.BASE, Found.EDITED, Found.GONE, Found.UNREADABLE
+OTHER = Found.OTHER
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,34 @@ def test_what_was_read_decides(found: list[Found], state: State) -> None:
 
     assert move.to is state
     assert ("Observation/o-1" in move.reason) is (state is State.HELD)
+
+
+@pytest.mark.parametrize(
+    "found", [[OTHER], [O_, OTHER], [U, OTHER], [E, OTHER], [G, OTHER]], ids=lambda f: f[0].value
+)
+def test_o14_another_resource_shown_twice_in_a_row_is_held_and_once_is_read_again(
+    found: list[Found],
+) -> None:
+    readings = [Reading(send=a_send(position=n), found=one) for n, one in enumerate(found)]
+
+    first = decide.after_reading(Row(), readings, "answered 500", WAIT)
+    second = decide.after_reading(Row(), readings, first.reason, WAIT)
+
+    assert first.to is State.UNKNOWN
+    assert first.due_at is not None
+    assert second.to is State.HELD
+    assert second.reason == "mismatch: Observation/o-1 read twice, another resource was shown"
+
+
+def test_o14_what_was_read_well_in_between_begins_the_count_anew() -> None:
+    other, silent = [Reading(send=a_send(), found=one) for one in (OTHER, U)]
+
+    first = decide.after_reading(Row(), [other], "answered 500", WAIT)
+    second = decide.after_reading(Row(), [silent], first.reason, WAIT)
+    third = decide.after_reading(Row(), [other], second.reason, WAIT)
+
+    assert third.to is State.UNKNOWN
+    assert decide.first_reason(third.reason) == "answered 500"
 
 
 @pytest.mark.parametrize(

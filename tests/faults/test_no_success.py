@@ -9,7 +9,7 @@ import pytest
 from tests.deliver.refusing import outcome
 from tests.egress import fake_server
 from tests.egress.fake_server import HTML_200, http
-from tests.factories import a_short_visit, amended, rate
+from tests.factories import a_short_visit, amended, rate, retracted
 from tests.faults.front import written
 from tests.faults.place import Place
 from tests.faults.test_answers import (
@@ -150,20 +150,73 @@ def test_o14_a_read_back_of_another_patient_is_held_and_told(place: Place) -> No
     assert "held: edited" in place.alarms()
 
 
-@pytest.mark.parametrize("name", ["id", "resourceType"])
-def test_o14_a_read_back_of_something_else_proves_nothing_and_sends_nothing(
+OF_ANOTHER = {"id": "1234", "resourceType": "Group"}
+
+
+def of_another(name: str) -> Callable[[dict[str, Any]], None]:
+    def change(bundle: dict[str, Any]) -> None:
+        for one in each_resource(bundle):
+            one[name] = OF_ANOTHER[name]
+
+    return change
+
+
+@pytest.mark.parametrize("name", OF_ANOTHER)
+def test_o14_a_read_back_of_something_else_is_read_once_more_then_held_and_told(
     place: Place, name: str
 ) -> None:
-    def of_another(bundle: dict[str, Any]) -> None:
-        for one in each_resource(bundle):
-            one[name] = "Group" if name == "resourceType" else "1234"
+    delivery = lost_and_then(place, of_another(name))
 
-    delivery = lost_and_then(place, of_another)
+    assert delivery.state == "held"
+    assert delivery.reason.startswith("mismatch: Observation/")
+    assert place.front.asked() == [*READ_BACK_AND_OURS, "read back"]
+    assert place.alarms() == ["held: mismatch"]
 
-    assert delivery.state == "unknown"
-    assert "the EHR did not say what it holds" in delivery.reason
-    assert set(place.front.asked()[1:]) == {"read back"}
-    assert "backlog: " in place.alarms()
+
+@pytest.mark.parametrize("name", OF_ANOTHER)
+def test_o14_a_proxy_that_mixes_answers_up_once_holds_nothing(place: Place, name: str) -> None:
+    first = place.take(a_short_visit())
+    place.forget()
+    lost = place.front.after_commit(fake_server.commit_then_reset)
+    place.order(lost, place.front.reworded(of_another(name)))
+
+    second = place.take(amended(a_short_visit(), rate(90)))
+    place.settle()
+
+    assert place.front.asked() == [*READ_BACK_AND_OURS, "read back"]
+    assert place.delivery(second).state == "delivered"
+    assert len(place.ehr.history(place.pulse(first))) == 2
+    assert place.alarms() == []
+
+
+def test_o14_what_was_held_for_it_is_read_back_first_when_it_is_released(place: Place) -> None:
+    delivery = lost_and_then(place, of_another("id"))
+    place.front.choose = lambda _seen: None
+    place.forget()
+
+    place.retry(delivery.id)
+    place.settle()
+
+    assert place.front.asked() == ["read back"]
+    assert set(place.states()) == {"delivered"}
+
+
+def test_o14_what_was_held_for_it_is_taken_back_when_its_record_was_an_error(place: Place) -> None:
+    """What nobody knows to be there may be there: a retraction looks first."""
+    place.take(a_short_visit(1))
+    place.order(place.front.after_commit(fake_server.commit_then_reset))
+    mixed_up = place.front.reworded(of_another("id"))
+    place.front.choose = lambda seen: None if written(seen) else mixed_up
+    second = place.take(a_short_visit(2))
+    place.pass_time(timedelta(minutes=70))
+    held = place.delivery(second).state
+    place.front.choose = lambda _seen: None
+
+    place.take(retracted(a_short_visit(2)))
+    place.settle()
+
+    assert held == "held"
+    assert place.ehr.read(place.pulse(second))["status"] == "entered-in-error"
 
 
 def test_o14_what_names_another_patient_of_ours_is_never_sent(place: Place) -> None:

@@ -16,7 +16,6 @@ from tests.factories import a_short_visit, amended, rate
 from tests.faults.front import written
 from tests.faults.place import Place
 
-Alter = Callable[[dict[str, Any]], None]
 HOUR = timedelta(hours=1)
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 SEND_AND_READ_BACK = ["send", "read back"]
@@ -217,81 +216,6 @@ def test_o23_what_waited_goes_on_when_the_patient_is_in_use_again(place: Place) 
 
     assert place.delivery(amendment).state == "delivered"
     assert place.bridge.drift("ehr") == []
-
-
-# --- O25: the server's own way ------------------------------------------------------------------
-
-
-def adds_meta(resource: dict[str, Any]) -> None:
-    resource["meta"] = {"tag": [{"system": "urn:x", "code": "seen"}], "profile": ["urn:y"]}
-    resource["text"] = {"status": "generated", "div": "<div/>"}
-
-
-def reorders(resource: dict[str, Any]) -> None:
-    for name, value in [*resource.items()]:
-        resource[name] = resource.pop(name)
-        if name == "identifier" and isinstance(value, list):
-            value.reverse()
-
-
-def writes_time_anew(resource: dict[str, Any]) -> None:
-    if "effectiveDateTime" in resource:
-        at = resource["effectiveDateTime"]
-        resource["effectiveDateTime"] = at.replace("T09:10:00-05:00", "T14:10:00.000Z")
-
-
-def rounds(resource: dict[str, Any]) -> None:
-    if "valueQuantity" in resource:
-        resource["valueQuantity"]["value"] = int(resource["valueQuantity"]["value"])
-
-
-def drops_identifiers(resource: dict[str, Any]) -> None:
-    if resource["resourceType"] == "Observation":
-        del resource["identifier"]
-
-
-NOISE = [adds_meta, reorders, writes_time_anew]
-CHANGES: dict[Alter, str] = {
-    rounds: "Observation.valueQuantity.value",
-    drops_identifiers: "Observation.identifier",
-}
-
-
-@pytest.mark.parametrize("alter", NOISE)
-def test_o25_what_a_server_writes_differently_is_no_difference(place: Place, alter: Alter) -> None:
-    place.front.alter = alter
-    place.order(place.front.after_commit(fake_server.commit_then_reset))
-
-    receipt = place.take(a_short_visit())
-    place.settle()
-    place.clock.advance(HOUR)
-    report = look(place)
-
-    assert place.front.asked()[:2] == SEND_AND_READ_BACK
-    assert place.delivery(receipt).state == "delivered"
-    assert place.versions(receipt) == {1}
-    assert (report.kinds, report.altered) == ({}, {})
-
-
-@pytest.mark.parametrize("alter", CHANGES)
-def test_o25_what_a_server_changes_of_ours_is_listed_and_is_nobodys_edit(
-    place: Place, alter: Alter
-) -> None:
-    place.front.alter = alter
-    record = a_short_visit()
-    record["vitals"][0]["heart_rate"]["value"] = codec.decode(b"72.5")
-
-    receipt = place.take(record)
-    report = look(place)
-    place.clock.advance(HOUR)
-    place.take(amended(record, rate(90)))
-    place.settle()
-
-    assert report.altered == {CHANGES[alter]: 1}
-    assert (report.kinds, report.waiting) == ({"altered": 1}, 0)
-    assert place.bridge.drift("ehr") == []
-    assert set(place.states()) == {"delivered"}
-    assert len(place.ehr.history(place.pulse(receipt))) == 2
 
 
 # --- O26: an index that lags --------------------------------------------------------------------

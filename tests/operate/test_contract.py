@@ -22,6 +22,7 @@ STATUS = {
     "destinations": set(DESTINATION.split()),
     "waiting": set(WAITING.split()),
     "alerts": "",
+    "disk": {"free_mb", "least_mb", "lasts_days"},
     "pauses": {"destination", "patient", "at", "actor"},
 }
 PLAN_STEPS = {
@@ -89,6 +90,7 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
     [
         ("sync retry --all", "put_back"),
         ("sync release --all", "put_back"),
+        ("sync cancel --all --yes", "cancelled under_way"),
         ("sync replay --all", "considered translated failed put_back"),
         ("sync pause --destination ehr", "changed destination patient"),
         ("sync resume --destination ehr", "changed still_paused destination patient"),
@@ -139,8 +141,8 @@ def test_r31_exit_statuses_before_and_after_a_delivery(
 @pytest.mark.parametrize(
     "words",
     ["sync plan", "sync run", "sync status", "sync retry --all", "sync release --all",
-     "sync replay --all", "sync pause --destination ehr", "sync resume --destination ehr", "doctor",
-     "destination test ehr"],
+     "sync replay --all", "sync cancel --all --yes", "sync pause --destination ehr",
+     "sync resume --destination ehr", "doctor", "destination test ehr"],
 )  # fmt: skip
 def test_nothing_is_said_on_standard_error_where_nobody_sits_and_nothing_is_wrong(
     desk: Desk, words: str

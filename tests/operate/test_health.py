@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from fhirbridge.overview import health
 from fhirbridge.store.engine import Store
 from tests.factories import a_short_visit
 from tests.operate.conftest import Desk
@@ -89,9 +88,10 @@ def test_mappings_that_do_not_fit_are_found(desk: Desk) -> None:
     assert "map reload" in wrong(desk)["mappings"]
 
 
-def test_a_full_disk_is_found() -> None:
-    assert health.of_disk(health.LEAST_FREE).good
-    assert not health.of_disk(health.LEAST_FREE - 1).good
+def test_o28_a_disk_with_too_little_room_is_found(desk: Desk) -> None:
+    desk.monkeypatch.setenv("FHIRBRIDGE_LEAST_FREE_MB", str(10**7))
+
+    assert "make space" in wrong(desk)["disk"]
 
 
 def test_before_init_the_doctor_says_what_to_run(desk: Desk, tmp_path: Path) -> None:

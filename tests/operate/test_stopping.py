@@ -1,8 +1,10 @@
 """Pause, resume, Ctrl-C and SIGTERM: nothing new is begun, nothing is lost, nothing goes twice."""
 
+import io
 import os
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -126,6 +128,72 @@ def test_r18_a_pause_reaches_a_run_that_is_under_way_before_its_next_request(
     desk.run("sync", "run")
     assert set(desk.states()) == {"delivered"}
     assert set(ehr.versions().values()) == {1}
+
+
+def test_r18_a_run_that_is_cancelled_ends_after_its_exchange_and_what_is_retried_goes_once(
+    desk: Desk, ehr: EhrAtWork
+) -> None:
+    desk.take(*(a_short_visit(1, f"pt-{number}") for number in range(6)))
+    gate = Gate(ehr, after=2)
+
+    with running(desk, "sync", "run") as run:
+        gate.reached.wait(60)
+        cancelled = desk.run("sync", "cancel", "--destination", "ehr", "--yes", "--json")
+        gate.opened.set()
+        run.wait(60)
+    while_cancelled = len(ehr.asked)
+    states = desk.states()
+    retried = desk.run("sync", "retry", "--reason", "cancelled:")
+    desk.run("sync", "run")
+
+    assert (cancelled.status, retried.status) == (3, 0)
+    assert cancelled.data["under_way"] == while_cancelled - 1  # the first brought what is shared
+    assert states == {"delivered": while_cancelled, "parked": cancelled.data["cancelled"]}
+    assert set(desk.states()) == {"delivered"}
+    assert set(ehr.versions().values()) == {1}
+
+
+@pytest.mark.usefixtures("ehr")
+def test_r18_nothing_is_cancelled_unasked(desk: Desk) -> None:
+    desk.take(a_short_visit())
+
+    unsaid = desk.run("sync", "cancel", "--yes")
+    unasked = desk.run("sync", "cancel", "--all")
+
+    assert (unsaid.status, unasked.status) == (64, 64)
+    assert "2 deliveries would be cancelled: say --yes" in unasked.err
+    assert set(desk.states()) == {"pending"}
+
+
+@pytest.mark.usefixtures("ehr")
+@pytest.mark.parametrize(("said", "status", "after"), [("n", 1, "pending"), ("y", 0, "parked")])
+def test_r18_who_sits_at_a_terminal_is_asked_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, said: str, status: int, after: str
+) -> None:
+    desk.take(a_short_visit())
+    typed = io.StringIO(f"{said}\n")
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", typed)
+
+    answer = desk.run("sync", "cancel", "--all", "--json")
+
+    assert answer.status == status
+    assert "Cancel 2 deliveries?" in answer.err
+    assert set(desk.states()) == {after}
+
+
+@pytest.mark.usefixtures("ehr")
+def test_r18_what_is_delivered_is_not_cancelled(desk: Desk) -> None:
+    desk.take(a_short_visit())
+    desk.run("sync", "run")
+    (_, patients) = desk.evidence("delivery.queued")
+
+    named = desk.run("sync", "cancel", patients.delivery_id, "--yes")
+
+    assert named.status == 1
+    assert "no delivery of this id is queued" in named.err
+    assert desk.run("sync", "cancel", "--all", "--yes").status == 0
+    assert set(desk.states()) == {"delivered"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -26,6 +26,7 @@ def test_a_new_installation_has_nothing() -> None:
         destinations=[],
         waiting=[],
         alerts=[],
+        disk={"free_mb": None, "least_mb": 0, "lasts_days": None},
     )
 
 

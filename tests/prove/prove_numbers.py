@@ -218,7 +218,7 @@ def test_p03_two_processes_and_one_queue(
     say(f"P3: 2 processes, 100 patients: {versions[1]} resources, each in 1 version")
 
 
-def test_p07_a_disk_that_is_really_full(tmp_path: Path, say: Say) -> None:
+def test_p07_o28_a_disk_that_is_really_full(tmp_path: Path, say: Say) -> None:
     apart = ["unshare", "--map-root-user", "--mount"]
     done = subprocess.run(
         [*apart, sys.executable, "-m", full_disk.__name__, str(tmp_path)],

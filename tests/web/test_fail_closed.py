@@ -1,5 +1,6 @@
 """S16 and I20: where a guard, the evidence log or the database fails, nothing is let in or lost."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,25 @@ def test_i20_a_full_database_is_a_503_and_what_is_there_can_be_read(service: Ser
     assert after.status_code == 202
     assert service.stored() == stored + 1
     assert token.get(first.headers["Location"]).status_code == 200
+
+
+def test_o28_before_the_disk_is_full_nothing_is_taken_in_and_what_is_there_can_be_read(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = service.send(a_visit())
+    rest = shutil.disk_usage(service.database.parent)._replace(free=99_000_000)
+
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _path: rest)
+        refused = service.send(a_visit(session_id="another"))
+        ready = service.client().get("/readyz")
+        shown = service.client(Role.AUDITOR).get(first.headers["Location"])
+    after = service.send(a_visit(session_id="another"))
+
+    assert (refused.status_code, codec.decode(refused.data)["code"]) == (503, "E606")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (ready.status_code, shown.status_code) == (503, 200)
+    assert (after.status_code, codec.decode(after.data)["state"]) == (202, "current")
 
 
 def test_i20_what_was_acknowledged_is_stored_and_nothing_else(service: Service) -> None:
