@@ -116,6 +116,8 @@ class _Lane:
                 self._opened(row.id).open_what_waits(tx)
         with self._rooms.store.begin() as tx:
             self._check_fence(tx)
+            if tx.scalar(select(delivery.c.state).where(delivery.c.id == row.id)) != row.state:
+                return None  # a person took it back since it was chosen
             if row.runs >= MOST_RUNS:
                 self._rooms.settlement.move(tx, row.id, decide.poison(row))
                 return None
@@ -278,7 +280,7 @@ def _without_request(made: Prepared) -> Move:
         return Move(to=State.PENDING, reason=f"{BLOCKED}{made.blocked_by}", counts={"runs": 0})
     if made.refused:
         return decide.set_aside(made.refused, len(made.blocked))
-    return decide.delivered()
+    return decide.taken_back() if made.stopped else decide.delivered()
 
 
 def next_due(tx: Connection, now: datetime) -> datetime | None:

@@ -295,7 +295,7 @@ class Look:
         return True
 
     def _sides(self, tx: Connection, found: Found) -> dict[str, Any]:
-        owed = contents.last_pinned(tx, self._name, found.line.identity)
+        owed = contents.last_pinned(tx, self._name, found.line.identity, found.line.lane)
         return {
             "base": self._rooms.contents.body(tx, found.line.resource),
             "ours": self._rooms.contents.body(tx, owed.id if owed else found.line.resource),
