@@ -1,24 +1,34 @@
 """What operators drive of the journey: deliver, look ahead, stop and go, compare with an EHR."""
 
 from collections.abc import Callable, Collection
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fhirbridge.alerts.book import Alerts
+from fhirbridge.audit.log import Action
 from fhirbridge.deliver import run, stopping, worker
 from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.house import House
 from fhirbridge.intake import live
+from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
 from fhirbridge.outbox import cancel, pauses, stuck
 from fhirbridge.outbox.cancel import Cancelled
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.outbox.states import State
+from fhirbridge.overview import incident
+from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
 from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
+from fhirbridge.records import history
+from fhirbridge.records.history import Chart
+from fhirbridge.store import moment
+from fhirbridge.translate import identity
 
 OnStep = Callable[[Any, str], None]
 
@@ -151,6 +161,67 @@ class Operating(House):
         """Return what operators have stopped."""
         with self._store.read() as tx:
             return pauses.every(tx)
+
+    # --- incident -----------------------------------------------------------------------------
+
+    def chart(self, named: str, records: Collection[str] = ()) -> Chart:
+        """Find the chart, or sessions of it, that an operator means. Raises UnknownChartError."""
+        with self._store.read() as tx:
+            return history.whose(tx, named, records)
+
+    def patient_named(self, patient_id: str) -> str:
+        """Return our opaque name of the patient whom the clinic calls so."""
+        return identity.opaque(self._parts.site, "patient", patient_id)
+
+    def incident(self, chart: Chart, *, values: bool = False, actor: str) -> dict[str, Any]:
+        """List all of a chart that went out or waits; with `values` its content. It is noted."""
+        with self._store.begin() as tx:
+            self._note_incident(tx, Action.INCIDENT_READ, chart, actor, values=values)
+            found = incident.listing(tx, chart)
+            return self._with_values(tx, found) if values else found
+
+    def _with_values(self, tx: Any, found: dict[str, Any]) -> dict[str, Any]:
+        bodies = {one["row"]: self._contents.body(tx, one["row"]) for one in found["sent"]}
+        return {**found, "bodies": bodies}
+
+    def retract_chart(self, chart: Chart, *, reason: str, actor: str) -> Retracted:
+        """Take sessions back from a patient's chart wherever they went. Raises IncidentError."""
+        return self._intake.retract(chart, reason=reason, actor=actor)
+
+    def lift_chart(self, chart: Chart, *, reason: str, actor: str) -> Lifted:
+        """Let what was taken back go again. Raises IncidentError."""
+        return self._intake.lift(chart, reason=reason, actor=actor)
+
+    def pack_incident(self, chart: Chart, target: Path, *, actor: str) -> Packed:
+        """Write the evidence of a chart into a new folder; noted before and after. Holds PHI.
+
+        Raises FolderError; then nothing is there.
+        """
+        with self._store.begin() as tx:
+            self._note_incident(tx, Action.INCIDENT_PACKED, chart, actor, outcome="begun")
+        with self._store.read() as tx:
+            dossier = Dossier(
+                tx, chart, vault=self._parts.vault, contents=self._contents, audit=self._audit
+            )
+            packed = dossier.pack(target, made_at=moment.to_text(self.clock.now()))
+        with self._store.begin() as tx:
+            self._note_incident(
+                tx, Action.INCIDENT_PACKED, chart, actor, outcome="done", **asdict(packed)
+            )
+        return packed
+
+    def _note_incident(
+        self,
+        tx: Any,
+        action: Action,
+        chart: Chart,
+        actor: str,
+        *,
+        outcome: str = "ok",
+        **more: Any,
+    ) -> None:
+        detail = {"patient": chart.patient, "sessions": sorted(chart.sessions), **more}
+        self._note(tx, actor, action, outcome=outcome, detail=detail)
 
     # --- reconcile ----------------------------------------------------------------------------
 

@@ -376,8 +376,8 @@ class World:
     def differing(self, name: str = "ehr") -> list[str]:
         """References of which an EHR does not show what counts now."""
         with self.store.read() as tx:
-            known = {Identity(r.type, r.resource_id) for r in _content_rows(tx)}
-            newest = {one: contents.winner(tx, one, "") for one in known}
+            known = {Identity(r.type, r.resource_id): r.lane for r in _content_rows(tx)}
+            newest = {one: contents.winner(tx, one, "", lane) for one, lane in known.items()}
             bodies = {
                 one: self.bridge._contents.body(tx, row.id)
                 for one, row in newest.items()

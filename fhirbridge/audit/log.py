@@ -20,6 +20,20 @@ from fhirbridge.store.tables import evidence
 
 SALT_BYTES = 16
 _ROW = insert(evidence)  # built once
+# What the leaf of a row is made of, besides its salt.
+LEAF_FIELDS = (
+    "id",
+    "at",
+    "actor",
+    "action",
+    "outcome",
+    "record_id",
+    "delivery_id",
+    "destination",
+    "detail",
+    "payload_owner",
+    "payload_digest",
+)
 
 
 class Action(StrEnum):
@@ -30,6 +44,10 @@ class Action(StrEnum):
     RECORD_REFUSED = "record.refused"
     RECORD_TRANSLATED = "record.translated"
     RECORD_READ = "record.read"
+    RECORD_RETRACTED = "record.retracted"
+    RECORD_LIFTED = "record.lifted"
+    INCIDENT_READ = "incident.read"
+    INCIDENT_PACKED = "incident.packed"
     STOCK_ACCEPTED = "stock.accepted"
     STOCK_REPEATED = "stock.repeated"
     STOCK_READ = "stock.read"
@@ -114,9 +132,16 @@ class EvidenceLog:
 
     def payload(self, tx: Connection, row_id: str) -> bytes:
         """Open the exact bytes that one row keeps."""
+        return self.salted(tx, row_id)[SALT_BYTES:]
+
+    def salted(self, tx: Connection, row_id: str) -> bytes:
+        """Open what one row keeps: the salt of its digest, SALT_BYTES long, and then the bytes.
+
+        Raises ShreddedError or TamperedError.
+        """
         row = tx.execute(select(evidence).where(evidence.c.id == row_id)).one()
         key = self._vault.key(tx, row.payload_owner)
-        return self._vault.unseal(key, row.payload, f"evidence:{row_id}")[SALT_BYTES:]
+        return self._vault.unseal(key, row.payload, f"evidence:{row_id}")
 
 
 def leaf_hash(salt: bytes, fields: dict[str, str]) -> str:

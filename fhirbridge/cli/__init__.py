@@ -26,6 +26,10 @@ COMMANDS = {
     "sync": ("fhirbridge.cli.sync:sync", "Plan, do, watch and mend deliveries."),
     "reconcile": ("fhirbridge.cli.reconcile:reconcile", "Compare what an EHR holds with ours."),
     "drift": ("fhirbridge.cli.reconcile:drift", "List, show and settle what differs in an EHR."),
+    "incident": (
+        "fhirbridge.cli.incident:incident",
+        "List, take back and pack what went out of a patient's chart.",
+    ),
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),

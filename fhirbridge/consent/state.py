@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.store import moment
@@ -69,6 +69,11 @@ def remember(
                 ),
             )
         )
+
+
+def forget(tx: Connection, patient_key: str) -> None:
+    """Forget what a patient is known to have said; the caller has it remembered anew."""
+    tx.execute(delete(consent).where(consent.c.patient_key == patient_key))
 
 
 def _said_at(row: Mapping[str, Any], recorded_at: str) -> str:

@@ -11,7 +11,17 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import DOUBLED, EDITED, GONE, MISMATCH, POISON, REFUSED, State, Way
+from fhirbridge.outbox.states import (
+    DOUBLED,
+    EDITED,
+    GONE,
+    MISMATCH,
+    POISON,
+    REFUSED,
+    RETRACTED,
+    State,
+    Way,
+)
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
@@ -77,6 +87,11 @@ def what_is_refused(answer: Answer) -> Refused:
 def delivered() -> Move:
     """Every resource arrived."""
     return Move(to=State.DELIVERED, counts=FRESH)
+
+
+def taken_back() -> Move:
+    """Send nothing more of it: it was taken back from its patient's chart."""
+    return Move(to=State.SUPERSEDED, reason=RETRACTED, counts=FRESH)
 
 
 def landed(*, more: bool) -> Move:

@@ -16,7 +16,7 @@ from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.outbox import beside
+from fhirbridge.outbox import beside, taken_back
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, Way
 from fhirbridge.store.tables import drift, record, resource
@@ -51,6 +51,7 @@ class Prepared:
     refused: tuple[str, ...] = ()  # sentences
     refusal: str = ""
     blocked_by: str = ""
+    stopped: bool = False  # something of it was taken back from this chart, and the rest is through
 
 
 def prepare(
@@ -74,12 +75,16 @@ def prepare(
         return Prepared(step=Step.READ, sends=tuple(now), more=more, alone=alone, settled=work.news)
     sends = work.sends()
     if not sends:
-        return Prepared(settled=work.news)
+        return Prepared(settled=work.news, stopped=work.was_stopped)
     refusal = _refusal(tx, row, sends, destination)
     if refusal:
         return Prepared(refusal=refusal)
     there = {send.identity for send in sends} | (ahead or {}).keys()
-    blocked_by = _blocked(tx, row, sends, there) or _dose_blocked(tx, body, row, sends, there)
+    blocked_by = (
+        taken_back.still_elsewhere(tx, row)
+        or _blocked(tx, row, sends, there)
+        or _dose_blocked(tx, body, row, sends, there)
+    )
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
     if unknown := _unknown(sends, there):
@@ -131,6 +136,8 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
         return ""
     if merged := _merged(tx, row):
         return f"{MERGED}the EHR merged this patient or put it out of use: drift {merged}"
+    if source.retracted and all(_tells_nothing_new(send) for send in sends):
+        return ""
     need = consent.Need(
         destination=destination.name,
         sharing_required=destination.requires_consent,
@@ -138,6 +145,11 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     )
     refusal = consent.refusal(tx, source.patient_key, need)
     return f"consent: {refusal}" if refusal else ""
+
+
+def _tells_nothing_new(send: Send) -> bool:
+    """Say of what takes a chart back whether the EHR has all of it: it is no new disclosure."""
+    return send.retracts or send.identity.type == "Provenance"
 
 
 def _merged(tx: Connection, row: Row[Any]) -> str:

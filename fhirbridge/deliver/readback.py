@@ -71,15 +71,8 @@ def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     own = str(theirs.get("id", ""))
-    shown = theirs.get("resourceType"), theirs.get("id")
-    if None in shown or "OperationOutcome" in shown:
-        return Reading(send=send, found=Found.UNREADABLE)
-    if shown != (send.identity.type, send.ehr_id or own):
-        return Reading(send=send, found=Found.OTHER)
-    if not (is_id(own) and is_id(version)):
-        return Reading(send=send, found=Found.UNREADABLE)
-    if send.there.ids is not None and not key_of(send.body).is_of(theirs):
-        return Reading(send=send, found=Found.GONE)  # the EHR gave its id to something else
+    if (unlike := _unlike(send, theirs, own, version)) is not None:
+        return Reading(send=send, found=unlike)
     if _is_there(send, send.body, theirs):
         return Reading(send=send, found=Found.OURS, version=version, ehr_id=own)
     # Content decides, not the version alone: an EHR restored from a backup uses its ids again, and
@@ -88,6 +81,19 @@ def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
         if _is_there(send, known.body, theirs):
             return Reading(send=send, found=Found.BASE, version=version, known=known, ehr_id=own)
     return Reading(send=send, found=Found.EDITED, version=version)
+
+
+def _unlike(send: Send, theirs: dict[str, Any], own: str, version: str) -> Found | None:
+    """Say why what was shown cannot be compared with ours; None where it can."""
+    kind = theirs.get("resourceType")
+    if not own or kind in (None, "OperationOutcome"):
+        return Found.UNREADABLE
+    if (kind, own) != (send.identity.type, send.ehr_id or own):
+        return Found.OTHER
+    if not (is_id(own) and is_id(version)):
+        return Found.UNREADABLE
+    given_away = send.there.ids is not None and not key_of(send.body).is_of(theirs)
+    return Found.GONE if given_away else None  # the EHR gave its id to something else
 
 
 def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:

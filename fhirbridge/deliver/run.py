@@ -346,7 +346,7 @@ def _without_request(made: Prepared) -> Move:
         return Move(to=State.PENDING, reason=f"{BLOCKED}{made.blocked_by}", counts={"runs": 0})
     if made.refused:
         return decide.set_aside(made.refused, len(made.blocked))
-    return decide.delivered()
+    return decide.taken_back() if made.stopped else decide.delivered()
 
 
 def next_due(tx: Connection, now: datetime) -> datetime | None:

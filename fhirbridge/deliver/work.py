@@ -15,9 +15,9 @@ from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox import beside, claim, contents
 from fhirbridge.outbox.claim import Item
-from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, Identity
+from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import LANDED, Became
-from fhirbridge.store.tables import delivery, delivery_item, resource
+from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
@@ -59,7 +59,9 @@ class Work:
             **{one: ahead[one] for one in identities if ahead and one in ahead},
         }
         self._looks_ahead = ahead is not None
-        self._purposes = _purposes(tx, self._items)
+        about = _about(tx, self._items)
+        self._purposes = {one: row.purpose for one, row in about.items()}
+        self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
         self._doubtful = beside.left_in_doubt(tx, row)
         self._newer = beside.delivered_later(tx, row)
         self.settled = {
@@ -122,10 +124,18 @@ class Work:
             return Became.SUPERSEDED
         if line is not None and line.digest == item.digest:
             return item.outcome if item.outcome in LANDED else Became.UNCHANGED
-        if self._row.repairs and self._is_outdated(item, line):
+        if self._is_overtaken(item, line):
             return Became.SUPERSEDED
         never_there = line is None and not self._is_doubtful(item)
         return Became.UNCHANGED if never_there and self._retracts(item) else ""
+
+    def _is_overtaken(self, item: Item, line: Row[Any] | Line | None) -> bool:
+        """Say whether it must not go any more, though nothing newer of this chart is there."""
+        if self._row.repairs and self._is_outdated(item, line):
+            return True
+        if item.resource in self._taken_back:
+            return item.outcome != Became.SENT  # what may be there is read first
+        return self._retracts(item) and line is not None and self._is_in_another_chart(line)
 
     def _is_outdated(self, item: Item, line: Row[Any] | Line | None) -> bool:
         """Say of what a repair brings back whether it is older than what came, or left, since.
@@ -144,6 +154,20 @@ class Work:
             and not contents.is_held(self._tx, name, one)
             for one in named
         )
+
+    @property
+    def was_stopped(self) -> bool:
+        """Say whether something of it did not go because it was taken back from this chart."""
+        return any(
+            item.resource in self._taken_back
+            and self.settled.get(item.position) == Became.SUPERSEDED
+            for item in self._items
+        )
+
+    def _is_in_another_chart(self, line: Row[Any] | Line) -> bool:
+        """Say whether the EHR has it in another patient's chart by now, to which it belongs."""
+        found = select(resource.c.lane).where(resource.c.id == line.resource)
+        return bool(self._tx.scalar(found) not in (self._row.lane, SHARED_LANE))
 
     def _retracts(self, item: Item) -> bool:
         return self._purposes[item.resource] == RETRACTION
@@ -226,8 +250,16 @@ class Work:
         return [self._known(r.resource, r.digest, r.sequence) for r in rows]
 
 
-def _purposes(tx: Connection, items: Sequence[Item]) -> dict[str, str]:
-    chosen = select(resource.c.id, resource.c.purpose).where(
-        resource.c.id.in_([item.resource for item in items])
+def _about(tx: Connection, items: Sequence[Item]) -> dict[str, Any]:
+    chosen = (
+        select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
+        .join(record, record.c.id == resource.c.record_id)
+        .where(resource.c.id.in_([item.resource for item in items]))
     )
-    return {row.id: row.purpose for row in tx.execute(chosen)}
+    return {row.id: row for row in tx.execute(chosen)}
+
+
+def _is_taken_back(row: Any) -> bool:
+    """Say whether this is content of a record that a person took back from its patient's chart."""
+    says = row.purpose not in (RETRACTION, PROVENANCE)
+    return bool(row.retracted) and says and row.lane != SHARED_LANE

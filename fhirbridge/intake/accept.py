@@ -12,6 +12,7 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import DestinationError
 from fhirbridge.fhir import codec
 from fhirbridge.intake import again, refused, replay
+from fhirbridge.intake.incident import Incident, Lifted, Retracted
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.owing import Owing, held_in
 from fhirbridge.intake.replay import Replayed
@@ -20,8 +21,10 @@ from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import stuck
 from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.outbox.selection import Selection
+from fhirbridge.outbox.states import RETRACTED
 from fhirbridge.records import history, schema
 from fhirbridge.records.findings import Finding, Level
+from fhirbridge.records.history import Chart
 from fhirbridge.records.rules import suicidality
 from fhirbridge.records.schema import CheckedRecord, InvalidRecordError
 from fhirbridge.rng import new_id
@@ -109,6 +112,16 @@ class Intake:
         what = replay.parked if parked else replay.records
         return what(self._rooms, owing, chosen, actor=actor)
 
+    def retract(self, chart: Chart, *, reason: str, actor: str) -> Retracted:
+        """Take sessions back from a patient's chart wherever they went. Raises IncidentError."""
+        with self._rooms.store.begin() as tx:
+            return Incident(self._rooms, self._owing(tx), actor).retract(tx, chart, reason)
+
+    def lift(self, chart: Chart, *, reason: str, actor: str) -> Lifted:
+        """Let what was taken back go again. Raises IncidentError."""
+        with self._rooms.store.begin() as tx:
+            return Incident(self._rooms, self._owing(tx), actor).lift(tx, chart, reason)
+
     def owe_backlog(self, tx: Connection, name: str) -> None:
         """Owe a new destination every current record, in the order in which they came.
 
@@ -149,9 +162,11 @@ class Intake:
         new = self._new_version(tx, checked, made.base)
         appended = history.append(tx, self._rooms.vault, new)
         owed: tuple[Owed, ...] = ()
-        if appended.state != "repeated":
+        if appended.retracted:
+            owed = self._hold_back(tx, new, owing, checked.document, appended)
+        elif appended.state != "repeated":
             self._hear_consents(tx, new, checked.document)
-        if appended.state == "current":
+        if appended.state == "current" and not appended.retracted:
             owed = self._owe_new(
                 tx,
                 new,
@@ -241,11 +256,29 @@ class Intake:
         replaces: str,
         backfill: bool,
     ) -> tuple[Owed, ...]:
-        if replaces:
-            settlement, reason = self._rooms.settlement, stuck.TRANSLATION
-            stuck.supersede(tx, settlement, replaces, reason=reason, actor="intake")
+        self._close_waiting(tx, replaces)
         held = held_in([asdict(finding) for finding in checked.findings])
         return owing.owe(tx, new, made, held, low=backfill)
+
+    def _hold_back(
+        self,
+        tx: Connection,
+        new: history.NewVersion,
+        owing: Owing,
+        document: dict[str, Any],
+        appended: history.Appended,
+    ) -> tuple[Owed, ...]:
+        """Let what would come back to a chart it was taken back from wait for a person."""
+        if appended.state != "current":
+            return ()
+        self._close_waiting(tx, appended.replaces)
+        return () if new.in_error else tuple(owing.hold_back(tx, new, document))
+
+    def _close_waiting(self, tx: Connection, replaced: str) -> None:
+        """Close what waits of a version that something replaces."""
+        for reason in (stuck.TRANSLATION, RETRACTED) if replaced else ():
+            settlement = self._rooms.settlement
+            stuck.supersede(tx, settlement, replaced, reason=reason, actor="intake")
 
     def _note_accepted(
         self,

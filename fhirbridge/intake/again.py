@@ -55,6 +55,15 @@ def translate_anew(tx: Connection, rooms: Rooms, owing: Owing, row: Any, *, acto
     return _note_translated(tx, rooms, row, made, owed, actor=actor)
 
 
+def translate_lifted(tx: Connection, rooms: Rooms, owing: Owing, row: Any, *, actor: str) -> bool:
+    """Owe a version once more that was taken back from its patient's chart and may go again."""
+    kept = history.content(tx, rooms.vault, row.id)
+    made = owing.translations(kept["document"])
+    _note_outcome(tx, rooms, row, kept, made)
+    owed = owing.owe(tx, row, made, held_in(kept["findings"]), actor=actor)
+    return _note_translated(tx, rooms, row, made, owed, actor=actor)
+
+
 def _note_translated(
     tx: Connection,
     rooms: Rooms,
@@ -100,6 +109,8 @@ def owe_backlog(tx: Connection, rooms: Rooms, owing: Owing, name: str) -> None:
     """Owe a new destination every current record, in the order in which they came."""
     new = registry.get(tx, name)
     for row in history.current_versions(tx):
+        if row.retracted:
+            continue
         document = history.content(tx, rooms.vault, row.id)["document"]
         if row.translation == "held":
             owner = Owner(record_id=row.id, patient_key=row.patient_key, set_digest=row.set_digest)

@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.intake.live import NotLiveError
 from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import IN_ERROR, Translations, Translator
 from fhirbridge.outbox import contents, stuck
 from fhirbridge.outbox.contents import CONTENT, INCOMPLETE, WITHDRAWN, Identity, Owner
-from fhirbridge.outbox.enqueue import NOTHING_HELD, Haste, Owed, Shield
+from fhirbridge.outbox.enqueue import NOTHING_HELD, Haste, MakeProvenance, Owed, Shield
+from fhirbridge.outbox.states import RETRACTED
 from fhirbridge.records import history
 from fhirbridge.records.findings import Level
 from fhirbridge.records.rules import suicidality
@@ -140,12 +142,39 @@ class Owing:
                     self._rooms.settlement,
                     destination=one.name,
                     session_key=row.session_key,
+                    patient_key=row.patient_key,
                     actor=actor,
                 ),
                 haste=haste,
             )
             for one in receivers
         ]
+
+    def hold_back(self, tx: Connection, row: RecordRow, document: dict[str, Any]) -> list[Owed]:
+        """Let a new version wait for a person: its session was taken back from this chart."""
+        haste = self.haste(document, low=False)
+        return [
+            self._rooms.outbox.put_held(
+                tx,
+                destination=one.name,
+                owner=self._owner(row, one.overlay),
+                reason=RETRACTED,
+                haste=haste,
+            )
+            for one in registry.every(tx)
+        ]
+
+    def provenance_of(
+        self, tx: Connection, row: RecordRow, document: dict[str, Any], overlay: str
+    ) -> MakeProvenance | None:
+        """Return what makes the Provenance of a delivery of this record; None where nothing can."""
+        whole = self._whole(tx, row, document)
+        try:
+            if self.translator.unproven(whole, overlay):
+                return None
+        except NotLiveError:
+            return None
+        return self.translator.provenance_of(whole, overlay)
 
     def owe_one(
         self, tx: Connection, row: RecordRow, document: dict[str, Any], new: Destination

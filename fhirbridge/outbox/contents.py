@@ -168,13 +168,17 @@ def outdate(tx: Connection, record_id: str, overlay: str) -> None:
     tx.execute(made.values(purpose=OUTDATED))
 
 
-def winner(tx: Connection, identity: Identity, overlay: str) -> Row[Any] | None:
+def winner(tx: Connection, identity: Identity, overlay: str, lane: str) -> Row[Any] | None:
     """Return the newest word of those with an overlay, be it that it is withdrawn, or None.
+
+    In the chart of one patient (`lane`), or of what belongs to none. What a person took back from
+    that chart says nothing any more, except of what all share.
 
     By as_of, recorded_at, version, and which was translated last; an incomplete one counts where
     there is no other. A version that could not be translated leaves the one before it counting.
     """
     asked = {"of_type": identity.type, "of_id": identity.id, "made_with": overlay}
+    asked["of_lane"] = lane
     return tx.execute(_winner(), asked).one_or_none()
 
 
@@ -223,8 +227,10 @@ def _winner() -> Select[Any]:
             resource.c.resource_id == of_id,
             resource.c.overlay == made_with,
             resource.c.purpose.in_(STATEMENTS),
+            resource.c.lane.in_([bindparam("of_lane"), SHARED_LANE]),
             record.c.translation == "done",
             record.c.in_error.is_(False),
+            or_(record.c.retracted == "", resource.c.lane == SHARED_LANE),
             ~replaced,
         )
         .order_by(
@@ -238,13 +244,13 @@ def _winner() -> Select[Any]:
     )
 
 
-def last_pinned(tx: Connection, destination: str, identity: Identity) -> Row[Any] | None:
-    """Return the resource version that this destination holds or is owed, or None.
+def last_pinned(tx: Connection, destination: str, identity: Identity, lane: str) -> Row[Any] | None:
+    """Return the version that this destination holds or is owed in a patient's chart, or None.
 
     `replaced`: it came with a delivery of which a newer one replaced the rest. A repair brings back
-    an old one and says nothing about what is owed now.
+    an old one and says nothing about what is owed now. `retracted`: its record was taken back.
     """
-    asked = {"at": destination, "of_type": identity.type, "of_id": identity.id}
+    asked = {"at": destination, "of_type": identity.type, "of_id": identity.id, "of_lane": lane}
     return tx.execute(_last_pinned(), asked).one_or_none()
 
 
@@ -253,10 +259,13 @@ def _last_pinned() -> Select[Any]:
     """Build the question once: it is asked for each resource of each record."""
     return (
         select(resource, (delivery.c.state == State.SUPERSEDED).label("replaced"))
+        .add_columns(record.c.retracted)
+        .join(record, record.c.id == resource.c.record_id)
         .join(delivery_item, delivery_item.c.resource == resource.c.id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
         .where(
             delivery.c.destination == bindparam("at"),
+            delivery.c.lane.in_([bindparam("of_lane"), SHARED_LANE]),
             or_(delivery.c.state != State.SUPERSEDED, delivery_item.c.outcome.in_(LANDED)),
             delivery.c.repairs.is_(False),
             delivery_item.c.type == bindparam("of_type"),
@@ -311,3 +320,32 @@ def is_held(tx: Connection, destination: str, identity: Identity) -> bool:
         ledger.c.resource_id == identity.id,
     )
     return tx.execute(chosen).first() is not None
+
+
+def held_purpose(tx: Connection, destination: str, identity: Identity) -> str:
+    """Return what the version is for that this destination is known to hold, or ""."""
+    chosen = (
+        select(resource.c.purpose)
+        .join(ledger, ledger.c.resource == resource.c.id)
+        .where(
+            ledger.c.destination == destination,
+            ledger.c.type == identity.type,
+            ledger.c.resource_id == identity.id,
+        )
+    )
+    return tx.scalar(chosen) or ""
+
+
+def held_row(tx: Connection, destination: str, identity: Identity, lane: str) -> str:
+    """Return the version that this destination is known to hold in a patient's chart, or ""."""
+    chosen = (
+        select(ledger.c.resource)
+        .join(resource, resource.c.id == ledger.c.resource)
+        .where(
+            ledger.c.destination == destination,
+            ledger.c.type == identity.type,
+            ledger.c.resource_id == identity.id,
+            resource.c.lane == lane,
+        )
+    )
+    return tx.scalar(chosen) or ""

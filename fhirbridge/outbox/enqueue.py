@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
@@ -91,16 +91,24 @@ class Outbox:
         owner: Owner,
         touched: Sequence[Identity],
         shield: Shield,
-        make_provenance: MakeProvenance,
+        make_provenance: MakeProvenance | None,
         renew: bool = False,
+        wholly: bool = False,
         haste: Haste = LIVE,
+        actor: str = "intake",
     ) -> Owed:
         """Owe this destination whatever of `touched` it does not hold or is not owed yet.
 
         `renew`: what was owed before was refused, so all that is not there yet comes once more and
         the delivery needs no other one.
+
+        `wholly`: a person takes it back from this chart, so what visits share goes too where no
+        other record says it, and nothing is written where there is nothing to take back. Without
+        `make_provenance` it goes without a Provenance.
         """
-        case = _Case(destination=destination, owner=owner, shield=shield, renew=renew)
+        case = _Case(
+            destination=destination, owner=owner, shield=shield, renew=renew, wholly=wholly
+        )
         decided = _Decision()
         for identity in touched:
             self._decide(tx, case, identity, decided)
@@ -115,17 +123,19 @@ class Outbox:
                 shared,
                 low=haste.low,
             )
-        if decided.changes:
+        if decided.changes and make_provenance is not None:
             own.append(self._provenance(tx, owner, decided.changes, delivery_id, make_provenance))
         urgent = any(change.row in haste.urgent for change in own)
-        self._write(
-            tx,
-            _Place(delivery_id, destination, owner.patient_key),
-            owner,
-            own,
-            low=haste.low and not urgent,
-            urgent=urgent,
-        )
+        if own or not wholly:
+            self._write(
+                tx,
+                _Place(delivery_id, destination, owner.patient_key),
+                owner,
+                own,
+                low=haste.low and not urgent,
+                urgent=urgent,
+                actor=actor,
+            )
         return Owed(
             delivery_id=delivery_id,
             destination=destination,
@@ -180,8 +190,9 @@ class Outbox:
         identity: Identity,
         decided: "_Decision",
     ) -> None:
-        pinned = contents.last_pinned(tx, case.destination, identity)
-        best = contents.winner(tx, identity, case.owner.overlay)
+        lane_name = case.owner.patient_key
+        pinned = contents.last_pinned(tx, case.destination, identity, lane_name)
+        best = contents.winner(tx, identity, case.owner.overlay, lane_name)
         row = best.row if best is not None else pinned.row if pinned is not None else ""
         shield = case.shield
         if pinned is not None and (row in shield.rows or identity in shield.identities):
@@ -203,11 +214,14 @@ class Outbox:
         elif (
             pinned is not None
             # What visits share is taken back where the newest says so, not where none has it.
-            and (best is not None or pinned.scope == Scope.VISIT)
+            and (best is not None or pinned.scope == Scope.VISIT or case.takes_back(pinned))
             and pinned.purpose in (*contents.CONTRIBUTIONS, contents.OUTDATED)
         ):
             if can_retract(identity.type):
-                decided.changes.append(self._retract(tx, case.owner, identity, pinned.id))
+                said = pinned.id
+                if case.wholly:  # what was owed since, and what it points to, may never have come
+                    said = contents.held_row(tx, case.destination, identity, lane_name) or said
+                decided.changes.append(self._retract(tx, case.owner, identity, said))
             else:
                 decided.cannot_retract.append(identity)
 
@@ -258,6 +272,7 @@ class Outbox:
         low: bool = False,
         urgent: bool = False,
         repairs: bool = False,
+        actor: str = "intake",
     ) -> None:
         now = self._now()
         state = State.HELD if held_for else State.PENDING
@@ -301,7 +316,7 @@ class Outbox:
         if items:
             tx.execute(insert(delivery_item), items)
         entry = Entry(
-            actor="reconcile" if repairs else "intake",
+            actor="reconcile" if repairs else actor,
             action=Action.DELIVERY_QUEUED,
             outcome=state.value,
             record_id=owner.record_id,
@@ -331,6 +346,11 @@ class _Case:
     owner: Owner
     shield: Shield
     renew: bool
+    wholly: bool
+
+    def takes_back(self, pinned: Row[Any]) -> bool:
+        """Say whether what visits share goes too: where it was said by what is taken back."""
+        return self.wholly and bool(pinned.retracted) and pinned.scope != Scope.SITE
 
 
 class _Decision:

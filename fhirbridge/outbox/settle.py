@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -117,5 +117,7 @@ def _look_again(tx: Connection, row: Row[Any]) -> None:
         delivery.c.reason.startswith(BLOCKED),
     )
     if row.lane != SHARED_LANE:
-        blocked = blocked.where(delivery.c.lane == row.lane)
+        # By its own name also in the chart of another patient, to which its session went.
+        named = delivery.c.reason == f"{BLOCKED}{row.id}"
+        blocked = blocked.where(or_(delivery.c.lane == row.lane, named))
     tx.execute(blocked.values(reason=""))

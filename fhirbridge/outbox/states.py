@@ -14,7 +14,7 @@ class State(StrEnum):
     DELIVERED = "delivered"  # the EHR holds all of it
     HELD = "held"  # waits for a person
     PARKED = "parked"  # set aside with a reason; one command sends it again
-    SUPERSEDED = "superseded"  # a newer version of the record replaced it before it could go
+    SUPERSEDED = "superseded"  # it will not go: replaced by what is newer, or taken back
 
 
 class Way(StrEnum):
@@ -62,13 +62,30 @@ MISMATCH = "mismatch: "
 MERGED = "merged: "
 # Of these something may be in the EHR that the ledger does not know.
 IN_DOUBT = (POISON, EDITED, DOUBLED, MISMATCH)
+# The reason of what a person took back from the chart of its patient.
+RETRACTED = "retracted from this chart"
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(
-        {State.PENDING, State.SENDING, State.DELIVERED, State.HELD, State.PARKED}
+        {
+            State.PENDING,
+            State.SENDING,
+            State.DELIVERED,
+            State.HELD,
+            State.PARKED,
+            State.SUPERSEDED,
+        }
     ),
     State.SENDING: frozenset(
-        {State.SENDING, State.PENDING, State.UNKNOWN, State.DELIVERED, State.HELD, State.PARKED}
+        {
+            State.SENDING,
+            State.PENDING,
+            State.UNKNOWN,
+            State.DELIVERED,
+            State.HELD,
+            State.PARKED,
+            State.SUPERSEDED,
+        }
     ),
     State.UNKNOWN: frozenset({State.SENDING, State.HELD, State.PARKED}),
     State.HELD: frozenset({State.PENDING, State.SUPERSEDED}),

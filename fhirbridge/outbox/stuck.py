@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, or_, select
 from fhirbridge.outbox import selection
 from fhirbridge.outbox.selection import Selection, of_deliveries
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import CANCELLED, REFUSED, State
+from fhirbridge.outbox.states import CANCELLED, REFUSED, RETRACTED, State
 from fhirbridge.store.tables import delivery, record
 
 CONSENT = "consent"
@@ -72,9 +72,17 @@ def waiting_for_other_mappings(tx: Connection, set_digest: str) -> dict[str, lis
 
 
 def replace_set_aside(
-    tx: Connection, settlement: Settlement, *, destination: str, session_key: str, actor: str
+    tx: Connection,
+    settlement: Settlement,
+    *,
+    destination: str,
+    session_key: str,
+    patient_key: str,
+    actor: str,
 ) -> bool:
     """Close what was refused or cancelled of a session's earlier versions; say if there was any.
+
+    Of those in this patient's chart: taking them back from another one stays owed.
 
     A corrected version brings all of it that is not there yet. Without this it would wait for ever
     behind the version that it corrects.
@@ -85,6 +93,7 @@ def replace_set_aside(
         .where(
             delivery.c.destination == destination,
             record.c.session_key == session_key,
+            record.c.patient_key == patient_key,
             delivery.c.state == State.PARKED,
             or_(delivery.c.reason.startswith(REFUSED), delivery.c.reason.startswith(CANCELLED)),
         )
@@ -100,13 +109,16 @@ def replace_set_aside(
 def find(tx: Connection, chosen: Selection, states: Collection[State]) -> Sequence[Row[Any]]:
     """Return the stuck deliveries that are meant, in the order of their lanes.
 
-    What could not be translated is not among them: a mended mapping set releases it.
+    What could not be translated is not among them: a mended mapping set releases it. Nor is what
+    was taken back from a chart: only lifting that lets it go.
     """
     selection.check(tx, chosen)
     found = (
         select(delivery)
         .where(
-            delivery.c.state.in_(states), delivery.c.reason != TRANSLATION, *of_deliveries(chosen)
+            delivery.c.state.in_(states),
+            delivery.c.reason.not_in([TRANSLATION, RETRACTED]),
+            *of_deliveries(chosen),
         )
         .order_by(delivery.c.destination, delivery.c.lane, delivery.c.sequence)
     )

@@ -82,7 +82,8 @@ def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
             destination.c.overlay == row.overlay,
         )
     )
-    newest = contents.winner(tx, contents.Identity(row.type, row.resource_id), row.overlay)
+    identity = contents.Identity(row.type, row.resource_id)
+    newest = contents.winner(tx, identity, row.overlay, row.lane)
     return {
         "resource": f"{row.type}/{row.resource_id}",
         "mapping": row.mapping,

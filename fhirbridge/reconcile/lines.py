@@ -112,7 +112,8 @@ def left_over(tx: Connection, destination: Destination) -> list[Line]:
     )
     able = ledger.c.type.in_([*retract.STATUS_TYPES, *retract.OTHER_TYPES])
     found = [_line(row) for row in tx.execute(chosen.where(~able).order_by(ledger.c.resource_id))]
-    return [line for line in found if winner(tx, line.identity, destination.overlay) is None]
+    overlay = destination.overlay
+    return [line for line in found if winner(tx, line.identity, overlay, line.lane) is None]
 
 
 def kinds(tx: Connection, destination: str) -> list[str]:

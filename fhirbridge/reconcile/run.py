@@ -322,7 +322,7 @@ class Look:
             own = found.theirs.ehr_id or found.line.ehr_id
             return lines.as_there(tx, self._destination, ours, own)
 
-        owed = contents.last_pinned(tx, self._name, found.line.identity)
+        owed = contents.last_pinned(tx, self._name, found.line.identity, found.line.lane)
         return {
             "base": there(found.line.resource),
             "ours": there(owed.id if owed else found.line.resource),

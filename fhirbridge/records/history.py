@@ -1,11 +1,11 @@
 """Append-only versions of session records: the newest is current, older ones are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
@@ -25,6 +25,21 @@ class PatientChangedError(BridgeError):
 
     code = "E202"
     http_status = HTTPStatus.CONFLICT
+
+
+class UnknownChartError(BridgeError):
+    """No record is of the patient, or has the id, that an operator named."""
+
+    code = "E203"
+    http_status = HTTPStatus.NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """What of a patient is meant: some sessions, or (none named) all. Opaque names."""
+
+    patient: str
+    sessions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +71,16 @@ class Appended:
     id: str
     state: str  # current | older | repeated
     replaces: str  # id of the version that was current, or ""
+    retracted: bool = False  # a person took its session back from this patient's chart
 
 
 def append(tx: Connection, vault: Vault, new: NewVersion) -> Appended:
     """Store one version in the caller's transaction.
 
-    The same version with the same content is a repeat and stores nothing. Raises VersionTakenError
-    for other content under the same version, PatientChangedError where the patient differs.
+    The same version with the same content is a repeat and stores nothing. What was taken back from
+    a patient's chart stays so in a new version for that patient. Raises VersionTakenError for other
+    content under the same version, PatientChangedError where the patient differs from one in whose
+    chart the session still is.
     """
     versions = tx.execute(select(record).where(record.c.session_key == new.session_key)).all()
     same = [row for row in versions if row.version == new.version]
@@ -73,9 +91,12 @@ def append(tx: Connection, vault: Vault, new: NewVersion) -> Appended:
     older = bool(current) and current[0].version > new.version
     if current and not older:
         tx.execute(update(record).where(record.c.id == current[0].id).values(state="superseded"))
-    _store(tx, vault, new, state="older" if older else "current")
+    state = "older" if older else "current"
+    marks = [row.retracted for row in versions if row.patient_key == new.patient_key]
+    retracted = max(marks, default="")
+    _store(tx, vault, new, state=state, retracted=retracted)
     replaces = current[0].id if current and not older else ""
-    return Appended(id=new.id, state="older" if older else "current", replaces=replaces)
+    return Appended(id=new.id, state=state, replaces=replaces, retracted=bool(retracted))
 
 
 def content(tx: Connection, vault: Vault, record_id: str) -> dict[str, Any]:
@@ -178,12 +199,58 @@ def held_for_translation(
         select(record)
         .where(
             record.c.state == "current",
+            record.c.retracted == "",
             ((record.c.translation == "held") & (record.c.set_digest != set_digest))
             | record.c.id.in_(also),
         )
         .order_by(record.c.received_at, record.c.id)
     )
     return list(tx.execute(chosen))
+
+
+def whose(tx: Connection, named: str, records: Collection[str] = ()) -> Chart:
+    """Find what an operator names: a patient, the sessions of some record versions, or both.
+
+    `named`: our opaque name of a patient, or the id of the Patient that we made of him. Raises
+    UnknownChartError.
+    """
+    own = named.removeprefix("Patient/")
+    rows = [find(tx, one) for one in records]
+    if None in rows:
+        raise UnknownChartError("no record has this id", hint="ingest prints the id of each record")
+    if named:
+        by_name = or_(record.c.patient_key == own, record.c.subject == own)
+        known = tx.scalars(select(record.c.patient_key).where(by_name).limit(1)).all()
+    else:
+        known = [row.patient_key for row in rows if row is not None]
+    patients = {*known, *(row.patient_key for row in rows if row is not None)}
+    if len(patients) != 1 or not all(patients):
+        raise UnknownChartError(
+            "no record is of this patient" if not patients else "these are of several patients",
+            hint="name one patient by the id that sync status or this command shows, by that of "
+            "the Patient in the EHR, or by --record",
+        )
+    sessions = frozenset(row.session_key for row in rows if row is not None)
+    return Chart(patient=patients.pop(), sessions=sessions)
+
+
+def chart(tx: Connection, meant: Chart) -> list[Row[Any]]:
+    """Return every version of a chart, oldest first."""
+    chosen = select(record).where(record.c.patient_key == meant.patient)
+    if meant.sessions:
+        chosen = chosen.where(record.c.session_key.in_(meant.sessions))
+    return list(tx.execute(chosen.order_by(record.c.received_at, record.c.version, record.c.id)))
+
+
+def current_of(tx: Connection, session_key: str) -> Row[Any] | None:
+    """Return the current version of a session, or None."""
+    chosen = select(record).where(record.c.session_key == session_key, record.c.state == "current")
+    return tx.execute(chosen).one_or_none()
+
+
+def mark(tx: Connection, ids: Collection[str], *, retracted: str) -> None:
+    """Note since when these versions are taken back from their patient's chart, or "" for not."""
+    tx.execute(update(record).where(record.c.id.in_(ids)).values(retracted=retracted))
 
 
 def put_aside(
@@ -239,18 +306,19 @@ def _repeat(row: Row[Any], new: NewVersion) -> Appended:
 
 def _refuse_other_patient(versions: list[Row[Any]] | Any, new: NewVersion) -> None:
     # A retraction that came before anything else names nobody.
-    named = {row.patient_key for row in versions if row.patient_key}
+    named = {row.patient_key for row in versions if row.patient_key and not row.retracted}
     if named and named != {new.patient_key}:
         raise PatientChangedError(
             "/patient/id: earlier versions of this session belong to another patient",
-            hint="retract the session (status entered-in-error), then send it as a new session",
+            hint="retract the session (status entered-in-error) and send it as a new session, or "
+            "have it taken back (fhirbridge incident --retract) and send this version again",
         )
 
 
-def _store(tx: Connection, vault: Vault, new: NewVersion, *, state: str) -> None:
+def _store(tx: Connection, vault: Vault, new: NewVersion, *, state: str, retracted: str) -> None:
     key = vault.new_key(tx, new.id)
     sealed = vault.seal(key, codec.encode(new.content), f"record:{new.id}")
     plain = {
         name: getattr(new, name) for name in NewVersion.__dataclass_fields__ if name != "content"
     }
-    tx.execute(insert(record).values(**plain, state=state, sealed=sealed))
+    tx.execute(insert(record).values(**plain, state=state, retracted=retracted, sealed=sealed))

@@ -43,6 +43,7 @@ record = Table(
     Column("subject", Text, nullable=False),  # our Patient id, for the wrong-patient guard
     Column("state", Text, nullable=False),  # current | superseded | older
     Column("in_error", Boolean, nullable=False),
+    Column("retracted", Text, nullable=False),  # since when a person took it back, or ""
     Column("received_at", Text, nullable=False),
     Column("recorded_at", Text, nullable=False),
     Column("digest", Text, nullable=False),

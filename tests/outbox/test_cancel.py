@@ -94,7 +94,7 @@ def test_r18_what_a_worker_has_chosen_is_under_way_until_its_lease_ends(world: W
     (chosen,) = [row for row in world.rows() if row.lane == lane.lane]
     with world.store.begin() as tx:
         fence = claim.lease(tx, lane, world.clock.now())
-        claim.count_run(tx, chosen.id)
+        claim.count_runs(tx, [chosen])
     assert fence is not None
     meant = Selection(delivery_id=chosen.id)
 

@@ -11,8 +11,8 @@ from fhirbridge.outbox.backoff import LONGEST_ASKED, LONGEST_WAIT, next_wait
 from fhirbridge.outbox.states import ALLOWED, OPEN, STUCK, ForbiddenMoveError, State, check_move
 
 EDGES = {
-    State.PENDING: "pending sending delivered held parked",
-    State.SENDING: "sending pending unknown delivered held parked",
+    State.PENDING: "pending sending delivered held parked superseded",
+    State.SENDING: "sending pending unknown delivered held parked superseded",
     State.UNKNOWN: "sending held parked",
     State.HELD: "pending superseded",
     State.PARKED: "pending superseded",

@@ -50,8 +50,9 @@ def coalesce_latest(patch: pytest.MonkeyPatch) -> None:
 
     def newest(tx: Connection, delivery_id: str) -> list[Item]:
         found = []
+        lane = tx.scalar(select(delivery.c.lane).where(delivery.c.id == delivery_id)) or ""
         for item in pinned(tx, delivery_id):
-            last = contents.last_pinned(tx, "ehr", item.identity)
+            last = contents.last_pinned(tx, "ehr", item.identity, lane)
             found.append(
                 item if last is None else replace(item, resource=last.id, digest=last.digest)
             )

@@ -1,0 +1,355 @@
+"""safety.md 13: a chart of the wrong patient is taken back, stays so, and goes to the right one."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from fhirbridge.fhir.retract import can_retract
+from fhirbridge.intake.incident import IncidentError, Lifted, Retracted
+from fhirbridge.outbox.selection import Selection
+from fhirbridge.outbox.states import RETRACTED
+from fhirbridge.records import history
+from fhirbridge.records.history import Chart, PatientChangedError
+from fhirbridge.store.tables import record
+from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, rate, retracted
+from tests.fakes import Fault
+
+SAID = "2026-02-20T10:00:00-05:00"
+
+
+def chart_of(world: World, *receipts: str) -> Chart:
+    with world.store.read() as tx:
+        return history.whose(tx, "", receipts)
+
+
+def take_back(world: World, *receipts: str) -> Retracted:
+    return world.intake.retract(chart_of(world, *receipts), reason="wrong chart", actor="test")
+
+
+def lift(world: World, *receipts: str) -> Lifted:
+    return world.intake.lift(chart_of(world, *receipts), reason="it was right", actor="test")
+
+
+def pulse_of(world: World, receipt: Any) -> str:
+    (found,) = world.of_mapping(receipt, "vital-heart-rate")
+    return found
+
+
+def for_patient(new_id: str) -> Any:
+    def change(new: dict[str, Any]) -> None:
+        new["patient"] = {**new["patient"], "id": new_id}
+
+    return change
+
+
+def said_of(body: dict[str, Any]) -> str:
+    """The word by which a resource says whether it holds, wherever its type has it."""
+    verified = body.get("verificationStatus", {}).get("coding", [{}])[0].get("code")
+    return str(verified or body.get("lifecycleStatus") or body["status"])
+
+
+def subjects(world: World, reference: str) -> list[tuple[str, str]]:
+    """Status and patient of each version there."""
+    return [(one["status"], one["subject"]["reference"]) for one in world.ehr.history(reference)]
+
+
+def test_safety_13_what_went_is_marked_as_entered_in_error_once(world: World) -> None:
+    receipt = world.take(a_short_visit())
+    pulse = pulse_of(world, receipt)
+
+    done = take_back(world, receipt.id)
+    again = take_back(world, receipt.id)
+    world.sync()
+    world.sync()
+
+    assert world.ehr.read(pulse)["status"] == "entered-in-error"
+    assert len(world.ehr.history(pulse)) == 2
+    assert {"destination": "ehr", "resource": pulse} in done.retracted
+    assert (again.records, again.deliveries, again.retracted) == ([], [], [])
+    kinds = {one["resource"].split("/")[0] for one in done.by_hand}
+    assert kinds == {"Patient"}
+    shared = {one["resource"].split("/")[0] for one in done.shared}
+    assert "Organization" in shared
+    assert set(world.states()) == {"delivered"}
+
+
+def test_safety_13_every_type_that_can_say_so_says_it_each_in_its_own_way(world: World) -> None:
+    receipt = world.take(a_visit(1))
+
+    done = take_back(world, receipt.id)
+    world.sync()
+
+    assert {one["resource"].split("/")[0] for one in done.by_hand} == {"Patient"}
+    there = [
+        one
+        for one in map(world.ehr.read, world.ehr.references())
+        if can_retract(one["resourceType"])
+    ]
+    assert len({one["resourceType"] for one in there}) > 6
+    assert {said_of(one) for one in there} == {"entered-in-error"}
+    assert not any("clinicalStatus" in one for one in there)
+
+
+def test_safety_13_what_other_visits_say_stays_or_comes_back_as_they_say_it(world: World) -> None:
+    first = a_short_visit(1)
+    wrong = a_short_visit(3)
+    wrong["patient"]["language"] = "es"
+    world.take(first)
+    receipt = world.take(wrong)
+    (patient,) = world.of_mapping(receipt, "patient")
+    assert world.ehr.read(patient)["communication"]
+
+    done = take_back(world, receipt.id)
+    world.sync()
+
+    assert {"destination": "ehr", "resource": patient} in done.replaced
+    assert done.by_hand == []
+    assert world.ehr.read(patient).get("communication") == world.ehr.history(patient)[0].get(
+        "communication"
+    )
+    assert world.differing() == []
+
+
+def test_safety_13_what_waits_is_stopped_and_never_goes(world: World) -> None:
+    receipt = world.accept(a_short_visit())
+
+    done = take_back(world, receipt.id)
+    world.settle()
+
+    assert len(done.stopped) == 1
+    assert world.ehr.all_of("Observation") == world.ehr.all_of("Patient") == []
+    assert [row.state for row in world.patient_rows()] == ["superseded"]
+    assert world.retry() == 0
+
+
+def test_safety_13_a_visit_that_needs_what_was_stopped_waits_for_it_and_goes(world: World) -> None:
+    receipt = world.accept(a_short_visit(1))
+    other = world.accept(a_short_visit(2))
+
+    take_back(world, receipt.id)
+    world.settle()
+
+    assert world.rows("held", "parked", "pending") == []
+    assert world.ehr.read(pulse_of(world, other))["status"] == "final"
+    assert len(world.ehr.all_of("Patient")) == 1
+    assert world.ehr.history(pulse_of(world, receipt)) == []
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.DROPPED])
+def test_safety_13_what_may_have_landed_is_read_and_then_taken_back(
+    world: World, fault: Fault
+) -> None:
+    receipt = world.accept(a_short_visit())
+    for _ in world.drain(world.shared_lane()):
+        pass
+    world.ehr.transport.script = [fault]
+    for step in world.drain(world.patient_lane()):
+        if step == "settled":
+            break
+    assert [row.state for row in world.patient_rows()] == ["unknown"]
+
+    take_back(world, receipt.id)
+    world.settle()
+
+    there = [one["status"] for one in world.ehr.all_of("Observation")]
+    assert there == (["entered-in-error"] if fault is Fault.LOST else [])
+    assert world.rows("held", "parked", "pending", "unknown") == []
+
+
+def test_safety_13_neither_replay_nor_repair_nor_a_new_destination_brings_it_back(
+    world: World,
+) -> None:
+    receipt = world.take(a_short_visit())
+    take_back(world, receipt.id)
+    world.sync()
+    pulse = pulse_of(world, receipt)
+
+    replayed = world.bridge.replay(Selection(record_id=receipt.id), parked=False, actor="test")
+    other = world.connect("other")
+    world.settle()
+    world.bridge.reconcile("ehr", full=True, actor="test")
+    world.settle()
+
+    assert replayed.considered == 0
+    assert world.ehr.read(pulse)["status"] == "entered-in-error"
+    assert other.all_of("Observation") == []
+
+
+def test_safety_13_a_restored_ehr_that_shows_it_again_gets_the_retraction_again(
+    world: World,
+) -> None:
+    receipt = world.take(a_short_visit())
+    pulse = pulse_of(world, receipt)
+    backup = world.ehr.model.snapshot()
+    take_back(world, receipt.id)
+    world.sync()
+
+    world.ehr.model.restore(backup)
+    world.bridge.reconcile("ehr", full=True, repair=True, actor="test")
+    world.settle()
+
+    assert world.ehr.read(pulse)["status"] == "entered-in-error"
+
+
+def test_safety_13_an_amendment_for_the_same_patient_waits_for_a_person(world: World) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    take_back(world, receipt.id)
+    world.sync()
+
+    second = world.take(amended(record_, rate(90)))
+    world.take(amended(amended(record_, rate(90)), rate(91)))
+
+    (held,) = world.rows("held")
+    assert (second.state, held.reason) == ("current", RETRACTED)
+    assert world.retry(held.id) == 0
+    assert world.ehr.read(pulse_of(world, receipt))["status"] == "entered-in-error"
+
+
+def test_safety_13_a_version_for_the_right_patient_goes_there(world: World) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    pulse = pulse_of(world, receipt)
+    take_back(world, receipt.id)
+
+    world.take(amended(record_, for_patient("pt-right")))
+    world.settle()
+
+    wrong, right = subjects(world, pulse)[0][1], subjects(world, pulse)[-1][1]
+    assert subjects(world, pulse) == [
+        ("final", wrong),
+        ("entered-in-error", wrong),
+        ("final", right),
+    ]
+    assert wrong != right
+    assert world.rows("held", "parked", "pending") == []
+    assert len(world.ehr.all_of("Patient")) == 2
+
+
+def test_safety_13_the_right_chart_is_amended_and_taken_back_as_any_other(world: World) -> None:
+    first = a_short_visit(vitals=[a_pulse("v-1", 72), a_pulse("v-2", 75, hour=10)])
+    receipt = world.take(first)
+    pulses = world.of_mapping(receipt, "vital-heart-rate")
+    take_back(world, receipt.id)
+    moved = amended(first, for_patient("pt-right"))
+    world.take(moved)
+
+    world.take(amended(moved, lambda new: new.update(vitals=new["vitals"][:1])))
+    kept, gone = (subjects(world, one)[-1] for one in pulses)
+    assert (kept[0], gone[0]) == ("final", "entered-in-error")
+    assert kept[1] == gone[1] != subjects(world, pulses[0])[0][1]
+
+    world.take(retracted(amended(amended(moved), rate(72))))
+    assert subjects(world, pulses[0])[-1] == ("entered-in-error", kept[1])
+
+
+def test_safety_13_the_right_chart_waits_until_the_wrong_one_is_settled(world: World) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    pulse = pulse_of(world, receipt)
+    world.ehr.edit(pulse, note=[{"text": "Synthetic note"}])
+    take_back(world, receipt.id)
+
+    world.take(amended(record_, for_patient("pt-right")))
+    world.settle()
+
+    (held,) = world.rows("held")
+    (waiting,) = world.rows("pending")
+    assert held.reason.startswith("edited: ")
+    assert waiting.reason == f"blocked-by: {held.id}"
+    assert world.ehr.read(pulse)["note"][0]["text"] == "Synthetic note"
+
+
+def test_safety_13_another_patient_is_refused_until_the_old_chart_was_taken_back(
+    world: World,
+) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    moved = amended(record_, for_patient("pt-right"))
+    with pytest.raises(PatientChangedError):
+        world.accept(moved)
+
+    take_back(world, receipt.id)
+    assert world.accept(moved).state == "current"
+
+    with pytest.raises(PatientChangedError):
+        world.accept(amended(moved, for_patient("pt-1")))
+
+
+def test_safety_13_lifting_lets_it_go_again(world: World) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    pulse = pulse_of(world, receipt)
+    take_back(world, receipt.id)
+    world.sync()
+    world.take(amended(record_, rate(90)))
+
+    done = lift(world, receipt.id)
+    world.settle()
+
+    assert len(done.owed) == 1
+    assert world.ehr.read(pulse)["status"] == "final"
+    assert world.ehr.read(pulse)["valueQuantity"]["value"] == 90
+    assert world.rows("held", "parked", "pending") == []
+    assert world.differing() == []
+
+
+def test_safety_13_lifted_before_anything_went_nothing_is_taken_back(world: World) -> None:
+    receipt = world.take(a_short_visit())
+    pulse = pulse_of(world, receipt)
+    take_back(world, receipt.id)
+
+    lift(world, receipt.id)
+    world.settle()
+
+    assert len(world.ehr.history(pulse)) == 1
+    assert world.differing() == []
+
+
+def test_a_chart_whose_session_went_elsewhere_is_not_lifted(world: World) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    take_back(world, receipt.id)
+    world.take(amended(record_, for_patient("pt-right")))
+
+    with pytest.raises(IncidentError, match="another patient"):
+        lift(world, receipt.id)
+
+
+def test_safety_13_the_consents_of_a_wrong_record_allow_nothing_any_more(world: World) -> None:
+    other = world.connect("strict", requires_consent=True)
+    sharing = {"id": "s-1", "kind": "sharing", "status": "active", "signed_at": SAID}
+    wrong = world.take(a_short_visit(1, consents=[sharing]))
+    assert len(other.all_of("Observation")) == 1
+
+    take_back(world, wrong.id)
+    world.take(a_short_visit(2, consents=[]))
+
+    assert [one["status"] for one in other.all_of("Observation")] == ["entered-in-error"]
+    (held,) = world.rows("held")
+    assert held.destination == "strict"
+    assert held.reason.startswith("consent: ")
+
+
+def test_what_is_taken_back_and_lifted_is_evidence_with_its_sealed_reason(world: World) -> None:
+    receipt = world.take(a_short_visit())
+    take_back(world, receipt.id)
+    lift(world, receipt.id)
+
+    for action, words in (("record.retracted", b"wrong chart"), ("record.lifted", b"it was right")):
+        (row,) = world.evidence(action)
+        assert (row.record_id, row.actor) == (receipt.id, "test")
+        assert "chart" not in row.detail
+        with world.store.read() as tx:
+            assert world.bridge._audit.payload(tx, row.id) == words
+
+
+def test_without_a_reason_nothing_is_done(world: World) -> None:
+    receipt = world.take(a_short_visit())
+
+    with pytest.raises(IncidentError, match="reason"):
+        world.intake.retract(chart_of(world, receipt.id), reason=" ", actor="test")
+
+    with world.store.read() as tx:
+        assert tx.scalar(select(record.c.retracted)) == ""
