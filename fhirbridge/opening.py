@@ -77,7 +77,7 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
     mapping_set.compile_all(files, source_schema())
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (settings.master_key_file, settings.site_key_file):
-        _write_key(path, chance.token(KEY_BYTES))
+        write_key(path, chance.token(KEY_BYTES))
     bridge, store, vault, site_key = _build(settings, clock or SystemClock(), chance)
     store.create()
     with store.begin() as tx:
@@ -104,8 +104,8 @@ def _is_made(database_url: str) -> bool:
 
 
 def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, Vault, bytes]:
-    vault = Vault(_read_key(settings.master_key_file), rng)
-    site_key = _read_key(settings.site_key_file)
+    vault = Vault(read_key(settings.master_key_file), rng)
+    site_key = read_key(settings.site_key_file)
     store = Store(settings.database_url)
     transports: dict[tuple[object, ...], Transport] = {}
 
@@ -161,7 +161,8 @@ def local_transport() -> Transport:
     return HttpTransport(allowed=allowed, clock=SystemClock(), resolver=SystemResolver())
 
 
-def _read_key(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """Return the key in a file that only its owner may read. Raises KeyFileError."""
     try:
         mode = path.stat().st_mode
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
@@ -184,7 +185,8 @@ def _read_key(path: Path) -> bytes:
     return key
 
 
-def _write_key(path: Path, key: bytes) -> None:
+def write_key(path: Path, key: bytes) -> None:
+    """Write a new key file, mode 0600. Raises AlreadyThereError where there is one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)

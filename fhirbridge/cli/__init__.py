@@ -27,6 +27,7 @@ COMMANDS = {
     "reconcile": ("fhirbridge.cli.reconcile:reconcile", "Compare what an EHR holds with ours."),
     "drift": ("fhirbridge.cli.reconcile:drift", "List, show and settle what differs in an EHR."),
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
+    "db": ("fhirbridge.cli.database:database", "Back the database up and put it back."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
     "sandbox": ("fhirbridge.cli.serving:sandbox", "Run a sandbox EHR to try things on."),

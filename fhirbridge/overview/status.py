@@ -14,6 +14,7 @@ from fhirbridge.outbox import pauses, selection
 from fhirbridge.outbox.selection import EVERYTHING, Selection, of_deliveries
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
+from fhirbridge.overview import lag
 from fhirbridge.records import history
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
@@ -36,6 +37,15 @@ class Status:
     alerts: list[dict[str, Any]]  # what is wrong now and was told
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """How many sessions there are, and how much of them waits for a person."""
+
+    records: int
+    held_elements: int
+    quarantined: int
+
+
 def read(
     tx: Connection,
     vault: Vault,
@@ -46,17 +56,14 @@ def read(
 ) -> Status:
     """Read one snapshot; what waits is narrowed to what is `chosen`."""
     selection.check(tx, chosen)
-    current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
-        record.c.state == "current"
-    )
-    records, held = tx.execute(current).one()
+    counted = records(tx)
     return Status(
-        records=records,
-        held_elements=held,
-        quarantined=history.quarantined(tx),
+        records=counted.records,
+        held_elements=counted.held_elements,
+        quarantined=counted.quarantined,
         mappings=mappings,
         destinations=[
-            _destination(tx, one, now)
+            of_destination(tx, one, now)
             for one in registry.every(tx)
             if chosen.destination in ("", one.name)
         ],
@@ -65,7 +72,17 @@ def read(
     )
 
 
-def _destination(tx: Connection, one: registry.Destination, now: datetime) -> dict[str, Any]:
+def records(tx: Connection) -> Records:
+    """Count the sessions, each once."""
+    current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
+        record.c.state == "current"
+    )
+    count, held = tx.execute(current).one()
+    return Records(records=count, held_elements=held, quarantined=history.quarantined(tx))
+
+
+def of_destination(tx: Connection, one: registry.Destination, now: datetime) -> dict[str, Any]:
+    """Return how things stand for one destination."""
     counted = (
         select(delivery.c.state, func.count())
         .where(delivery.c.destination == one.name)
@@ -83,6 +100,7 @@ def _destination(tx: Connection, one: registry.Destination, now: datetime) -> di
         "limits": one.limits.plain(),
         "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
         "resources": tx.scalar(holds),
+        "lag": lag.of_destination(tx, one.name, now).plain(),
     }
 
 
