@@ -23,7 +23,7 @@ from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.operating import Operating
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
-from fhirbridge.overview import health, status
+from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
@@ -232,6 +232,11 @@ class Bridge(Operating):
         with self._store.read() as tx:
             live.standing(tx)
 
+    def metrics(self) -> bytes:
+        """Return how things stand as Prometheus reads it. No PHI."""
+        with self._store.read() as tx:
+            return metrics.text(tx, now=self.clock.now())
+
     def database(self) -> health.Database:
         """Return how the database is kept."""
         with self._store.read() as tx:
@@ -246,6 +251,16 @@ class Bridge(Operating):
         """Return when the next open delivery is due, or None."""
         with self._store.read() as tx:
             return run.next_due(tx, self.clock.now())
+
+    def note_backup(self, *, actor: str) -> None:
+        """Note that a copy is about to be made, so that the copy tells of itself."""
+        with self._store.begin() as tx:
+            self._note(tx, actor, Action.DATABASE_BACKED_UP)
+
+    def note_restore(self, *, made_at: str, actor: str) -> None:
+        """Note that this database was put back from a copy that was `made_at` that time."""
+        with self._store.begin() as tx:
+            self._note(tx, actor, Action.DATABASE_RESTORED, detail={"made_at": made_at})
 
     def check(self) -> None:
         """Refuse a database that cannot be used. Raises StoreError."""

@@ -139,7 +139,7 @@ def _make(settings: Settings, files: Files, clock: Clock, rng: Rng) -> str:
     for path in keys:
         _unwritten(path).unlink(missing_ok=True)
         if not path.exists():
-            _write_key(path, rng.token(KEY_BYTES))
+            write_key(path, rng.token(KEY_BYTES))
     bridge, store, vault, site_key = _build(settings, clock, rng)
     try:
         store.create()
@@ -183,8 +183,8 @@ def _is_made(database_url: str) -> bool:
 
 
 def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, Vault, bytes]:
-    vault = Vault(_read_key(settings.master_key_file), rng)
-    site_key = _read_key(settings.site_key_file)
+    vault = Vault(read_key(settings.master_key_file), rng)
+    site_key = read_key(settings.site_key_file)
     store = Store(settings.database_url)
     transports: dict[tuple[object, ...], Transport] = {}
 
@@ -247,7 +247,8 @@ def local_transport() -> Transport:
     return HttpTransport(allowed=allowed, clock=SystemClock(), resolver=SystemResolver())
 
 
-def _read_key(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """Return the key in a file that only its owner may read. Raises KeyFileError."""
     try:
         mode = path.stat().st_mode
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
@@ -270,8 +271,8 @@ def _read_key(path: Path) -> bytes:
     return key
 
 
-def _write_key(path: Path, key: bytes) -> None:
-    """Write a key whole or not at all, and over no other one."""
+def write_key(path: Path, key: bytes) -> None:
+    """Write a new key file, mode 0600, whole or not at all. Raises AlreadyThereError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unwritten = _unwritten(path)
     descriptor = os.open(unwritten, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)

@@ -75,6 +75,8 @@ class Action(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"
     MAPPINGS_REFUSED = "mappings.refused"
+    DATABASE_BACKED_UP = "database.backed-up"
+    DATABASE_RESTORED = "database.restored"
     ACCESS_REFUSED = "access.refused"
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
         "List, take back and pack what went out of a patient's chart.",
     ),
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
+    "db": ("fhirbridge.cli.database:database", "Back the database up and put it back."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
     "sandbox": ("fhirbridge.cli.serving:sandbox", "Run a sandbox EHR to try things on."),

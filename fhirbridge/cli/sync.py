@@ -94,13 +94,13 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
             ", ".join(f"{count} {state}" for state, count in sorted(one["deliveries"].items()))
             or "none",
             one["resources"],
+            _lag(one["lag"]),
             one["paused"] or _waits(one) or ("ready, weak guard" if one["guard"] else "ready"),
         ]
         for one in found.destinations
     ]
-    printing.table(
-        "Destinations", ["name", "address", "deliveries", "resources there", "state"], rows
-    )
+    columns = ["name", "address", "deliveries", "resources there", "lag", "state"]
+    printing.table("Destinations", columns, rows)
     if found.alerts:
         wrong = [
             [a["kind"], a["destination"], a["cause"], a["words"], a["started_at"]]
@@ -130,6 +130,13 @@ def _room(disk: dict[str, Any]) -> str:
     lasts = disk["lasts_days"]
     days = "" if lasts is None else f", about {lasts} days as the last one was"
     return f"{disk['free_mb']} MB of disk free{days}"
+
+
+def _lag(lag: dict[str, Any]) -> str:
+    """Say how long news takes; of the last hour, since what was long ago says nothing of now."""
+    took = f"p95 {lag['p95']:.0f} s" if lag["counted"] else ""
+    waits = f"oldest waits {lag['waiting']:.0f} s" if lag["waiting"] else ""
+    return ", ".join(part for part in (took, waits) if part) or "none"
 
 
 def _waits(one: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from fhirbridge.outbox import pauses, selection
 from fhirbridge.outbox.selection import EVERYTHING, Selection, of_deliveries
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
-from fhirbridge.overview import health
+from fhirbridge.overview import health, lag
 from fhirbridge.records import history
 from fhirbridge.store import moment
 from fhirbridge.store.room import ENDLESS, Disk
@@ -39,6 +39,15 @@ class Status:
     disk: dict[str, Any]  # of the database, in MB; None where nobody can tell
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """How many sessions there are, and how much of them waits for a person."""
+
+    records: int
+    held_elements: int
+    quarantined: int
+
+
 def read(
     tx: Connection,
     vault: Vault,
@@ -50,17 +59,14 @@ def read(
 ) -> Status:
     """Read one snapshot; what waits is narrowed to what is `chosen`."""
     selection.check(tx, chosen)
-    current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
-        record.c.state == "current"
-    )
-    records, held = tx.execute(current).one()
+    counted = records(tx)
     return Status(
-        records=records,
-        held_elements=held,
-        quarantined=history.quarantined(tx),
+        records=counted.records,
+        held_elements=counted.held_elements,
+        quarantined=counted.quarantined,
         mappings=mappings,
         destinations=[
-            _destination(tx, one, now)
+            of_destination(tx, one, now)
             for one in registry.every(tx)
             if chosen.destination in ("", one.name)
         ],
@@ -79,7 +85,17 @@ def _disk(tx: Connection, disk: Disk, now: datetime) -> dict[str, Any]:
     }
 
 
-def _destination(tx: Connection, one: registry.Destination, now: datetime) -> dict[str, Any]:
+def records(tx: Connection) -> Records:
+    """Count the sessions, each once."""
+    current = select(func.count(), func.coalesce(func.sum(record.c.held), 0)).where(
+        record.c.state == "current"
+    )
+    count, held = tx.execute(current).one()
+    return Records(records=count, held_elements=held, quarantined=history.quarantined(tx))
+
+
+def of_destination(tx: Connection, one: registry.Destination, now: datetime) -> dict[str, Any]:
+    """Return how things stand for one destination."""
     counted = (
         select(delivery.c.state, func.count())
         .where(delivery.c.destination == one.name)
@@ -99,6 +115,7 @@ def _destination(tx: Connection, one: registry.Destination, now: datetime) -> di
         "limits": one.limits.plain(),
         "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
         "resources": tx.scalar(holds),
+        "lag": lag.of_destination(tx, one.name, now).plain(),
     }
 
 

@@ -8,9 +8,10 @@ from flask import Response
 from fhirbridge.access.tokens import Role
 from fhirbridge.web import schemas
 from fhirbridge.web.exchange import answer, bridge
-from fhirbridge.web.routes import PUBLIC, Operation, only
+from fhirbridge.web.routes import PUBLIC, Operation, Page, only
 
 FAULT = {HTTPStatus.INTERNAL_SERVER_ERROR: "a fault inside"}
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 BUSY = {HTTPStatus.SERVICE_UNAVAILABLE: "the database does not answer"}
 
 
@@ -31,6 +32,14 @@ def readyz() -> Response:
     bridge().ready()
     return answer({"status": "ready"})
 
+
+def metrics() -> Response:
+    """Show how things stand as Prometheus reads it; in its own format, so in no document."""
+    return Response(bridge().metrics(), content_type=PROMETHEUS)
+
+
+# As no view says to whom it is open, so no scrape does: it has a token like everybody else.
+PAGES = (Page(rule="/metrics", view=metrics, access=only(Role.OPERATOR, Role.AUDITOR, Role.ADMIN)),)
 
 OPERATIONS = (
     Operation(

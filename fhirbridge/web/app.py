@@ -64,7 +64,7 @@ def _bare(most_bytes: int) -> Flask:
 def _open_routes(app: Flask, guard: Guard) -> None:
     operations = (*api_records.OPERATIONS, *api_stock.OPERATIONS, *api_status.OPERATIONS)
     document = openapi.open_routes(app, guard, operations)
-    for page in api_page.pages(document):
+    for page in (*api_page.pages(document), *api_status.PAGES):
         endpoint = page.view.__name__
         app.add_url_rule(page.rule, endpoint, page.view)
         guard.declare(endpoint, page.access)

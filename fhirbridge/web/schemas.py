@@ -179,6 +179,18 @@ class Limits(Closed):
     per_day = _count("requests a day in UTC; 0: no limit")
 
 
+class Lag(Closed):
+    """Seconds from our commit to the EHR's answer; backfills are left out."""
+
+    waiting = fields.Float(
+        required=True, metadata={"description": "since the oldest open delivery was owed"}
+    )
+    p50 = fields.Float(required=True)
+    p95 = fields.Float(required=True)
+    p99 = fields.Float(required=True)
+    counted = _count("deliveries of the last hour")
+
+
 class Destination(Closed):
     name = _text()
     base_url = _text()
@@ -196,6 +208,7 @@ class Destination(Closed):
         metadata={"description": "how many by state"},
     )
     resources = _count("how many of ours it holds")
+    lag = fields.Nested(Lag, required=True)
 
 
 class Waiting(Closed):

@@ -24,6 +24,7 @@ MAY_USE = {
     ("POST", STOCK): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", STOCK_DOCUMENT): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 
