@@ -6,7 +6,9 @@ the EHR: all that is durable or visible happens at one of them.
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
@@ -20,15 +22,21 @@ NEVER = 10**9
 class Boundaries:
     """Counts boundaries and kills its own process at one of them."""
 
-    def __init__(self, kill_at: int) -> None:
+    def __init__(self, kill_at: int, told: Path | None = None) -> None:
+        """`told`: the file that will name the boundary at which it died."""
         self.kill_at = kill_at
         self.passed: list[str] = []
-        self._committing = False
+        self._told = told
+        self._each = threading.local()  # lanes are drained by threads
+        self._lock = threading.Lock()
 
     def reach(self, name: str) -> None:
-        self.passed.append(name)
-        if len(self.passed) == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        with self._lock:  # or two threads count past the one that is meant
+            self.passed.append(name)
+            if len(self.passed) == self.kill_at:
+                if self._told is not None:
+                    self._told.write_text(name)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self, bridge: Bridge) -> None:
         """Hook into the bridge's database and its way to the EHR."""
@@ -41,12 +49,12 @@ class Boundaries:
         @event.listens_for(engine, "commit")
         def commit(_c: Any) -> None:
             self.reach("before commit")
-            self._committing = True
+            self._each.committing = True
 
         @event.listens_for(engine, "checkin")
         def after(_c: Any, _record: Any) -> None:
-            if self._committing:
-                self._committing = False
+            if getattr(self._each, "committing", False):
+                self._each.committing = False
                 self.reach("after commit")
 
         ehr_for = bridge._parts.ehr_for
