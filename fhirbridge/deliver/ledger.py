@@ -67,6 +67,34 @@ def save(
     tx.execute(_SAVED, values)
 
 
+def note_theirs(
+    tx: Connection,
+    *,
+    destination: str,
+    identity: Identity,
+    ehr_id: str,
+    compared: Row[Any],
+    at: str,
+) -> None:
+    """Note that the EHR has its own of this under `ehr_id`: ours points to it, and never writes it.
+
+    `compared`: the version of ours that was found to be the same.
+    """
+    values = {
+        "destination": destination,
+        "type": identity.type,
+        "resource_id": identity.id,
+        "ehr_id": ehr_id,
+        "ehr_version": "",
+        "digest": compared.digest,
+        "resource": compared.id,
+        "sequence": 0,
+        "delivered_at": at,
+        "read_back_at": at,
+    }
+    tx.execute(_SAVED, values)
+
+
 def disown(
     tx: Connection,
     *,

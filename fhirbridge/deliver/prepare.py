@@ -4,7 +4,8 @@ Consent, the wrong-patient guard, what is blocked or unchanged: all against the 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +19,8 @@ from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.references import literal_references
+from fhirbridge.matching import guard, kept
+from fhirbridge.matching.guard import Guard, Next
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, Way
@@ -34,6 +37,7 @@ class Step(StrEnum):
     BUNDLE = "send"  # a transaction
     BATCH = "send each"  # a batch, of which each entry has an answer of its own
     SINGLE = "send alone"  # one PUT
+    WHO = "identify"  # searches and reads: which of the EHR's patients this one is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class Prepared:
     together: bool = False  # the sends are one unit, of which nothing may go without the rest
     alone: bool = False  # what is refused now is refused for itself
     more: bool = False
+    link: str = ""  # by which they go to a patient of the EHR's own
     settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
     blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
     refused: tuple[str, ...] = ()  # sentences
@@ -61,6 +66,7 @@ def prepare(
     body: Body,
     row: Row[Any],
     destination: Destination,
+    at: datetime,
     ahead: Mapping[Identity, Line] | None = None,
 ) -> Prepared:
     """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses.
@@ -68,7 +74,7 @@ def prepare(
     `ahead`: the lines that the ledger will have by then, for who looks ahead: that one is told all
     that goes, however many requests it takes, and of each resource what it replaces.
     """
-    work = Work(tx, body, row, destination.traits, ahead)
+    work = Work(tx, body, row, destination, ahead)
     alone = row.way == Way.SINGLE or destination.mode in modes.APART
     if doubtful := work.in_doubt():
         now = doubtful if ahead is not None else doubtful[: _most_reads(destination)]
@@ -77,14 +83,32 @@ def prepare(
     sends = work.sends()
     if not sends:
         return Prepared(settled=work.news)
-    refusal = _refusal(tx, row, sends, destination)
-    if refusal:
-        return Prepared(refusal=refusal)
+    known = _may_go(tx, row, sends, destination, at)
+    if known.next is Next.HOLD:
+        return Prepared(refusal=known.reason)
+    if known.next is Next.ASK and ahead is None:
+        return Prepared(step=Step.WHO)
     there = {send.identity for send in sends} | (ahead or {}).keys()
-    blocked_by = _blocked(tx, row, sends, there) or _dose_blocked(tx, body, row, sends, there)
+    theirs = kept.are_theirs(tx, destination, row.lane)
+    blocked_by = _blocked(tx, row, sends, there, theirs=theirs) or _dose_blocked(
+        tx, body, row, sends, there
+    )
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
-    return _part(row, sends, work, destination, whole=ahead is not None)
+    part = _part(row, sends, work, destination, whole=ahead is not None)
+    return replace(part, link=known.link)
+
+
+def _may_go(
+    tx: Connection, row: Row[Any], sends: Sequence[Send], destination: Destination, at: datetime
+) -> Guard:
+    """Say whether these may go, and by which link; or why a person must look."""
+    if refusal := _refusal(tx, row, sends, destination):
+        return Guard(Next.HOLD, reason=refusal)
+    if row.lane == SHARED_LANE:
+        return Guard(Next.GO)
+    # After the consent: to ask an EHR who somebody is tells it that we know them.
+    return guard.guard(tx, destination, row, now=at)
 
 
 def _part(
@@ -173,13 +197,20 @@ def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
 
 
 def _blocked(
-    tx: Connection, row: Row[Any], sends: Sequence[Send], there: Collection[Identity]
+    tx: Connection,
+    row: Row[Any],
+    sends: Sequence[Send],
+    there: Collection[Identity],
+    *,
+    theirs: bool,
 ) -> str:
     """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = claim.undelivered_before(tx, row)
     for send in sends:
         for kind, identity in literal_references(send.body):
             target = Identity(kind, identity)
+            if theirs and kind == "Patient":
+                continue  # the EHR has it, whatever is owed
             if target in owed and target not in there:
                 return owed[target]
     return ""

@@ -24,6 +24,8 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir import codec
+from fhirbridge.matching import asking
+from fhirbridge.matching.links import Links
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
@@ -47,6 +49,7 @@ class Rooms:
     contents: Contents
     settlement: Settlement
     audit: EvidenceLog
+    links: Links
     ehr_for: Callable[[Destination], Ehr]
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
     only: frozenset[str] | None = None  # the deliveries that may go; None for all
@@ -87,7 +90,10 @@ class _Lane:
         self._fence = fence
         self._bodies = _Opened("", rooms.contents)
         self._ending = Ending(
-            contents=rooms.contents, settlement=rooms.settlement, audit=rooms.audit
+            contents=rooms.contents,
+            settlement=rooms.settlement,
+            audit=rooms.audit,
+            links=rooms.links,
         )
         with rooms.store.read() as tx:
             self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
@@ -122,19 +128,24 @@ class _Lane:
             return self._prepare(tx, row)
 
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
+        destination = registry.get(tx, self._name.destination)
         made = prepare.prepare(
             tx,
             body=self._opened(row.id).body,
             row=row,
-            destination=registry.get(tx, self._name.destination),
+            destination=destination,
+            at=self._rooms.clock.now(),
         )
         self._note_items(tx, row, made)
-        if made.sends or row.state in UNCERTAIN:
+        asks = made.step is Step.WHO
+        if made.sends or asks or row.state in UNCERTAIN:
             self._rooms.settlement.move(tx, row.id, Move(to=State.SENDING))
-        if made.sends:
+        if made.sends or asks:
+            links = self._rooms.links
             job = Job(
                 row=row,
                 step=made.step,
+                question=links.question(tx, destination, row) if asks else None,
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
@@ -159,13 +170,18 @@ class _Lane:
         if made.step is not Step.READ:
             for send in made.sends:
                 noted(tx, row.id, send.position, Became.SENT)
+        if made.link and made.step is not Step.READ:
+            positions = [send.position for send in made.sends]
+            self._rooms.settlement.note_link(tx, row.id, positions, made.link)
         if not made.sends:
             for position, cause in made.blocked.items():
                 reason = f"{BLOCKED}{cause.type}/{cause.id}"
                 noted(tx, row.id, position, Became.BLOCKED, reason=reason)
 
     def ask(self, job: Job) -> Outcome:
-        """Send the transaction or the one resource, or read back what may have landed."""
+        """Send the transaction or the one resource, or read what is there, or who is."""
+        if job.question is not None:
+            return asking.ask(self._ehr, job.question)
         if job.step is Step.READ:
             return self._ehr.read_many([_reference(send) for send in job.sends])
         if job.step in (Step.BUNDLE, Step.BATCH):
@@ -261,7 +277,7 @@ def _reference(send: Send) -> str:
 
 def _payload(made: Prepared) -> bytes:
     """Return what the request carries of a patient's, which the evidence keeps too."""
-    if made.step is Step.READ:
+    if made.step in (Step.READ, Step.WHO):
         return b""
     if made.step is Step.BUNDLE:
         return bundle.transaction(made.sends)

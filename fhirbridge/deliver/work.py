@@ -8,8 +8,10 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge.deliver import ledger
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.destinations import modes
+from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
+from fhirbridge.matching import kept
 from fhirbridge.outbox import claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, Identity
@@ -40,12 +42,13 @@ class Work:
         tx: Connection,
         body: Body,
         row: Row[Any],
-        traits: Mapping[str, Any],
+        destination: Destination,
         ahead: Mapping[Identity, Line] | None,
     ) -> None:
         self._tx = tx
-        self._known_profiles: Collection[str] = traits.get("profiles", ())
-        self._new_by_none = modes.creates_by_none(traits)
+        self._known_profiles: Collection[str] = destination.traits.get("profiles", ())
+        self._new_by_none = modes.creates_by_none(destination.traits)
+        self._patient_is_theirs = kept.are_theirs(tx, destination, row.lane)
         self._body = body
         self._row = row
         self._items = claim.items(tx, row.id)
@@ -100,7 +103,7 @@ class Work:
 
     def _outcome(self, item: Item) -> str:
         line = self._lines.get(item.identity)
-        if item.outcome == Became.THEIRS:
+        if item.outcome == Became.THEIRS or self._is_their_patient(item):
             return Became.THEIRS
         if item.identity in self._newer:
             return Became.SUPERSEDED
@@ -110,6 +113,10 @@ class Work:
             return Became.SUPERSEDED
         never_there = line is None and not self._is_doubtful(item)
         return Became.UNCHANGED if never_there and self._retracts(item) else ""
+
+    def _is_their_patient(self, item: Item) -> bool:
+        """Say whether it is the Patient of one whom the EHR has: that one is never written."""
+        return self._patient_is_theirs and item.identity.type == "Patient"
 
     def _is_outdated(self, item: Item, line: Row[Any] | Line | None) -> bool:
         """Say of what a repair brings back whether it is older than what came, or left, since.
@@ -153,7 +160,9 @@ class Work:
         The EHR would refuse a reference to nothing, and with it all that does go.
         """
         return any(
-            item.position in self.settled and item.identity not in self._lines
+            item.position in self.settled
+            and item.identity not in self._lines
+            and not self._is_their_patient(item)
             for item in self._items
         )
 

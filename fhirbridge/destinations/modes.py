@@ -28,6 +28,7 @@ NAMES = {
     "decimals": "decimals kept",
     "history": "history",
     "delete": "delete",
+    "match": "matching of patients ($match)",
 }
 NEEDED = ("own_ids", "version_guard", "decimals")  # and one of CREATES
 CREATES = ("create_guard", "create_none_match")
@@ -94,6 +95,11 @@ def why_paused(traits: Mapping[str, Any]) -> str:
 def creates_by_none(traits: Mapping[str, Any]) -> bool:
     """Say whether a create is guarded by If-None-Match: *, not by If-Match W/"0"."""
     return traits.get("create_guard") is False and traits.get("create_none_match") is True
+
+
+def offers_match(traits: Mapping[str, Any]) -> bool:
+    """Say whether the server says that it matches patients; a probe does not try that."""
+    return traits.get("claims", {}).get("match") is True
 
 
 def reads_in_batches(traits: Mapping[str, Any]) -> bool:

@@ -295,6 +295,7 @@ class Outbox:
                 "digest": change.digest,
                 "outcome": "",
                 "reason": "",
+                "link": "",
             }
             for position, change in enumerate(changes)
         ]

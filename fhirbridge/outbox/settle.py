@@ -1,6 +1,6 @@
 """Move a delivery along the graph of its states, with one evidence row for each move."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,18 @@ class Settlement:
         """Note what became of one resource; `reason` where it is refused or blocked."""
         item = {"of_delivery": delivery_id, "at_position": position}
         tx.execute(_NOTED, {**item, "became": outcome, "why": reason})
+
+    def note_link(
+        self, tx: Connection, delivery_id: str, positions: Sequence[int], link: str
+    ) -> None:
+        """Note by which link these go to a patient of the EHR's own."""
+        tx.execute(
+            update(delivery_item)
+            .where(
+                delivery_item.c.delivery_id == delivery_id, delivery_item.c.position.in_(positions)
+            )
+            .values(link=link)
+        )
 
     def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:
         entry = Entry(

@@ -54,6 +54,8 @@ EDITED = "edited: "
 GONE = "gone: "
 # How the reason of a held delivery begins whose patient the EHR merged into another one.
 MERGED = "merged: "
+# How the reason of a held delivery begins of which nobody knows whose chart it belongs in.
+PATIENT = "patient: "
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(

@@ -15,8 +15,9 @@ from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import is_id, version_in
+from fhirbridge.matching.merges import MOST_HOPS, replaced_by
 from fhirbridge.outbox.contents import Identity
-from fhirbridge.reconcile.compare import MOST_HOPS, Shown, Theirs, replaced_by
+from fhirbridge.reconcile.compare import Shown, Theirs
 
 BATCH = 50
 PAGE = 200

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, or_, select
 from fhirbridge.deliver.bundle import NOT_THERE
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import retract
+from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
 from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
 from fhirbridge.reconcile import compare
@@ -18,6 +19,7 @@ from fhirbridge.store.tables import delivery, delivery_item, ledger, resource
 from fhirbridge.translate.values import Scope
 
 NEWEST = 20
+PATIENT = "Patient"
 UNSETTLED = (Kind.EDITED, Kind.ALTERED, Kind.MERGED)
 
 
@@ -166,6 +168,10 @@ def _chosen(destination: str) -> Select[Any]:
         .add_columns(resource.c.set_digest)
         .join(resource, resource.c.id == ledger.c.resource)
         .where(ledger.c.destination == destination)
+        # The EHR's own patients are no copy of ours: patients.py looks at them.
+        .where(
+            (ledger.c.type != PATIENT) | ledger.c.resource_id.not_in(kept.of_theirs(destination))
+        )
     )
 
 

@@ -15,9 +15,10 @@ from sqlalchemy import Connection
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import projection
+from fhirbridge.matching import merges
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.reconcile import asking, compare, findings, lines, stops, weigh
+from fhirbridge.reconcile import asking, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
 from fhirbridge.reconcile.asking import Asking
 from fhirbridge.reconcile.compare import BEYOND_THE_COPY, FINDINGS, LOST, Kind, Shown, Theirs
@@ -163,8 +164,9 @@ class Look:
             return Found(line=found.line, kind=found.kind, theirs=theirs)
         if found.kind is Kind.MERGED and theirs.body is not None:
             chain = self._asking.merged_into(identity, theirs.body)
-            left = compare.survivor(chain, f"{identity.type}/{identity.id}")
-            more = {"survivor": left or "not certain"}
+            left = merges.survivor(chain, f"{identity.type}/{identity.id}")
+            is_other = left != f"{identity.type}/{identity.id}"
+            more = {"survivor": left if left and is_other else "not certain"}
             return Found(
                 line=found.line,
                 kind=found.kind,
