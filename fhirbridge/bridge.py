@@ -147,6 +147,15 @@ class Bridge(Operating):
         with self._store.begin() as tx:
             return traffic.limit(tx, self._audit, name, change, actor=actor)
 
+    def allow_weak_guard(self, name: str, why: str, *, actor: str) -> Destination:
+        """Let updates go where the server guards none, for this reason; "" takes that back."""
+        with self._store.begin() as tx:
+            registry.allow_weak_guard(tx, name, why)
+            found = registry.get(tx, name)
+            detail = {"allowed": bool(why), "reason": why, "mode": found.mode.value}
+            self._note(tx, actor, Action.DESTINATION_WEAK_GUARD, destination=name, detail=detail)
+            return found
+
     def test_destination(self, name: str, *, actor: str) -> Tested:
         """Read whether it answers, signs us in and is what was probed; if it is not, pause it."""
         with self._store.read() as tx:

@@ -118,6 +118,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
             base_url=destination.base_url,
             transport=transports[way],
             batches=modes.reads_in_batches(destination.traits),
+            guards=not modes.is_weak(destination.traits),
         )
 
     def compile_one(files: Files, overlay: str) -> MappingSet:

@@ -13,12 +13,14 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge import settings
 from fhirbridge.bridge import Bridge
+from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.deliver import run, worker
 from fhirbridge.destinations import modes, registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec, projection
+from fhirbridge.fhir.names import Names
 from fhirbridge.house import Parts
 from fhirbridge.intake import live
 from fhirbridge.intake.accept import Intake, Receipt
@@ -223,6 +225,7 @@ class World:
             base_url=destination.base_url,
             transport=self.ehrs[destination.name].transport,
             batches=modes.reads_in_batches(destination.traits),
+            guards=not modes.is_weak(destination.traits),
         )
 
     @property
@@ -374,13 +377,23 @@ class World:
                 for one, row in newest.items()
                 if row is not None
             }
-        wrong = []
+        names, wrong = self.ehr_names(name), []
         for one, body in bodies.items():
-            reference = f"{one.type}/{one.id}"
-            theirs = self.ehrs[name].history(reference)
-            if not theirs or not projection.same(body, theirs[-1]):
-                wrong.append(reference)
+            theirs = self.ehrs[name].history(f"{one.type}/{names.id_of(one)}")
+            if not theirs or not projection.same(names.written(body), theirs[-1]):
+                wrong.append(f"{one.type}/{one.id}")
         return wrong
+
+    def ehr_names(self, name: str = "ehr") -> Names:
+        """Under which ids an EHR has ours."""
+        known = self.ledger(name)
+        with self.store.read() as tx:
+            return ledger_of.names(tx, registry.get(tx, name), known)
+
+    def there(self, reference: str, name: str = "ehr") -> str:
+        """What an EHR calls a resource of ours, both as `Type/id`."""
+        kind, _, own = reference.partition("/")
+        return f"{kind}/{self.ehr_names(name).id_of((kind, own))}"
 
 
 def _content_rows(tx: Connection) -> list[Row[Any]]:

@@ -134,8 +134,19 @@ class FarSide:
 
     def __init__(self, clock: FrozenClock, base_url: str) -> None:
         self.storage = MemoryStorage()
-        self.model = SandboxEhr(storage=self.storage, clock=clock)
-        self.transport = SandboxTransport(self.model, base_url=base_url, clock=clock)
+        self._clock = clock
+        self._base_url = base_url
+        self.behave()
+
+    def behave(self, *, assigns_ids: bool = False, ignores_if_match: bool = False) -> None:
+        """Let it be such a server from now on, with a new way to it."""
+        self.model = SandboxEhr(
+            storage=self.storage,
+            clock=self._clock,
+            assigns_ids=assigns_ids,
+            ignores_if_match=ignores_if_match,
+        )
+        self.transport = SandboxTransport(self.model, base_url=self._base_url, clock=self._clock)
 
     def history(self, reference: str) -> list[dict[str, Any]]:
         """Every content that a resource ever had, oldest first; a deletion is {}."""

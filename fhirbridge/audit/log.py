@@ -50,6 +50,7 @@ class Action(StrEnum):
     DESTINATION_TESTED = "destination.tested"
     DESTINATION_PAUSED = "destination.paused"
     DESTINATION_LIMITED = "destination.limited"
+    DESTINATION_WEAK_GUARD = "destination.weak-guard"
     DESTINATION_RESUMED = "destination.resumed"
     PATIENT_LINKED = "patient.linked"
     PATIENT_HELD = "patient.held"

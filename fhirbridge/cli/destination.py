@@ -86,16 +86,39 @@ def add(
 @destination.command("set")
 @click.argument("name")
 @_limits
+@click.option(
+    "--allow-weak-guard",
+    "weak",
+    metavar="REASON",
+    help="Its server guards no update: read and compare just before instead. No patient's name.",
+)
+@click.option("--no-weak-guard", "weak", flag_value="", help="Take that back.")
 @as_json
-def set_limits(
-    name: str, *, rps: float | None, concurrent: int | None, per_day: int | None, json_wanted: bool
+def change(
+    name: str,
+    *,
+    rps: float | None,
+    concurrent: int | None,
+    per_day: int | None,
+    weak: str | None,
+    json_wanted: bool,
 ) -> None:
-    """Set how much NAME is asked at most, by all workers together. What is left out stays."""
+    """Set how much NAME is asked at most, by all workers together. What is left out stays.
+
+    With --allow-weak-guard an edit that somebody makes between our reading and our writing is
+    written over; you are told of it where the server counts its versions.
+    """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
-    if asked == LimitChange():
-        raise click.UsageError("give --rps, --concurrent or --per-day")
+    if asked == LimitChange() and weak is None:
+        raise click.UsageError(
+            "give --rps, --concurrent, --per-day, --allow-weak-guard or --no-weak-guard"
+        )
     with opened() as bridge:
-        found = bridge.limit_destination(name, asked, actor=ACTOR)
+        found = bridge.destination(name)
+        if asked != LimitChange():
+            found = bridge.limit_destination(name, asked, actor=ACTOR)
+        if weak is not None:
+            found = bridge.allow_weak_guard(name, weak, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
 
 
@@ -177,6 +200,8 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
             "overlay",
             "networks",
             "paused",
+            "guard",
+            "weak",
         )
         printing.data(
             [
@@ -186,7 +211,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
         )
         return
     rows = [
-        [one.name, one.base_url, one.mode, _limit_words(one.limits), one.paused or "ready"]
+        [one.name, one.base_url, one.way, _limit_words(one.limits), one.paused or "ready"]
         for one in found
     ]
     printing.table("Destinations", ["name", "address", "mode", "limits", "state"], rows)

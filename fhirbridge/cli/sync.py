@@ -94,7 +94,7 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
             ", ".join(f"{count} {state}" for state, count in sorted(one["deliveries"].items()))
             or "none",
             one["resources"],
-            one["paused"] or _waits(one) or "ready",
+            one["paused"] or _waits(one) or ("ready, weak guard" if one["guard"] else "ready"),
         ]
         for one in found.destinations
     ]

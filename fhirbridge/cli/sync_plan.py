@@ -108,6 +108,7 @@ def _delivery(one: Foreseen, *, show_values: bool) -> dict[str, Any]:
     return {
         "delivery": one.delivery,
         "destination": one.destination,
+        "guard": one.guard,
         "patient": one.lane,
         "record": one.record,
         "step": one.step,
@@ -134,7 +135,8 @@ def _change(change: Difference, *, show_values: bool) -> dict[str, Any]:
 def _show(made: Plan, *, show_values: bool) -> None:
     for one in made.deliveries:
         why = f": {one.reason}" if one.reason else ""
-        click.echo(f"{one.destination}, patient {one.lane}, delivery {one.delivery}")
+        where = f"{one.destination} ({one.guard} guard)" if one.guard else one.destination
+        click.echo(f"{where}, patient {one.lane}, delivery {one.delivery}")
         if one.step in (Step.WAIT, Step.HOLD, Step.CONFLICT):
             click.echo(f"  {MARKS[one.step]} {one.step}{why}")
         for resource in one.resources:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fhirbridge.egress.exchange import Response
 from fhirbridge.fhir import codec
+from fhirbridge.fhir.names import OURS, Names
 from fhirbridge.fhir.references import is_id, literal_references, version_in
 from fhirbridge.outbox.contents import Identity
 
@@ -25,7 +26,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """One resource on its way: `base` is the version the EHR must have, NOT_THERE to create."""
+    """One resource on its way: `base` is the version the EHR must have, NOT_THERE to create.
+
+    `body` is ours; what is sent, and what the EHR holds, names things as it does (`there`).
+    """
 
     position: int
     identity: Identity
@@ -36,6 +40,17 @@ class Send:
     retracts: bool = False
     known: tuple[Known, ...] = ()  # what it may still have of ours, the ledger's version first
     new_by_none: bool = False  # a create is guarded by If-None-Match: *
+    there: Names = OURS
+
+    @property
+    def ehr_id(self) -> str:
+        """Return its id there, or "" where the EHR is still to give it one."""
+        return self.there.id_of(self.identity)
+
+    @property
+    def reference(self) -> str:
+        """Return its `Type/id` there."""
+        return f"{self.identity.type}/{self.ehr_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +60,7 @@ class Landed:
     identity: Identity
     version: str
     created: bool
+    ehr_id: str
 
 
 def transaction(sends: Sequence[Send]) -> bytes:
@@ -124,23 +140,37 @@ def _names(send: Send, answer: Response) -> bool:
 
 
 def landed_alone(send: Send, answer: Response, body: dict[str, Any] | None) -> Landed | None:
-    """Read the answer to one PUT; None where it is not for the type and id that were sent."""
+    """Read the answer to one PUT or POST; None where it is not for the type and id of it."""
     shown = body or {}
-    is_ours = (shown.get("resourceType"), shown.get("id")) == send.identity
-    if shown and shown.get("resourceType") != "OperationOutcome" and not is_ours:
-        return None
     place = answer.headers.get("location") or answer.headers.get("content-location", "")
     path, _, in_place = place.partition("/_history/")
-    expected = f"{send.identity.type}/{send.identity.id}"
+    own = send.ehr_id or _given(send, path, shown)
+    is_ours = (shown.get("resourceType"), shown.get("id")) == (send.identity.type, own)
+    if shown and shown.get("resourceType") != "OperationOutcome" and not is_ours:
+        return None
+    expected = f"{send.identity.type}/{own}"
     if place and path != expected and not path.endswith("/" + expected):
         return None
     meta = shown.get("meta") if is_ours else None
     in_body = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
     version = in_place or version_in(answer.headers.get("etag", "")) or in_body
-    if not is_id(version):
+    if not (is_id(version) and is_id(own)):
         return None
     created = answer.status == HTTPStatus.CREATED
-    return Landed(identity=send.identity, version=version, created=created)
+    return Landed(identity=send.identity, version=version, created=created, ehr_id=own)
+
+
+def was_there(send: Send, answer: Response) -> bool:
+    """Say whether a create found one under our key, of which it is not known what it says."""
+    return not send.ehr_id and answer.status != HTTPStatus.CREATED
+
+
+def _given(send: Send, path: str, shown: dict[str, Any]) -> str:
+    """Return the id that the EHR gave, from its Location, else from the resource it shows."""
+    before, _, own = path.rpartition("/")
+    if before.rpartition("/")[2] == send.identity.type:
+        return own
+    return str(shown.get("id", "")) if shown.get("resourceType") == send.identity.type else ""
 
 
 def _landed(send: Send, entry: Any) -> Landed | None:
@@ -152,7 +182,12 @@ def _landed(send: Send, entry: Any) -> Landed | None:
     version = _version(send, str(response.get("location", "")), str(response.get("etag", "")))
     if status not in ("200", "201") or not version:
         return None
-    return Landed(identity=send.identity, version=version, created=status == "201")
+    return Landed(
+        identity=send.identity,
+        version=version,
+        created=status == "201",
+        ehr_id=send.identity.id,
+    )
 
 
 def _version(send: Send, location: str, etag: str) -> str:

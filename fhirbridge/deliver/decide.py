@@ -1,6 +1,6 @@
 """Where a delivery goes after an answer or a read-back. Pure: rows and answers in, a move out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from fhirbridge.deliver.answer import Answer, Kind
 from fhirbridge.deliver.readback import Found, Reading
 from fhirbridge.outbox import backoff
 from fhirbridge.outbox.settle import Move
-from fhirbridge.outbox.states import EDITED, GONE, POISON, REFUSED, State, Way
+from fhirbridge.outbox.states import DOUBLED, EDITED, GONE, POISON, REFUSED, State, Way
 
 MOST_SERVER_ERRORS = 5
 MOST_NAMED = 3
@@ -27,6 +27,11 @@ STOPPED = "the worker stopped in between"
 # What of several entries decides: what is in doubt is read back before all else.
 FIRST = (State.UNKNOWN, State.HELD, State.PARKED, State.PENDING, State.DELIVERED)
 READ_BACK = "; read-back: "
+WROTE_OVER = (
+    "changed in the EHR just before ours was written over it: its history there has the change"
+)
+WAS_THERE = "the EHR had one of our identifier already"
+WRITTEN_WEAKLY = "written over what was read just before, without a guard of the EHR"
 
 
 class Refused(StrEnum):
@@ -153,31 +158,40 @@ def still_unknown(row: Counted, answer: Answer, earlier_reason: str, wait: Wait)
 
 
 def after_reading(
-    row: Counted, found: Sequence[Reading], earlier_reason: str, wait: Wait, *, more: bool = False
+    row: Counted,
+    found: Sequence[Reading],
+    earlier_reason: str,
+    wait: Wait,
+    *,
+    more: bool = False,
+    weak: bool = False,
 ) -> Move:
     """Decide from what the EHR holds; ask a person where somebody else changed or removed it.
 
-    `more`: not all of the delivery was read.
+    `more`: not all of the delivery was read. `weak`: the EHR guards no update.
     """
     by_kind = {kind: [r for r in found if r.found is kind] for kind in Found}
     if by_kind[Found.UNREADABLE]:
         answer = Answer(kind=Kind.UNKNOWN, reason="the EHR did not say what it holds")
         return still_unknown(row, answer, earlier_reason, wait)
-    if by_kind[Found.EDITED]:
-        return Move(
-            to=State.HELD,
-            reason=f"{EDITED}{_names(by_kind[Found.EDITED])} changed in the EHR",
-            counts={"runs": 0},
-        )
-    if by_kind[Found.GONE]:
-        return Move(
-            to=State.HELD,
-            reason=f"{GONE}{_names(by_kind[Found.GONE])} removed in the EHR",
-            counts={"runs": 0},
-        )
+    if held := _for_a_person(by_kind, weak=weak):
+        return Move(to=State.HELD, reason=held, counts={"runs": 0})
     if len(by_kind[Found.OURS]) == len(found):
         return landed(more=more)
     return _send_again(row, first_reason(earlier_reason), wait)
+
+
+def _for_a_person(found: Mapping[Found, Sequence[Reading]], *, weak: bool) -> str:
+    """Say what a person has to look at before anything else is done, or ""."""
+    if several := found[Found.SEVERAL]:
+        return f"{DOUBLED}{_names(several)} is in the EHR more than once"
+    if edited := found[Found.EDITED]:
+        return f"{EDITED}{_names(edited)} changed in the EHR"
+    if gone := found[Found.GONE]:
+        return f"{GONE}{_names(gone)} removed in the EHR"
+    if over := [one for one in found[Found.OURS] if weak and one.wrote_over]:
+        return f"{EDITED}{_names(over)} {WROTE_OVER}"
+    return ""
 
 
 def _send_again(row: Counted, earlier_reason: str, wait: Wait) -> Move:

@@ -90,11 +90,17 @@ class Ending:
     ) -> Move:
         if job.step is Step.BATCH:
             return self._after_batch(tx, job, answer, wait)
+        if _was_there(job, outcome):
+            return decide.to_read_back(decide.WAS_THERE)
+        if job.asked is Asked.UPDATE and registry.get(tx, job.row.destination).guard:
+            return decide.to_read_back(decide.WRITTEN_WEAKLY)
         landed = _landed(job, outcome, answer)
         if landed is None:
             return decide.to_read_back(decide.NOT_ACCOUNTED)
         for send, one in zip(job.sends, landed, strict=True):
-            self._save(tx, job, send, one.version, wait.now, read_back=False)
+            self._save(
+                tx, job, send, wait.now, ehr_id=one.ehr_id, version=one.version, read_back=False
+            )
         registry.end_forbidden(tx, job.row.destination)
         return decide.landed(more=job.more)
 
@@ -204,7 +210,8 @@ class Ending:
         found = readings(job.sends, answer.body or {})
         for reading in found:
             self._note_reading(tx, job, reading, wait.now)
-        move = decide.after_reading(job.row, found, earlier, wait, more=job.more)
+        weak = registry.get(tx, job.row.destination).guard != ""
+        move = decide.after_reading(job.row, found, earlier, wait, more=job.more, weak=weak)
         if move.to is State.PARKED and job.alone:
             reason = f"{decide.first_reason(earlier)} each time"
             absent = tuple(one.send for one in found if one.found is not Found.OURS)
@@ -215,7 +222,15 @@ class Ending:
         if reading.found is Found.UNREADABLE:
             return
         if reading.found is Found.OURS:
-            self._save(tx, job, reading.send, reading.version, now, read_back=True)
+            self._save(
+                tx,
+                job,
+                reading.send,
+                now,
+                ehr_id=reading.ehr_id,
+                version=reading.version,
+                read_back=True,
+            )
             return
         if reading.known is not None:
             self._rebase(tx, job, reading, reading.known, now)
@@ -226,13 +241,22 @@ class Ending:
     # --- ledger -------------------------------------------------------------------------------
 
     def _save(
-        self, tx: Connection, job: Job, send: Send, version: str, now: datetime, *, read_back: bool
+        self,
+        tx: Connection,
+        job: Job,
+        send: Send,
+        now: datetime,
+        *,
+        ehr_id: str,
+        version: str,
+        read_back: bool,
     ) -> None:
         ledger.save(
             tx,
             destination=job.row.destination,
             identity=send.identity,
             held=send,
+            ehr_id=ehr_id,
             version=version,
             sequence=job.row.sequence,
             at=moment.to_text(now),
@@ -250,6 +274,7 @@ class Ending:
             destination=job.row.destination,
             identity=reading.send.identity,
             held=known,
+            ehr_id=reading.ehr_id,
             version=reading.version,
             sequence=known.sequence,
             at=moment.to_text(now),
@@ -259,6 +284,12 @@ class Ending:
     def _note_all(self, tx: Connection, job: Job, outcome: Became) -> None:
         for send in job.sends:
             self._settlement.note_item(tx, job.row.id, send.position, outcome)
+
+
+def _was_there(job: Job, outcome: Outcome) -> bool:
+    if job.step is not Step.SINGLE or not isinstance(outcome, Response):
+        return False
+    return bundle.was_there(job.sends[0], outcome)
 
 
 def _landed(job: Job, outcome: Outcome, answer: Answer) -> tuple[Landed, ...] | None:

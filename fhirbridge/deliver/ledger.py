@@ -1,12 +1,16 @@
 """What each destination is known to hold of ours, under which version of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
+from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir.names import OURS, Named, Names
+from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
 
@@ -40,23 +44,44 @@ def of_identities(
     return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
 
 
+def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:
+    """Return under which ids an EHR has these resources, and the patients that it has itself."""
+    patients = [one for one in identities if one.type == "Patient"]
+    assigned = where.mode is Mode.ASSIGNED
+    wanted = list(identities) if assigned else patients
+    lines = of_identities(tx, where.name, wanted) if wanted else {}
+    ids: dict[Named, str] = {identity: line.ehr_id for identity, line in lines.items()}
+    own = kept.linked(tx, where.name, [one.id for one in patients]) if patients else {}
+    theirs: dict[Named, str] = {one: ids[one] for one in patients if one in ids and one.id in own}
+    former: dict[Named, str] = {
+        ("Patient", past): now for (_, one), now in theirs.items() for past in own[one] - {now}
+    }
+    if not assigned:
+        return Names(theirs=theirs, former=former) if theirs else OURS
+    return Names(ids, theirs, former)
+
+
 def save(
     tx: Connection,
     *,
     destination: str,
     identity: Identity,
     held: Known | Send,
+    ehr_id: str,
     version: str,
     sequence: int,
     at: str,
     read_back: bool,
 ) -> None:
-    """Note that the EHR has `held` as its `version`: it said so, or (`read_back`) we saw it."""
+    """Note that the EHR has `held` as its `version`: it said so, or (`read_back`) we saw it.
+
+    `ehr_id`: under which id; ours, or one that it gave.
+    """
     values = {
         "destination": destination,
         "type": identity.type,
         "resource_id": identity.id,
-        "ehr_id": identity.id,
+        "ehr_id": ehr_id,
         "ehr_version": version,
         "digest": held.digest,
         "resource": held.resource,
@@ -73,7 +98,7 @@ def note_theirs(
     destination: str,
     identity: Identity,
     ehr_id: str,
-    compared: Row[Any],
+    compared: Row[str, str],
     at: str,
 ) -> None:
     """Note that the EHR has its own of this under `ehr_id`: ours points to it, and never writes it.
@@ -100,6 +125,7 @@ def disown(
     *,
     destination: str,
     identity: Identity,
+    ehr_id: str,
     resource: str,
     version: str,
     at: str,
@@ -113,7 +139,7 @@ def disown(
         destination=destination,
         type=identity.type,
         resource_id=identity.id,
-        ehr_id=identity.id,
+        ehr_id=ehr_id,
         resource=resource,
         sequence=0,
         delivered_at=at,

@@ -16,7 +16,6 @@ from fhirbridge.deliver import bundle, order
 from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
-from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import guard, kept
@@ -28,6 +27,7 @@ from fhirbridge.store.tables import drift, record, resource
 
 MOST_SINGLE_READS = 10
 PART_2_LABEL = "part-2"
+WRONG_PATIENT = "wrong-patient: a resource names another patient than its record"
 
 
 class Step(StrEnum):
@@ -36,7 +36,7 @@ class Step(StrEnum):
     READ = "read-back"  # a batch of GETs of what may have landed
     BUNDLE = "send"  # a transaction
     BATCH = "send each"  # a batch, of which each entry has an answer of its own
-    SINGLE = "send alone"  # one PUT
+    SINGLE = "send alone"  # one PUT, or one POST of what the EHR is to name
     WHO = "identify"  # searches and reads: which of the EHR's patients this one is
 
 
@@ -88,15 +88,49 @@ def prepare(
         return Prepared(refusal=known.reason)
     if known.next is Next.ASK and ahead is None:
         return Prepared(step=Step.WHO)
-    there = {send.identity for send in sends} | (ahead or {}).keys()
+    found = {send.identity for send in sends} | (ahead or {}).keys()
+    stopped = _stopped(tx, body, row, sends, destination=destination, there=found)
+    if stopped is None and _leads_elsewhere(tx, sends, known.link):
+        stopped = Prepared(refusal=WRONG_PATIENT)
+    part = _part(row, sends, work, destination, whole=ahead is not None)
+    return stopped or replace(part, link=known.link)
+
+
+def _stopped(
+    tx: Connection,
+    body: Body,
+    row: Row[Any],
+    sends: Sequence[Send],
+    *,
+    destination: Destination,
+    there: set[Identity],
+) -> Prepared | None:
+    """Say what these wait for, or None: they point to nothing that is not there, or on its way."""
     theirs = kept.are_theirs(tx, destination, row.lane)
-    blocked_by = _blocked(tx, row, sends, there, theirs=theirs) or _dose_blocked(
-        tx, body, row, sends, there
-    )
+    if theirs:  # whatever is owed of their patient, the EHR has it
+        there |= {Identity(*one) for send in sends for one in _patients(send)}
+    blocked_by = _blocked(tx, row, sends, there) or _dose_blocked(tx, body, row, sends, there)
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
-    part = _part(row, sends, work, destination, whole=ahead is not None)
-    return replace(part, link=known.link)
+    if unknown := _unknown(sends, there):
+        return Prepared(
+            refusal=f"{unknown.type}/{unknown.id} is not in the EHR, and nothing owes it"
+        )
+    return None
+
+
+def _patients(send: Send) -> list[tuple[str, str]]:
+    return [one for one in literal_references(send.body) if one[0] == "Patient"]
+
+
+def _leads_elsewhere(tx: Connection, sends: Sequence[Send], link: str) -> bool:
+    """Say whether what is about to go names any patient of the EHR's but the linked one."""
+    known = kept.of_id(tx, link) if link else None
+    if known is None or known.state != kept.State.LINKED:
+        return False
+    written = [send.there.written(send.body) for send in sends]
+    named = [*literal_references(written), *((one["resourceType"], "") for one in written)]
+    return any(kind == "Patient" and own != known.ehr_id for kind, own in named)
 
 
 def _may_go(
@@ -117,7 +151,7 @@ def _part(
     """Choose what of the rest goes now: as much as the EHR takes, or one unit; or the `whole`."""
     found = order.ready(order.units(sends), work.refused)
     apart = destination.mode in modes.APART
-    single = row.way == Way.SINGLE or destination.mode is Mode.SINGLE
+    single = row.way == Way.SINGLE or destination.mode in modes.ONE_BY_ONE
     part = order.first(
         order.apart(found.units) if apart else found.units,
         most_entries=1 if single else destination.most_entries,
@@ -148,7 +182,7 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     source = tx.execute(select(record).where(record.c.id == row.record_id)).one()
     shared = row.lane == SHARED_LANE
     if bundle.foreign_patients(sends, "" if shared else source.subject):
-        return "wrong-patient: a resource names another patient than its record"
+        return WRONG_PATIENT
     if shared:
         return ""
     if merged := _merged(tx, row):
@@ -201,19 +235,21 @@ def _blocked(
     row: Row[Any],
     sends: Sequence[Send],
     there: Collection[Identity],
-    *,
-    theirs: bool,
 ) -> str:
     """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = claim.undelivered_before(tx, row)
     for send in sends:
         for kind, identity in literal_references(send.body):
             target = Identity(kind, identity)
-            if theirs and kind == "Patient":
-                continue  # the EHR has it, whatever is owed
             if target in owed and target not in there:
                 return owed[target]
     return ""
+
+
+def _unknown(sends: Sequence[Send], there: Collection[Identity]) -> Identity | None:
+    """Return what one of these points to and an EHR that gives ids has never named, or None."""
+    named = (Identity(*one) for send in sends for one in send.there.unknown(send.body))
+    return next((one for one in named if one not in there), None)
 
 
 def _dose_blocked(

@@ -7,6 +7,7 @@ from typing import Any
 
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.fhir import projection
+from fhirbridge.fhir.names import key_of
 from fhirbridge.fhir.references import is_id
 
 
@@ -18,6 +19,7 @@ class Found(StrEnum):
     BASE = "base"  # something that we sent before: a guarded update may go
     EDITED = "edited"  # somebody else changed it: a person decides
     GONE = "gone"  # it was there and is not now: the deletion may be deliberate
+    SEVERAL = "several"  # more than one bears our key: a person takes one away
     UNREADABLE = "unreadable"  # the EHR did not say
 
 
@@ -29,10 +31,18 @@ class Reading:
     found: Found
     version: str = ""
     known: Known | None = None  # where it is BASE: which of our earlier versions
+    ehr_id: str = ""  # where it is OURS or BASE
+
+    @property
+    def wrote_over(self) -> bool:
+        """Say whether the EHR counts versions between the one that we knew and ours."""
+        base, now = self.send.base, self.version
+        known = self.found is Found.OURS and base != NOT_THERE
+        return known and base.isdecimal() and now.isdecimal() and int(now) > int(base) + 1
 
 
 def readings(sends: Sequence[Send], answer: dict[str, Any]) -> tuple[Reading, ...]:
-    """Compare a batch-response of GETs, by position, with what was sent."""
+    """Compare a batch-response of reads, by position, with what was sent."""
     entries = answer.get("entry")
     if not isinstance(entries, list) or len(entries) != len(sends):
         return tuple(Reading(send=send, found=Found.UNREADABLE) for send in sends)
@@ -48,6 +58,8 @@ def _reading(send: Send, entry: Any) -> Reading:
         return Reading(send=send, found=Found.ABSENT if send.base == NOT_THERE else Found.GONE)
     if status == "410":
         return Reading(send=send, found=Found.GONE)
+    if status == "412":
+        return Reading(send=send, found=Found.SEVERAL)
     theirs = entry.get("resource")
     if not status.startswith("2") or not isinstance(theirs, dict):
         return Reading(send=send, found=Found.UNREADABLE)
@@ -57,14 +69,22 @@ def _reading(send: Send, entry: Any) -> Reading:
 def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
-    ours = (theirs.get("resourceType"), theirs.get("id")) == send.identity
-    if not ours or not is_id(version):
+    own = str(theirs.get("id", ""))
+    named = (theirs.get("resourceType"), own) == (send.identity.type, send.ehr_id or own)
+    if not (named and is_id(own) and is_id(version)):
         return Reading(send=send, found=Found.UNREADABLE)
-    if projection.same(send.body, theirs):
-        return Reading(send=send, found=Found.OURS, version=version)
+    if send.there.ids is not None and not key_of(send.body).is_of(theirs):
+        return Reading(send=send, found=Found.GONE)  # the EHR gave its id to something else
+    if _is_there(send, send.body, theirs):
+        return Reading(send=send, found=Found.OURS, version=version, ehr_id=own)
     # Content decides, not the version alone: an EHR restored from a backup uses its ids again, and
     # a request of ours that nobody heard of may have landed since.
     for known in send.known:
-        if projection.same(known.body, theirs):
-            return Reading(send=send, found=Found.BASE, version=version, known=known)
+        if _is_there(send, known.body, theirs):
+            return Reading(send=send, found=Found.BASE, version=version, known=known, ehr_id=own)
     return Reading(send=send, found=Found.EDITED, version=version)
+
+
+def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    written = {**send.there.written(ours), "id": theirs["id"]}
+    return projection.same(written, send.there.read(theirs))

@@ -24,6 +24,7 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir import codec
+from fhirbridge.fhir.names import Key, key_of
 from fhirbridge.matching import asking
 from fhirbridge.matching.links import Links
 from fhirbridge.outbox import claim
@@ -183,16 +184,20 @@ class _Lane:
         if job.question is not None:
             return asking.ask(self._ehr, job.question)
         if job.step is Step.READ:
-            return self._ehr.read_many([_reference(send) for send in job.sends])
+            return self._ehr.read_many([_wanted(send) for send in job.sends])
         if job.step in (Step.BUNDLE, Step.BATCH):
             return self._ehr.bundle(job.payload)
         (send,) = job.sends
+        key = None if send.there.ids is None else key_of(send.body)
+        if key is not None and not send.ehr_id:
+            return self._ehr.create(key.type, job.payload, if_none_exist=key.query)
         guard = bundle.guard(send)
         return self._ehr.put(
-            _reference(send),
+            send.reference,
             job.payload,
             if_match=guard.get("ifMatch", ""),
             if_none_match=guard.get("ifNoneMatch", ""),
+            key=key,
         )
 
     def settle(self, job: Job, outcome: Outcome) -> None:
@@ -271,8 +276,9 @@ class _Opened:
         return self._bodies[row_id]
 
 
-def _reference(send: Send) -> str:
-    return f"{send.identity.type}/{send.identity.id}"
+def _wanted(send: Send) -> str | Key:
+    """Return by what it is read: its id there, or its key where nobody heard which that is."""
+    return send.reference if send.ehr_id else key_of(send.body)
 
 
 def _payload(made: Prepared) -> bytes:
@@ -283,7 +289,8 @@ def _payload(made: Prepared) -> bytes:
         return bundle.transaction(made.sends)
     if made.step is Step.BATCH:
         return bundle.batch(made.sends)
-    return codec.encode(made.sends[0].body)
+    (send,) = made.sends
+    return codec.encode(send.there.written(send.body))
 
 
 def _without_request(made: Prepared) -> Move:

@@ -1,6 +1,7 @@
 """One delivery's items, sorted: what was settled before, what is in doubt, what goes now."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, select
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, Row, select
 from fhirbridge.deliver import ledger
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.destinations import modes
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
@@ -46,6 +48,7 @@ class Work:
         ahead: Mapping[Identity, Line] | None,
     ) -> None:
         self._tx = tx
+        self._destination = destination
         self._known_profiles: Collection[str] = destination.traits.get("profiles", ())
         self._new_by_none = modes.creates_by_none(destination.traits)
         self._patient_is_theirs = kept.are_theirs(tx, destination, row.lane)
@@ -83,11 +86,11 @@ class Work:
 
     def in_doubt(self) -> list[Send]:
         """Return what went out unheard of, or is to be taken back and may be there unheard of."""
-        return [
+        return self._named(
             self._send(item, read_first=True)
             for item in self._unsettled()
             if item.outcome == Became.SENT or self._is_doubtful(item)
-        ]
+        )
 
     def sends(self) -> list[Send]:
         """Return what has to go; `settled` then names the rest."""
@@ -96,7 +99,19 @@ class Work:
             silent = [item for item in left if self._purposes[item.resource] == PROVENANCE]
             self.settled |= {item.position: Became.SUPERSEDED for item in silent}
             left = self._unsettled()
-        return [self._send(item, read_first=False) for item in left]
+        return self._named(self._send(item, read_first=False) for item in left)
+
+    def _named(self, sends: Iterable[Send]) -> list[Send]:
+        """Say under which ids the EHR has these, and all that they point to."""
+        found = list(sends)
+        if self._destination.mode is not Mode.ASSIGNED and not self._patient_is_theirs:
+            return found
+        bodies = [send.body for send in found]
+        bodies += [known.body for send in found for known in send.known]
+        named = {Identity(*target) for body in bodies for target in literal_references(body)}
+        named |= {send.identity for send in found}
+        there = ledger.names(self._tx, self._destination, named)
+        return [replace(send, there=there) for send in found]
 
     def _unsettled(self) -> list[Item]:
         return [item for item in self._items if item.position not in self.settled]

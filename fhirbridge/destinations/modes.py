@@ -7,12 +7,13 @@ from typing import Any
 
 
 class Mode(StrEnum):
-    """How deliveries go to a destination; all by our own ids, each write guarded."""
+    """How deliveries go to a destination; each write is guarded."""
 
     UNPROVEN = "unproven"  # nothing is sent
     TRANSACTION = "transaction"  # as much as the EHR takes, all or nothing
     BATCH = "batch"  # as much as depends on nothing unsent, each for itself
     SINGLE = "single"  # one PUT each, in the order in which they need each other
+    ASSIGNED = "assigned"  # so too; the EHR names what is new, and it is known by our identifier
 
 
 # In the order shown; the words are for people.
@@ -20,7 +21,9 @@ NAMES = {
     "own_ids": "update as create (ids of ours)",
     "create_guard": 'create guarded by If-Match W/"0"',
     "create_none_match": "create guarded by If-None-Match: *",
-    "conditional_create": "conditional create (If-None-Exist)",
+    "conditional_create": "conditional create by identifier (If-None-Exist)",
+    "tag_create": "conditional create by _tag (If-None-Exist)",
+    "versions": "each write makes a new version",
     "version_guard": "update guarded by If-Match",
     "transaction": "transaction, all or nothing, guarded",
     "batch": "batch, each entry guarded",
@@ -30,9 +33,17 @@ NAMES = {
     "delete": "delete",
     "match": "matching of patients ($match)",
 }
-NEEDED = ("own_ids", "version_guard", "decimals")  # and one of CREATES
-CREATES = ("create_guard", "create_none_match")
-APART = (Mode.BATCH, Mode.SINGLE)  # nothing goes together: each resource is taken, or not, alone
+CREATES = ("create_guard", "create_none_match")  # one of them, with own_ids: then ids are ours
+# What has to be there where the EHR gives ids; by _tag: some types cannot be found by identifier.
+ASSIGNS = ("conditional_create", "tag_create", "search")
+# Nothing goes together: each resource is taken, or not, alone.
+APART = (Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)
+ONE_BY_ONE = (Mode.SINGLE, Mode.ASSIGNED)  # nor in one envelope
+CREATE_GUARDS = " or ".join(NAMES[name] for name in CREATES)
+WEAK_HINT = (
+    "A person may allow updates without that guard, at the risk of an edit made in between: "
+    "fhirbridge destination set NAME --allow-weak-guard REASON"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,27 +80,51 @@ def differences(traits: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def choose(traits: Mapping[str, Any]) -> Mode:
-    """Choose the first mode of which all that it needs was seen."""
+def choose(traits: Mapping[str, Any], *, weak: bool = False, assigned: bool = False) -> Mode:
+    """Choose the first mode of which all that it needs was seen.
+
+    `weak`: a person allowed it to have no guard on updates. `assigned`: it gave ids of its own
+    before, so that ours would name nothing there.
+    """
     seen = {name for name in NAMES if traits.get(name) is True}
-    if not seen.issuperset(NEEDED) or seen.isdisjoint(CREATES):
+    if not seen.issuperset(_needed(weak=weak)):
         return Mode.UNPROVEN
-    if "transaction" in seen:
-        return Mode.TRANSACTION
-    return Mode.BATCH if "batch" in seen else Mode.SINGLE
+    if "own_ids" in seen and not seen.isdisjoint(CREATES) and not assigned:
+        if "version_guard" not in seen:
+            return Mode.SINGLE  # each is read before it is written
+        if "transaction" in seen:
+            return Mode.TRANSACTION
+        return Mode.BATCH if "batch" in seen else Mode.SINGLE
+    return Mode.ASSIGNED if seen.issuperset(ASSIGNS) else Mode.UNPROVEN
 
 
-def why_paused(traits: Mapping[str, Any]) -> str:
+def _needed(*, weak: bool) -> tuple[str, ...]:
+    return ("versions" if weak else "version_guard", "decimals")
+
+
+def why_paused(traits: Mapping[str, Any], *, weak: bool = False) -> str:
     """Say what stops all deliveries, or ""; what was not tried stops nothing."""
-    lacking = [NAMES[name] for name in NEEDED if traits.get(name) is False]
-    if all(traits.get(name) is False for name in CREATES):
-        lacking.append(" or ".join(NAMES[name] for name in CREATES))
+    lacking = [NAMES[name] for name in _needed(weak=weak) if traits.get(name) is False]
+    own = traits.get("own_ids") is False or all(traits.get(name) is False for name in CREATES)
+    given = [NAMES[name] for name in ASSIGNS if traits.get(name) is False]
+    if own and given:
+        ours = NAMES["own_ids"] if traits.get("own_ids") is False else CREATE_GUARDS
+        lacking.append(f"{ours}, nor what makes ids of its own safe: {', '.join(given)}")
     if not lacking:
         return ""
     why = f"the server does not honour: {'; '.join(lacking)}. Deliveries need that to be safe"
-    if traits.get("own_ids") is False:
-        why += "; servers that give ids of their own are not served yet"
+    if (
+        traits.get("version_guard") is False
+        and not weak
+        and choose(traits, weak=True) is not Mode.UNPROVEN
+    ):
+        why += f". {WEAK_HINT}"
     return why
+
+
+def is_weak(traits: Mapping[str, Any]) -> bool:
+    """Say whether an update is not guarded by the server: it is read and compared just before."""
+    return traits.get("version_guard") is False
 
 
 def creates_by_none(traits: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
-from fhirbridge.store.tables import destination
+from fhirbridge.store.tables import destination, ledger
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
@@ -24,6 +24,7 @@ URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,250}")
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
 MOST_RPS = 1000
 MOST_CONCURRENT = 32
+LONGEST_REASON = 300
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
@@ -133,6 +134,18 @@ class Destination:
     most_bytes: int = MOST_BYTES
     limits: Limits = NO_LIMITS
     patients: Patients = OUR_PATIENTS
+    weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
+
+    @property
+    def guard(self) -> str:
+        """Return "weak" where an update is only read and compared just before, else "" ."""
+        proven = self.mode is not Mode.UNPROVEN
+        return "weak" if proven and modes.is_weak(self.traits) else ""
+
+    @property
+    def way(self) -> str:
+        """Return the mode for people, with the guard where that is weak."""
+        return f"{self.mode} ({self.guard} guard)" if self.guard else str(self.mode)
 
 
 def checked_url(url: str) -> str:
@@ -178,6 +191,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             overlay=new.overlay,
             networks=" ".join(new.networks),
             paused=new.paused,
+            weak=new.weak,
             most_entries=new.most_entries,
             most_bytes=new.most_bytes,
             forbidden="",
@@ -201,13 +215,38 @@ def checked_networks(networks: Sequence[str]) -> tuple[str, ...]:
 
 def note_probe(tx: Connection, name: str, traits: dict[str, Any]) -> None:
     """Keep what a probe found, and how deliveries go by that; what is not safe stays paused."""
-    mode = modes.choose(traits)
+    weak = get(tx, name).weak != ""
+    mode = modes.choose(traits, weak=weak, assigned=_gave_ids(tx, name))
+    why = modes.why_paused(traits, weak=weak) or NOT_PROVEN
     values = {
         "mode": mode,
         "traits": codec.canonical(traits).decode(),
-        "paused": "" if mode is not Mode.UNPROVEN else modes.why_paused(traits) or NOT_PROVEN,
+        "paused": "" if mode is not Mode.UNPROVEN else why,
     }
     tx.execute(update(destination).where(destination.c.name == name).values(**values))
+
+
+def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
+    """Let updates go without a guard of the server, for this reason; "" takes that back.
+
+    What was seen then decides anew how deliveries go. A pause that has another cause stays.
+    Raises DestinationError.
+    """
+    known = get(tx, name)
+    if len(why) > LONGEST_REASON or not why.isprintable() or why != why.strip():
+        raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
+    tx.execute(update(destination).where(destination.c.name == name).values(weak=why))
+    by_probe = known.paused == modes.why_paused(known.traits, weak=known.weak != "") != ""
+    if by_probe or (not known.paused and known.guard):
+        note_probe(tx, name, known.traits)
+
+
+def _gave_ids(tx: Connection, name: str) -> bool:
+    """Say whether this EHR has something of ours under an id that it gave."""
+    theirs = select(ledger.c.ehr_id).where(
+        ledger.c.destination == name, ledger.c.ehr_id != ledger.c.resource_id
+    )
+    return tx.execute(theirs.limit(1)).first() is not None
 
 
 def pause(tx: Connection, name: str, why: str) -> None:
@@ -288,6 +327,7 @@ def _read(row: Row[Any]) -> Destination:
         overlay=row.overlay,
         networks=tuple(row.networks.split()),
         paused=row.paused,
+        weak=row.weak,
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),

@@ -33,7 +33,11 @@ class Traits:
     own_ids: bool | None = None  # PUT makes a resource under an id of ours
     create_guard: bool | None = None  # PUT with If-Match W/"0" creates once, never overwrites
     create_none_match: bool | None = None  # PUT with If-None-Match: * does so
-    conditional_create: bool | None = None  # POST with If-None-Exist makes no second one
+    conditional_create: bool | None = (
+        None  # POST with If-None-Exist makes no second one, leaves the first
+    )
+    tag_create: bool | None = None  # and with one that names a tag
+    versions: bool | None = None  # a write makes a new version, which a read names
     version_guard: bool | None = None  # a stale If-Match is refused
     transaction: bool | None = None  # it is all or nothing, and each entry's guard holds
     batch: bool | None = None  # the guard of each entry holds for that entry

@@ -1,18 +1,22 @@
 """One EHR over FHIR REST: builds requests, hands back what came of them. Decides nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.fhir import codec
+from fhirbridge.fhir.names import Key
+from fhirbridge.fhir.references import version_in
 
 DEADLINE_SECONDS = 30.0
 # HAPI answers searches and counts from a cache for a minute unless it is told not to.
 FRESH = {"Cache-Control": "no-cache"}
 
-READ = (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+NEW = 'W/"0"'  # of If-Match: no version is there; where this is honoured, it guards a create
+READ = (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED)
 
 Outcome = Response | NotSent | Unknown
 
@@ -27,10 +31,12 @@ class Ehr:
         transport: Transport,
         deadline_seconds: float = DEADLINE_SECONDS,
         batches: bool = True,
+        guards: bool = True,
     ) -> None:
-        """`batches`: it takes several reads in one Bundle."""
+        """`batches`: it takes several reads in one Bundle. `guards`: updates heed `If-Match`."""
         self.base_url = base_url
         self._batches = batches
+        self._guards = guards
         self._transport = transport
         self._deadline = deadline_seconds
 
@@ -41,24 +47,27 @@ class Ehr:
             transport=wrap(self._transport),
             deadline_seconds=self._deadline,
             batches=self._batches,
+            guards=self._guards,
         )
 
     def bundle(self, body: bytes) -> Outcome:
         """POST a transaction or batch Bundle, exactly these bytes."""
         return self._send("POST", "", body=body)
 
-    def read_many(self, references: Sequence[str]) -> Outcome:
+    def read_many(self, wanted: Sequence[str | Key]) -> Outcome:
         """Read `Type/id` references; the answer is a batch's, with entries in the order asked.
 
-        Where the server takes no batch it is made of single GETs: the first that does not say what
-        is there is the answer to all.
+        What the EHR named, and nobody heard how, is searched by its key. Then, and where the server
+        takes no batch, it is made of single requests: the first that does not say what is there is
+        the answer to all.
         """
-        if self._batches:
+        references = [one for one in wanted if isinstance(one, str)]
+        if self._batches and len(references) == len(wanted):
             return self.bundle(codec.encode(batch_of_reads(references)))
         entries = []
         headers: Mapping[str, str] = {}
-        for reference in references:
-            outcome = self.read(reference)
+        for one in wanted:
+            outcome = self.read(one) if isinstance(one, str) else self.find(one)
             entry = _as_entry(outcome)
             if not isinstance(outcome, Response) or entry is None:
                 return outcome
@@ -71,16 +80,51 @@ class Ehr:
         """GET one resource."""
         return self._send("GET", f"/{reference}")
 
+    def find(self, key: Key) -> Outcome:
+        """Search the one resource that bears a key: answered as a GET of it would be.
+
+        412 where several bear it, as R4 has it for a condition that more than one meets.
+        """
+        outcome = self.search(key.type, **{key.parameter: key.token})
+        if not isinstance(outcome, Response) or outcome.status not in READ:
+            return outcome
+        found = _searched(outcome) if outcome.status == HTTPStatus.OK else None
+        if found is None:
+            return Unknown(reason="a search was answered with something that is not its result")
+        bearing = [one for one in found if key.is_of(one)]
+        if not bearing:
+            return replace(outcome, status=HTTPStatus.NOT_FOUND, body=b"")
+        if len(bearing) > 1:
+            return replace(outcome, status=HTTPStatus.PRECONDITION_FAILED, body=b"")
+        return replace(outcome, body=codec.encode(bearing[0]))
+
     def put(
-        self, reference: str, body: bytes, *, if_match: str = "", if_none_match: str = ""
+        self,
+        reference: str,
+        body: bytes,
+        *,
+        if_match: str = "",
+        if_none_match: str = "",
+        key: Key | None = None,
     ) -> Outcome:
-        """PUT one resource under its id, guarded by `If-Match` or `If-None-Match`."""
+        """PUT one resource under its id, guarded by `If-Match` or `If-None-Match`.
+
+        With a `key` it is read first, and only what bears that is written; where the server heeds
+        no `If-Match`, only what has that version. Both requests share one deadline.
+        """
         guards = {"If-Match": if_match, "If-None-Match": if_none_match}
         extra = {name: value for name, value in guards.items() if value}
-        return self._send("PUT", f"/{reference}", body=body, extra=extra)
+        seconds = self._deadline
+        if key is not None or (if_match not in ("", NEW) and not self._guards):
+            seconds = self._deadline / 2
+            seen = self._send("GET", f"/{reference}", extra=FRESH, seconds=seconds)
+            against = _against(seen, key, if_match)
+            if against is not None:
+                return against
+        return self._send("PUT", f"/{reference}", body=body, extra=extra, seconds=seconds)
 
     def create(self, kind: str, body: bytes, *, if_none_exist: str) -> Outcome:
-        """POST one resource, unless what the query `if_none_exist` names is there; the probe's."""
+        """POST one resource, unless what the query `if_none_exist` names is there."""
         extra = {"If-None-Exist": if_none_exist}
         return self._send("POST", f"/{kind}", body=body, extra=extra)
 
@@ -114,14 +158,19 @@ class Ehr:
         return self._send("GET", "/metadata")
 
     def _send(
-        self, method: str, path: str, body: bytes | None = None, extra: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        extra: dict[str, str] | None = None,
+        seconds: float | None = None,
     ) -> Outcome:
         headers = {"Accept": codec.FHIR_JSON}
         if body is not None:
             headers["Content-Type"] = codec.FHIR_JSON
         headers |= extra or {}
         request = Request(method=method, url=self.base_url + path, headers=headers, body=body)
-        return self._transport.send(request, deadline_seconds=self._deadline)
+        return self._transport.send(request, deadline_seconds=seconds or self._deadline)
 
 
 def batch_of_reads(references: Sequence[str]) -> dict[str, Any]:
@@ -137,10 +186,45 @@ def _as_entry(outcome: Outcome) -> dict[str, Any] | None:
     response = {"response": {"status": str(int(outcome.status))}}
     if outcome.status != HTTPStatus.OK:
         return response
+    body = _decoded(outcome)
+    return None if body is None else {**response, "resource": body}
+
+
+def _against(seen: Outcome, key: Key | None, if_match: str) -> Outcome | None:
+    """Return what speaks against writing over what was seen, as the server would; None: nothing."""
+    if not isinstance(seen, Response):
+        return NotSent(reason=f"it could not be read before it was to be written: {seen.reason}")
+    if seen.status != HTTPStatus.OK:
+        return seen
+    there = _decoded(seen)
+    if there is None or there.get("resourceType") == "OperationOutcome":
+        return NotSent(reason="what was to be written over could not be read")
+    if key is not None and not key.is_of(there):
+        return replace(seen, status=HTTPStatus.GONE, body=b"")
+    meta = there.get("meta")
+    version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
+    same = bool(version) and version == version_in(if_match)
+    return None if same else replace(seen, status=HTTPStatus.PRECONDITION_FAILED, body=b"")
+
+
+def _searched(outcome: Response) -> list[dict[str, Any]] | None:
+    """Return what a search found; None where that is not all, or no result of a search."""
+    answer = _decoded(outcome) or {}
+    entries, links = answer.get("entry", []), answer.get("link", [])
+    if answer.get("type") != "searchset" or not isinstance(entries, list):
+        return None
+    if any(isinstance(one, dict) and one.get("relation") == "next" for one in links):
+        return None
+    found = [one.get("resource") for one in entries if isinstance(one, dict)]
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _decoded(outcome: Response) -> dict[str, Any] | None:
     try:
-        return {**response, "resource": codec.decode(outcome.body)}
+        value = codec.decode(outcome.body)
     except codec.NotJsonError:
         return None
+    return value if isinstance(value, dict) else None
 
 
 def is_loopback(base_url: str) -> bool:

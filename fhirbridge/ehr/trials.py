@@ -53,12 +53,14 @@ class _Trial:
         """Try everything but the removal."""
         by_version = self._creates_once(self._id, NEW_BY_VERSION)
         by_none = self._creates_once(f"{self._id}b", NEW_BY_NONE)
-        conditional = self._creates_one_of_an_identifier()
+        conditional = self._creates_one_of({"identifier": f"{SYSTEM}|{self._id}{POSTED}"})
+        tagged = self._creates_one_of({"_tag": f"{SYSTEM}|{self._id}{POSTED}"})
         own_ids = self._find_one()
         first = self._ehr.read(self._held)
         before, own = etag(first), self._held.partition("/")[2]
         updated = self._put(own, "three", {"ifMatch": before})
         stale = self._put(own, "four", {"ifMatch": before})
+        after = etag(self._ehr.read(self._held))
         new = NEW_BY_NONE if by_none and not by_version else NEW_BY_VERSION
         return replace(
             seen,
@@ -66,6 +68,8 @@ class _Trial:
             create_guard=by_version,
             create_none_match=by_none,
             conditional_create=conditional,
+            tag_create=tagged,
+            versions=NO_VERSION not in (before, after) and before != after,
             version_guard=_status(updated) in OK and _status(stale) in REFUSED,
             transaction=self._transaction_is_atomic(own, new, before),
             batch=self._batch_is_guarded(own, new, before),
@@ -108,21 +112,25 @@ class _Trial:
         self._note(outcome, own)
         return outcome
 
-    def _creates_one_of_an_identifier(self) -> bool:
-        first, second = self._post(), self._post()
+    def _creates_one_of(self, criteria: Mapping[str, str]) -> bool:
+        """Say whether a second POST of the same criteria finds the first, and leaves it alone."""
+        first = self._post("first", criteria)
+        second = self._post("second", criteria)
         one, other = _id_of(first), _id_of(second)
         return (
             _status(first) == HTTPStatus.CREATED
             and _status(second) == HTTPStatus.OK
             and bool(one)
             and other in ("", one)
+            and _word(self._ehr.read(f"Patient/{one}")) == "first"
         )
 
-    def _post(self) -> Outcome:
+    def _post(self, word: str, criteria: Mapping[str, str]) -> Outcome:
         named = f"{self._id}{POSTED}"
-        body = {name: one for name, one in _patient("", "posted", named).items() if name != "id"}
-        query = urlencode({"identifier": f"{SYSTEM}|{named}"})
-        outcome = self._ehr.create("Patient", codec.encode(body), if_none_exist=query)
+        body = {name: one for name, one in _patient("", word, named).items() if name != "id"}
+        if "_tag" in criteria:
+            body["meta"] = {"tag": [{"system": SYSTEM, "code": named}]}
+        outcome = self._ehr.create("Patient", codec.encode(body), if_none_exist=urlencode(criteria))
         own = _id_of(outcome)
         if own:
             self._note(outcome, own)
@@ -234,6 +242,13 @@ def _patient(own: str, word: str, named: str) -> dict[str, Any]:
         "active": False,
         "name": [{"family": "Synthetic-Probe", "given": [word]}],
     }
+
+
+def _word(outcome: Outcome) -> str:
+    """Return the word by which one version of the probe's resource differs from the others."""
+    names = body_of(outcome).get("name")
+    given = _object(names[0]).get("given") if isinstance(names, list) and names else None
+    return str(given[0]) if isinstance(given, list) and given else ""
 
 
 def _id_of(outcome: Outcome) -> str:

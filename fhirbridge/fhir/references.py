@@ -1,7 +1,7 @@
 """Ids, and the literal references inside a resource. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 ID = r"[A-Za-z0-9.-]{1,64}"  # as R4 has it, of resources and of versions
@@ -30,3 +30,27 @@ def literal_references(value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for item in value:
             yield from literal_references(item)
+
+
+def without_ids(value: Any) -> Any:
+    """Return a value in which each literal reference says no more than the type it points to."""
+    if isinstance(value, dict):
+        changed = {name: without_ids(item) for name, item in value.items()}
+        target = value.get("reference")
+        if isinstance(target, str) and (named := LITERAL.fullmatch(target)):
+            changed["reference"] = named[1]
+        return changed
+    return [without_ids(item) for item in value] if isinstance(value, list) else value
+
+
+def renamed(value: Any, ids: Mapping[tuple[str, str], str]) -> Any:
+    """Return a value in which each literal reference to one of `ids` names the id given there."""
+    if isinstance(value, dict):
+        changed = {name: renamed(item, ids) for name, item in value.items()}
+        target = value.get("reference")
+        if isinstance(target, str) and (named := LITERAL.fullmatch(target)):
+            own = ids.get((named[1], named[2]))
+            if own is not None:
+                changed["reference"] = f"{named[1]}/{own}"
+        return changed
+    return [renamed(item, ids) for item in value] if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from typing import Any
 from fhirbridge.egress.exchange import Response, Unknown
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir import codec
+from fhirbridge.fhir.names import token
 from fhirbridge.fhir.references import is_id
 from fhirbridge.matching import merges, sight
 from fhirbridge.matching.decide import How
@@ -18,8 +19,6 @@ from fhirbridge.matching.merges import MOST_HOPS
 from fhirbridge.matching.person import Token
 
 MOST_HITS = 5
-# What R4 wants escaped inside a token of a search.
-ESCAPES = str.maketrans({"\\": "\\\\", ",": "\\,", "$": "\\$", "|": "\\|"})
 # What a server answers to an operation that it does not have.
 NO_MATCH = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
@@ -81,7 +80,7 @@ class _Asking:
         return sight.bundle(how, hits, self._bodies, more=more)
 
     def _by_identifier(self, tokens: Iterable[Token]) -> tuple[tuple[str, ...], bool]:
-        wanted = ",".join("|".join(part.translate(ESCAPES) for part in one) for one in tokens)
+        wanted = ",".join(token(system, value) for system, value in tokens)
         answer = self._searchset(
             self._ehr.search("Patient", identifier=wanted, _count=str(MOST_HITS + 1))
         )

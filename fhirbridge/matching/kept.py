@@ -1,5 +1,6 @@
 """What was decided of who is who, as it is stored. Reads, but for the end of what counts."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -62,7 +63,7 @@ def our_patient(tx: Connection, destination: Destination, subject: str) -> Row[A
     return row
 
 
-def compared(tx: Connection, link: Row[Any]) -> Row[Any]:
+def compared(tx: Connection, link: Row[Any]) -> Row[str, str]:
     """Return the version of our Patient of which a link was made."""
     chosen = (
         select(resource.c.id, resource.c.digest)
@@ -71,8 +72,7 @@ def compared(tx: Connection, link: Row[Any]) -> Row[Any]:
         .order_by(resource.c.sequence.desc())
         .limit(1)
     )
-    found: Row[Any] = tx.execute(chosen).one()
-    return found
+    return tx.execute(chosen).one()
 
 
 def of_theirs(destination: str) -> Select[Any]:
@@ -82,6 +82,20 @@ def of_theirs(destination: str) -> Select[Any]:
         patient_link.c.ended_at == "",
         patient_link.c.state != State.MADE,
     )
+
+
+def linked(tx: Connection, destination: str, subjects: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return, by our id, under which ids the EHR has, or had, a patient of its own."""
+    theirs = of_theirs(destination).where(patient_link.c.subject.in_(subjects))
+    chosen = select(patient_link.c.subject, patient_link.c.ehr_id).where(
+        patient_link.c.destination == destination,
+        patient_link.c.subject.in_(theirs),
+        patient_link.c.state == State.LINKED,
+    )
+    found: dict[str, set[str]] = {}
+    for row in tx.execute(chosen):
+        found.setdefault(row.subject, set()).add(row.ehr_id)
+    return {subject: frozenset(ids) for subject, ids in found.items()}
 
 
 def rejections(tx: Connection, destination: str, lane: str) -> frozenset[str]:

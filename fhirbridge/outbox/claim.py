@@ -24,10 +24,9 @@ from fhirbridge.outbox import pauses
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.states import (
     BLOCKED,
-    EDITED,
+    IN_DOUBT,
     LANDED,
     OPEN,
-    POISON,
     STUCK,
     UNCERTAIN,
     Became,
@@ -311,7 +310,7 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             delivery.c.lane == row.lane,
             delivery.c.sequence < row.sequence,
             delivery.c.state.in_(STUCK),
-            or_(delivery.c.reason.startswith(POISON), delivery.c.reason.startswith(EDITED)),
+            or_(*(delivery.c.reason.startswith(one) for one in IN_DOUBT)),
         )
     )
     return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))

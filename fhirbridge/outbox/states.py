@@ -52,10 +52,14 @@ REFUSED = "refused: "
 EDITED = "edited: "
 # How the reason of a held delivery begins of which the EHR removed something.
 GONE = "gone: "
+# How the reason of a held delivery begins of which the EHR has something more than once.
+DOUBLED = "doubled: "
 # How the reason of a held delivery begins whose patient the EHR merged into another one.
 MERGED = "merged: "
 # How the reason of a held delivery begins of which nobody knows whose chart it belongs in.
 PATIENT = "patient: "
+# Of what these brought, the ledger does not know all.
+IN_DOUBT = (POISON, EDITED, DOUBLED)
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.probe import Tested
 
 LEAST_FREE = 1_000_000_000  # bytes
@@ -45,8 +46,9 @@ def of_disk(free: int) -> Check:
     )
 
 
-def of_destination(name: str, paused: str, tested: Tested, now: datetime) -> list[Check]:
-    """Judge one destination and the clock beside its own."""
+def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Check]:
+    """Judge one destination, its guard and the clock beside its own."""
+    name, paused = known.name, known.paused
     if not tested.answers:
         return [Check(name=name, good=False, found=tested.reason, next="check network and address")]
     if not tested.signed_in:
@@ -60,7 +62,11 @@ def of_destination(name: str, paused: str, tested: Tested, now: datetime) -> lis
         found = f"it answers; paused: {paused}"
         what = f"fhirbridge sync resume --destination {name}, or {probe}"
         return [Check(name=name, good=False, found=found, next=what), _clock(name, tested, now)]
-    return [Check(name=name, good=True, found="it answers"), _clock(name, tested, now)]
+    checks = [Check(name=name, good=True, found="it answers"), _clock(name, tested, now)]
+    if known.guard:
+        found = f"{known.guard}: it guards no update; allowed by a person: {known.weak}"
+        checks.append(Check(name=f"guard of {name}", good=True, found=found))
+    return checks
 
 
 def _clock(name: str, tested: Tested, now: datetime) -> Check:

@@ -77,6 +77,8 @@ def _destination(tx: Connection, one: registry.Destination, now: datetime) -> di
         "name": one.name,
         "base_url": one.base_url,
         "mode": one.mode,
+        "guard": one.guard,
+        "weak": one.weak,
         "paused": one.paused or _by_operator(tx, one.name),
         "waits_until": "" if shut is None else moment.to_text(shut.until),
         "waits_for": "" if shut is None else f"{shut.cause}: {shut.words}",

@@ -23,6 +23,7 @@ from fhirbridge.outbox import claim, pauses
 from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity
 from fhirbridge.outbox.states import (
     BLOCKED,
+    DOUBLED,
     EDITED,
     GONE,
     MERGED,
@@ -34,7 +35,7 @@ from fhirbridge.outbox.states import (
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery
 
-CHANGED_THERE = (EDITED, GONE, MERGED)
+CHANGED_THERE = (DOUBLED, EDITED, GONE, MERGED)
 
 
 class Step(StrEnum):
@@ -73,6 +74,7 @@ class Foreseen:
     record: str
     step: Step
     reason: str = ""
+    guard: str = ""  # weak, where the EHR guards no update
     resources: tuple[ForeseenResource, ...] = ()
 
 
@@ -89,11 +91,15 @@ def foresee(
     tx: Connection, contents: Contents, *, now: datetime, meant: frozenset[str] | None
 ) -> Iterator[Foreseen]:
     """Yield every delivery that is meant (None: all), in the order in which they would go."""
-    for one in registry.every(tx):
-        yield from _Destination(tx, contents, one, now=now, meant=meant).foresee()
+    known = registry.every(tx)
+    guards = {one.name: one.guard for one in known}
+    for where in known:
+        for one in _Destination(tx, contents, where, now=now, meant=meant).foresee():
+            yield replace(one, guard=where.guard)
     for row in _rows(tx, STUCK, meant):
         edited = row.reason.startswith(CHANGED_THERE)
-        yield _foreseen(row, Step.CONFLICT if edited else Step.HOLD, row.reason)
+        one = _foreseen(row, Step.CONFLICT if edited else Step.HOLD, row.reason)
+        yield replace(one, guard=guards[row.destination])
 
 
 def _rows(

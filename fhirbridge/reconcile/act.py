@@ -105,6 +105,7 @@ class Hands:
             tx,
             destination=destination,
             identity=line.identity,
+            ehr_id=line.ehr_id or found.theirs.ehr_id,
             resource=line.resource,
             version=found.theirs.version,
             at=moment.to_text(self._rooms.clock.now()),

@@ -13,12 +13,14 @@ from typing import Any
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.errors import BridgeError
-from fhirbridge.fhir import codec
+from fhirbridge.fhir import codec, names
+from fhirbridge.fhir.names import Key
 from fhirbridge.fhir.references import is_id, version_in
 from fhirbridge.matching.merges import MOST_HOPS, replaced_by
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reconcile.compare import Shown, Theirs
 
+NOT_THERE = {"404": Shown.ABSENT, "410": Shown.REMOVED}
 BATCH = 50
 PAGE = 200
 MOST_PAGES = 2000
@@ -48,6 +50,18 @@ class Touched:
     body: dict[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be read: ours, under its id there, or by its key where that is not known.
+
+    With a key, what does not bear it is something else, to which the EHR gave the id.
+    """
+
+    identity: Identity
+    ehr_id: str
+    key: Key | None = None
+
+
 class Asking:
     """One EHR, asked for one run; `date` is its own clock at the first answer, once there is one.
 
@@ -58,17 +72,17 @@ class Asking:
         self._ehr = ehr
         self.date: datetime | None = None
 
-    def read(self, identities: Sequence[Identity]) -> dict[Identity, Theirs]:
-        """Read what is there now under these ids."""
+    def read(self, wanted: Sequence[Wanted]) -> dict[Identity, Theirs]:
+        """Read what is there now, by our identities."""
         found: dict[Identity, Theirs] = {}
-        for start in range(0, len(identities), BATCH):
-            part = identities[start : start + BATCH]
-            answer = self._bundle(self._ehr.read_many([f"{i.type}/{i.id}" for i in part]))
+        for start in range(0, len(wanted), BATCH):
+            part = wanted[start : start + BATCH]
+            answer = self._bundle(self._ehr.read_many([_asked(one) for one in part]))
             entries = answer.get("entry")
             if not isinstance(entries, list) or len(entries) != len(part):
                 raise NoAnswerError("the EHR left reads out of its answer")
-            for identity, entry in zip(part, entries, strict=True):
-                found[identity] = _theirs(identity, entry)
+            for one, entry in zip(part, entries, strict=True):
+                found[one.identity] = _theirs(one, entry)
         return found
 
     def touched(self, kind: str, since: datetime) -> Iterator[Touched]:
@@ -84,9 +98,9 @@ class Asking:
             if (one := _touched(entry)) is not None:
                 yield one
 
-    def last_version(self, identity: Identity) -> str:
+    def last_version(self, there: Identity) -> str:
         """Return the number of a removed resource's last version, or "" where none is told."""
-        path = f"{identity.type}/{identity.id}"
+        path = f"{there.type}/{there.id}"
         outcome = self._ehr.history(path, _count="1", _offset="0")
         if isinstance(outcome, Response) and outcome.status in NO_HISTORY:
             return ""
@@ -115,7 +129,10 @@ class Asking:
             new = [one for one in ahead if one not in chain and one.startswith("Patient/")]
             if not new:
                 break
-            shown = self.read([Identity("Patient", one.partition("/")[2]) for one in new])
+            ids = [one.partition("/")[2] for one in new]
+            shown = self.read(
+                [Wanted(identity=Identity("Patient", one), ehr_id=one) for one in ids]
+            )
             bodies = {f"{i.type}/{i.id}": t.body for i, t in shown.items() if t.body is not None}
             chain |= bodies
             ahead = [far for one in bodies.values() for far in replaced_by(one)]
@@ -152,20 +169,27 @@ class Asking:
         return value
 
 
-def _theirs(identity: Identity, entry: Any) -> Theirs:
+def _asked(wanted: Wanted) -> str | Key:
+    if wanted.ehr_id or wanted.key is None:
+        return f"{wanted.identity.type}/{wanted.ehr_id}"
+    return wanted.key
+
+
+def _theirs(wanted: Wanted, entry: Any) -> Theirs:
     if not isinstance(entry, dict) or not isinstance(entry.get("response"), dict):
         return Theirs(shown=Shown.UNSAID)
     status = str(entry["response"].get("status", ""))[:3]
-    if status == "404":
-        return Theirs(shown=Shown.ABSENT)
-    if status == "410":
-        return Theirs(shown=Shown.REMOVED)
+    if status in NOT_THERE:
+        return Theirs(shown=NOT_THERE[status])
     body = entry.get("resource")
     if status != "200" or not isinstance(body, dict):
         return Theirs(shown=Shown.UNSAID)
-    version = _version(entry)
-    if (body.get("resourceType"), body.get("id")) != identity or not version:
+    version, own = _version(entry), str(body.get("id", ""))
+    expected = (wanted.identity.type, wanted.ehr_id or own)
+    if (body.get("resourceType"), own) != expected or not (own and version):
         return Theirs(shown=Shown.UNSAID)
+    if wanted.key is not None and not wanted.key.is_of(body):
+        return Theirs(shown=Shown.ABSENT)
     return Theirs(shown=Shown.THERE, version=version, updated=_updated(body), body=body)
 
 
@@ -221,11 +245,5 @@ def _tokens(body: Any) -> list[str]:
 
 
 def token(identifier: dict[str, Any]) -> str:
-    r"""Write an identifier as a search parameter's value: `system|value`, with FHIR's escapes."""
-    return "|".join(_escaped(str(identifier.get(name, ""))) for name in ("system", "value"))
-
-
-def _escaped(text: str) -> str:
-    for special in "\\,$|":
-        text = text.replace(special, f"\\{special}")
-    return text
+    """Write an identifier as a search parameter's value."""
+    return names.token(str(identifier.get("system", "")), str(identifier.get("value", "")))

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from fhirbridge.fhir import projection
+from fhirbridge.fhir.references import without_ids
 from fhirbridge.matching import merges
 
 
@@ -25,7 +26,7 @@ class Kind(StrEnum):
     AHEAD = "ahead"  # a newer one of ours, under way or not heard of
     AWAITED = "awaited"  # theirs, and ours was chosen and is on its way
     ALTERED = "altered"  # what we sent, as this server keeps it
-    OLDER = "older"  # an earlier one of ours came back: a backup was restored
+    OLDER = "older"  # an earlier one of ours, or of what it points to: a backup was restored
     MISSING = "missing"  # no trace of it: a backup was restored
     DELETED = "deleted"  # somebody removed it
     EDITED = "edited"  # somebody changed it
@@ -50,18 +51,25 @@ class Theirs:
     updated: datetime | None = None  # by the EHR's clock
     body: dict[str, Any] | None = None
 
+    @property
+    def ehr_id(self) -> str:
+        """Return the id under which it is there, or "" where nothing is."""
+        return "" if self.body is None else str(self.body["id"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ours:
     """What we know of one resource: `base` is what we sent last, under the EHR's `version`.
 
-    `given_up`: a person chose ours over theirs of `version`, and it is on its way. `written_by`:
-    when, by the EHR's clock, `version` was surely written if it is ours.
+    `given_up`: a person chose ours over theirs of `version`, and it is on its way. `named_there`:
+    the EHR gives ids. `written_by`: when, by the EHR's clock, `version` was surely written if it is
+    ours.
     """
 
     base: dict[str, Any]
     version: str
     given_up: bool = False
+    named_there: bool = False
     written_by: datetime | None = None
     earlier: tuple[dict[str, Any], ...] = ()
     later: tuple[dict[str, Any], ...] = ()
@@ -101,7 +109,9 @@ def _of_a_copy(ours: Ours, theirs: Theirs, body: dict[str, Any]) -> Verdict:
     back = any(projection.same(one, body) for one in ours.earlier)
     if back and _went_back(ours, theirs):
         return Verdict(kind=Kind.OLDER, elements=elements)
-    kind = Kind.ALTERED if _is_own_write(ours, theirs) else Kind.EDITED
+    kind = Kind.EDITED
+    if _is_own_write(ours, theirs):
+        kind = Kind.OLDER if _points_elsewhere(ours, body) else Kind.ALTERED
     return Verdict(kind=kind, elements=elements)
 
 
@@ -113,6 +123,11 @@ def _went_back(ours: Ours, theirs: Theirs) -> bool:
     if not (theirs.version.isdecimal() and ours.version.isdecimal()):
         return False
     return int(theirs.version) < int(ours.version)
+
+
+def _points_elsewhere(ours: Ours, body: dict[str, Any]) -> bool:
+    """Say whether only what it points to is another one: the EHR lost that, and named it anew."""
+    return ours.named_there and projection.same(without_ids(ours.base), without_ids(body))
 
 
 def _is_own_write(ours: Ours, theirs: Theirs) -> bool:

@@ -86,7 +86,8 @@ class Reconcile:
             elif row.kind == Kind.MERGED:
                 hands.release_patient(tx, row.destination, row.lane)
             else:
-                there = Theirs(shown=Shown.THERE, version=row.ehr_version)
+                body = self._kept.sides(tx, row)["theirs"]
+                there = Theirs(shown=Shown.THERE, version=row.ehr_version, body=body)
                 line = _line(tx, row.destination, identity)
                 found = Found(line=line, kind=Kind(row.kind), theirs=there)
                 hands.ours(tx, row.destination, [found])
@@ -112,7 +113,8 @@ class Reconcile:
 def _line(tx: Connection, destination: str, identity: Identity) -> Line:
     known = lines.find(tx, destination, identity)
     if known is None:
-        waiting = [one for one in lines.suspects(tx, destination) if one.identity == identity]
+        where = registry.get(tx, destination)
+        waiting = [one for one in lines.suspects(tx, where) if one.identity == identity]
         known = waiting[0] if waiting else None
     if known is None:
         raise DriftError(

@@ -1,21 +1,24 @@
 """What we know of one resource at one destination: the ledger's line, and what was ever pinned."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, or_, select
 
+from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.deliver.bundle import NOT_THERE
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import retract
+from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
 from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
 from fhirbridge.reconcile import compare
 from fhirbridge.reconcile.compare import Kind, Ours, Theirs, Verdict
-from fhirbridge.store.tables import delivery, delivery_item, ledger, resource
+from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
 from fhirbridge.translate.values import Scope
 
 NEWEST = 20
@@ -37,12 +40,18 @@ class Line:
     digest: str
     sequence: int
     delivered_at: str
+    ehr_id: str  # "" where the EHR gave it one that nobody heard of
     in_ledger: bool = True
 
     @property
     def given_up(self) -> bool:
         """Say whether ours was chosen over what is there, and is on its way."""
         return self.in_ledger and not self.digest
+
+    @property
+    def there(self) -> Identity:
+        """Return its type and its id in the EHR."""
+        return Identity(self.identity.type, self.ehr_id)
 
 
 def every(tx: Connection, destination: str) -> list[Line]:
@@ -66,27 +75,35 @@ def find(tx: Connection, destination: str, identity: Identity) -> Line | None:
     return None if row is None else _line(row)
 
 
+def find_there(tx: Connection, destination: str, there: Identity) -> Line | None:
+    """Return the line of what the EHR has under an id, or None where that is not ours."""
+    chosen = _chosen(destination).where(ledger.c.type == there.type, ledger.c.ehr_id == there.id)
+    row = tx.execute(chosen).one_or_none()
+    return None if row is None else _line(row)
+
+
 def of(tx: Connection, destination: str, identities: Iterable[Identity]) -> list[Line]:
     """Return the lines of those resources that the ledger has."""
     found = (find(tx, destination, one) for one in identities)
     return [line for line in found if line is not None]
 
 
-def suspects(tx: Connection, destination: str) -> list[Line]:
+def suspects(tx: Connection, where: Destination) -> list[Line]:
     """Return what deliveries carry that are held because of something in the EHR."""
     chosen = (
         select(delivery_item, resource.c.record_id, resource.c.lane, resource.c.purpose)
         .add_columns(resource.c.set_digest, delivery.c.created_at)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
         .join(resource, resource.c.id == delivery_item.c.resource)
-        .where(delivery.c.destination == destination, delivery.c.state == State.HELD, _by_ehr())
+        .where(delivery.c.destination == where.name, delivery.c.state == State.HELD, _by_ehr())
         .order_by(delivery.c.sequence)
     )
     found: dict[Identity, Line] = {}
     for row in tx.execute(chosen):
         identity = Identity(row.type, row.resource_id)
-        known = find(tx, destination, identity)
-        found.setdefault(identity, known or _never_there(row, identity))
+        known = find(tx, where.name, identity)
+        named = "" if where.mode is Mode.ASSIGNED else identity.id
+        found.setdefault(identity, known or _never_there(row, identity, named))
     return list(found.values())
 
 
@@ -131,35 +148,55 @@ def under_way(tx: Connection, destination: str, identity: Identity) -> bool:
 def verdict(
     tx: Connection,
     contents: Contents,
-    destination: str,
+    where: Destination,
     *,
     line: Line,
     theirs: Theirs,
     by: datetime,
 ) -> Verdict:
     """Compare; `by`: when the ledger's version was written at the latest, by the EHR's clock."""
-    base = contents.body(tx, line.resource)
-    version = line.version
-    ours = Ours(base=base, version=version, given_up=line.given_up, written_by=by)
+
+    def there(resource_row: str) -> dict[str, Any]:
+        return as_there(tx, where, contents.body(tx, resource_row), theirs.ehr_id or line.ehr_id)
+
+    if theirs.body is not None:
+        theirs = replace(theirs, body=as_compared(tx, where, line, theirs.body))
+    base, version = there(line.resource), line.version
+    ours = Ours(
+        base=base,
+        version=version,
+        given_up=line.given_up,
+        named_there=where.mode is Mode.ASSIGNED,
+        written_by=by,
+    )
     first = compare.verdict(ours, theirs)
     if first.kind not in UNSETTLED:
         return first
     earlier: list[dict[str, Any]] = []
     later: list[dict[str, Any]] = []
-    for row in tx.execute(_carrying(destination, line.identity)):
+    for row in tx.execute(_carrying(where.name, line.identity)):
         if row.resource == line.resource:
             continue
         is_later = row.sequence > line.sequence or row.state != State.DELIVERED
-        (later if is_later else earlier).append(contents.body(tx, row.resource))
-    whole = Ours(
-        base=base,
-        version=version,
-        given_up=line.given_up,
-        written_by=by,
-        earlier=tuple(earlier),
-        later=tuple(later),
-    )
+        (later if is_later else earlier).append(there(row.resource))
+    whole = replace(ours, earlier=tuple(earlier), later=tuple(later))
     return compare.verdict(whole, theirs)
+
+
+def as_there(tx: Connection, where: Destination, ours: dict[str, Any], own: str) -> dict[str, Any]:
+    """Return a resource of ours as an EHR has it under its id `own`, pointing to what is there."""
+    named = {Identity(*target) for target in literal_references(ours)}
+    return {**ledger_of.names(tx, where, named).written(ours), "id": own}
+
+
+def as_compared(
+    tx: Connection, where: Destination, line: Line, there: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what an EHR shows, pointing to the patient that stands for ours now."""
+    if not kept.are_theirs(tx, where, line.lane):
+        return there
+    source = tx.scalar(select(record.c.subject).where(record.c.id == line.record_id))
+    return ledger_of.names(tx, where, {Identity(PATIENT, source or "")}).read(there)
 
 
 def _chosen(destination: str) -> Select[Any]:
@@ -203,10 +240,11 @@ def _line(row: Row[Any]) -> Line:
         digest=row.digest,
         sequence=row.sequence,
         delivered_at=row.delivered_at,
+        ehr_id=row.ehr_id,
     )
 
 
-def _never_there(row: Row[Any], identity: Identity) -> Line:
+def _never_there(row: Row[Any], identity: Identity, ehr_id: str) -> Line:
     return Line(
         identity=identity,
         lane=row.lane,
@@ -218,5 +256,6 @@ def _never_there(row: Row[Any], identity: Identity) -> Line:
         digest=row.digest,
         sequence=0,
         delivered_at=row.created_at,
+        ehr_id=ehr_id,
         in_ledger=False,
     )

@@ -13,14 +13,16 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import projection
+from fhirbridge.fhir.names import key_of
 from fhirbridge.matching import merges
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.reconcile import asking, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
-from fhirbridge.reconcile.asking import Asking
+from fhirbridge.reconcile.asking import Asking, Wanted
 from fhirbridge.reconcile.compare import BEYOND_THE_COPY, FINDINGS, LOST, Kind, Shown, Theirs
 from fhirbridge.reconcile.findings import Findings, Found
 from fhirbridge.reconcile.lines import Line
@@ -82,7 +84,8 @@ class Look:
         with self._rooms.store.read() as tx:
             all_of_it = lines.every(tx, self._name)
             known = {line.identity for line in all_of_it}
-            more = [one for one in lines.suspects(tx, self._name) if one.identity not in known]
+            suspects = lines.suspects(tx, self._destination)
+            more = [one for one in suspects if one.identity not in known]
         found = self._with_left_over(self._compared([*all_of_it, *more], report), report)
         found = self._with_duplicates(all_of_it, found, report)
         lost = sum(one.kind in LOST for one in found)
@@ -94,7 +97,7 @@ class Look:
         """Return what somebody touched, what waits because of the EHR, and what came last."""
         with self._rooms.store.read() as tx:
             kinds = lines.kinds(tx, self._name)
-            chosen = [*lines.suspects(tx, self._name), *lines.newest(tx, self._name)]
+            chosen = [*lines.suspects(tx, self._destination), *lines.newest(tx, self._name)]
             chosen += lines.of(tx, self._name, findings.open_identities(tx, self._name))
         for kind in kinds:
             chosen += self._touched(kind, since)
@@ -106,14 +109,16 @@ class Look:
         seen = self._asking.touched(kind, since)
         while part := list(islice(seen, CHUNK)):
             with self._rooms.store.read() as tx:
-                known = [(lines.find(tx, self._name, one.identity), one) for one in part]
+                known = [(lines.find_there(tx, self._name, one.identity), one) for one in part]
                 found += [line for line, one in known if line and not self._is_echo(tx, line, one)]
         return found
 
     def _is_echo(self, tx: Connection, line: Line, one: asking.Touched) -> bool:
         if one.version != line.version or one.body is None or not line.digest:
             return False
-        return projection.same(self._rooms.contents.body(tx, line.resource), one.body)
+        ours = self._rooms.contents.body(tx, line.resource)
+        there = lines.as_there(tx, self._destination, ours, line.ehr_id)
+        return projection.same(there, lines.as_compared(tx, self._destination, line, one.body))
 
     def _compared(self, chosen: Sequence[Line], report: Report) -> list[Found]:
         """Read what is there now and compare; what is as it should be closes its finding."""
@@ -122,7 +127,7 @@ class Look:
             noted = set(findings.open_identities(tx, self._name))
         for start in range(0, len(chosen), CHUNK):
             part = chosen[start : start + CHUNK]
-            shown = self._asking.read([line.identity for line in part])
+            shown = self._asking.read(self._wanted(part))
             with self._rooms.store.begin() as tx:
                 for line in part:
                     one = self._judged(tx, line, shown[line.identity], report)
@@ -132,6 +137,17 @@ class Look:
                         self._close(tx, one)
         return [self._told_more(one) for one in found]
 
+    def _wanted(self, chosen: Sequence[Line]) -> list[Wanted]:
+        """Say by what each is read; where the EHR gives ids, it must bear our key as well."""
+        if self._destination.mode is not Mode.ASSIGNED:
+            return [Wanted(identity=one.identity, ehr_id=one.ehr_id) for one in chosen]
+        with self._rooms.store.read() as tx:
+            keys = [key_of(self._rooms.contents.body(tx, one.resource)) for one in chosen]
+        return [
+            Wanted(identity=one.identity, ehr_id=one.ehr_id, key=key)
+            for one, key in zip(chosen, keys, strict=True)
+        ]
+
     def _judged(self, tx: Connection, line: Line, theirs: Theirs, report: Report) -> Found | None:
         """Return what became of one resource; None where nothing can be concluded."""
         if not lines.is_same(tx, self._name, line):
@@ -139,7 +155,9 @@ class Look:
         if not line.in_ledger and theirs.shown is Shown.ABSENT:
             return None
         by = moment.from_text(line.delivered_at) + self._ahead() + MARGIN
-        said = lines.verdict(tx, self._rooms.contents, self._name, line=line, theirs=theirs, by=by)
+        said = lines.verdict(
+            tx, self._rooms.contents, self._destination, line=line, theirs=theirs, by=by
+        )
         report.compared += 1
         if said.kind is not Kind.EQUAL:
             _count(report.kinds, said.kind.value)
@@ -157,15 +175,16 @@ class Look:
 
     def _told_more(self, found: Found) -> Found:
         """Ask what a finding needs beyond its copy: the last version, the patient that is left."""
-        identity, theirs = found.line.identity, found.theirs
+        there, theirs = found.line.there, found.theirs
         if found.kind is Kind.DELETED and not theirs.version:
-            version = self._asking.last_version(identity)
+            version = self._asking.last_version(there)
             theirs = Theirs(shown=theirs.shown, version=version)
             return Found(line=found.line, kind=found.kind, theirs=theirs)
         if found.kind is Kind.MERGED and theirs.body is not None:
-            chain = self._asking.merged_into(identity, theirs.body)
-            left = merges.survivor(chain, f"{identity.type}/{identity.id}")
-            is_other = left != f"{identity.type}/{identity.id}"
+            patient = Identity(there.type, theirs.ehr_id)
+            chain = self._asking.merged_into(patient, theirs.body)
+            left = merges.survivor(chain, f"{patient.type}/{patient.id}")
+            is_other = left != f"{patient.type}/{patient.id}"
             more = {"survivor": left if left and is_other else "not certain"}
             return Found(
                 line=found.line,
@@ -182,6 +201,9 @@ class Look:
         """Look for others with our identifiers; what another one has is not made a second time."""
         doubled: dict[Identity, Found] = {}
         unsearched = []
+        # Lost under the id that the EHR gave, and there under another: it is found by its key.
+        gives_ids = self._destination.mode is Mode.ASSIGNED
+        renamed = {one.line.identity for one in found if gives_ids and one.kind is Kind.MISSING}
         for kind, of_kind in groupby(all_of_it, key=lambda line: line.identity.type):
             tokens = self._tokens(list(of_kind))
             owners = self._asking.owners(kind, list(tokens)) if tokens else {}
@@ -190,8 +212,8 @@ class Look:
                 continue
             for token, ids in owners.items():
                 line = tokens.get(token)
-                others = sorted(set(ids) - {line.identity.id}) if line else []
-                if line and others:
+                others = sorted(set(ids) - {line.ehr_id}) if line else []
+                if line and len(others) > (line.identity in renamed):
                     there = Theirs(shown=Shown.UNSAID)
                     doubled[line.identity] = Found(
                         line=line, kind=Kind.DUPLICATED, theirs=there, more={"ids": others}
@@ -297,10 +319,15 @@ class Look:
         return True
 
     def _sides(self, tx: Connection, found: Found) -> dict[str, Any]:
+        def there(resource_row: str) -> dict[str, Any]:
+            ours = self._rooms.contents.body(tx, resource_row)
+            own = found.theirs.ehr_id or found.line.ehr_id
+            return lines.as_there(tx, self._destination, ours, own)
+
         owed = contents.last_pinned(tx, self._name, found.line.identity)
         return {
-            "base": self._rooms.contents.body(tx, found.line.resource),
-            "ours": self._rooms.contents.body(tx, owed.id if owed else found.line.resource),
+            "base": there(found.line.resource),
+            "ours": there(owed.id if owed else found.line.resource),
             "theirs": found.theirs.body,
         }
 

@@ -18,11 +18,11 @@ _INTERACTIONS = (
     "history-instance",
     "history-type",
 )
-_KINDS = {"_id": "token", "_lastUpdated": "date", "identifier": "token"}
+_KINDS = {"_id": "token", "_lastUpdated": "date", "_tag": "token", "identifier": "token"}
 
 
-def statement(*, base: str, now: datetime) -> dict[str, Any]:
-    """Return the CapabilityStatement of a sandbox at this base address."""
+def statement(*, base: str, now: datetime, own_ids: bool) -> dict[str, Any]:
+    """Return the CapabilityStatement of a sandbox at this address; `own_ids`: of its clients."""
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -36,7 +36,9 @@ def statement(*, base: str, now: datetime) -> dict[str, Any]:
             {
                 "mode": "server",
                 "documentation": WARNING,
-                "resource": [_resource(name) for name in sorted(definitions.RESOURCE_TYPES)],
+                "resource": [
+                    _resource(name, own_ids=own_ids) for name in sorted(definitions.RESOURCE_TYPES)
+                ],
                 "interaction": [
                     {"code": code} for code in ("transaction", "batch", "history-system")
                 ],
@@ -45,13 +47,13 @@ def statement(*, base: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _resource(resource_type: str) -> dict[str, Any]:
+def _resource(resource_type: str, *, own_ids: bool) -> dict[str, Any]:
     return {
         "type": resource_type,
         "interaction": [{"code": code} for code in _INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": True,
+        "updateCreate": own_ids,
         "conditionalCreate": True,
         "conditionalRead": "not-match",
         "conditionalUpdate": True,

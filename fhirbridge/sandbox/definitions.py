@@ -106,6 +106,8 @@ def paths(resource_type: str, parameter: str) -> tuple[str, ...]:
     elsewhere = _ELSEWHERE.get((resource_type, parameter))
     if elsewhere is not None:
         return elsewhere
+    if parameter == "_tag":
+        return ("meta.tag",)
     if parameter == "identifier":
         return () if resource_type in _NO_IDENTIFIER else ("identifier",)
     if resource_type in _PATIENT_IS_SUBJECT and parameter in {"patient", "subject"}:
@@ -117,4 +119,4 @@ def paths(resource_type: str, parameter: str) -> tuple[str, ...]:
 def parameters(resource_type: str) -> tuple[str, ...]:
     """Return the search parameters that select resources of this type, in alphabetical order."""
     some = [name for name in ("identifier", "patient", "subject") if paths(resource_type, name)]
-    return ("_id", "_lastUpdated", *some)
+    return ("_id", "_lastUpdated", "_tag", *some)

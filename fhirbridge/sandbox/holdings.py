@@ -42,11 +42,21 @@ class Written:
 class Holdings:
     """Reads and writes over a storage. Writes belong inside `storage.atomically()`."""
 
-    def __init__(self, storage: Storage, clock: Clock, *, stale_status: HTTPStatus) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        *,
+        stale_status: HTTPStatus,
+        assigns_ids: bool,
+        ignores_if_match: bool,
+    ) -> None:
         """Answer a stale `If-Match` with `stale_status`: 409 as HAPI does, or 412 as R4 says."""
         self.storage = storage
         self.clock = clock
+        self.assigns_ids = assigns_ids
         self._stale_status = stale_status
+        self._ignores_if_match = ignores_if_match
 
     def read(self, resource_type: str, resource_id: str) -> Version:
         """Return the current version; raises RefusedError 404, 410."""
@@ -133,11 +143,23 @@ class Holdings:
             else:
                 self._refuse_dangling(latest)
 
+    def refuse_id(self, resource_type: str, resource_id: str) -> None:
+        """Refuse an id that R4 does not allow, and a new one that is not a client's to choose."""
+        known = self.storage.latest(resource_type, resource_id) is not None
+        if _ID.fullmatch(resource_id) is None:
+            raise bad_request("the id is not a FHIR id", hint="use 1 to 64 of A-Z a-z 0-9 - .")
+        if not known and self.assigns_ids:
+            raise not_found("no resource has this id, and a client chooses none here")
+        if not known and _NUMBER.fullmatch(resource_id):
+            raise bad_request("a client's id must not be a number", hint="add a letter")
+
     def new_id(self) -> str:
         """Return an id of the server's own."""
         return str(self.storage.next_number())
 
     def _guard(self, latest: Version | None, if_match: int | None) -> None:
+        if self._ignores_if_match:
+            return
         # As HAPI: any If-Match creates what never was; after that only the newest version will do.
         if latest is None or if_match is None or latest.number == if_match:
             return
@@ -202,14 +224,6 @@ def deletion(deleted: Written | None) -> Reply:
         return Reply(status=HTTPStatus.OK, diagnostics="there was nothing to delete")
     said = "deleted" if deleted.changed else "was deleted before"
     return Reply(status=HTTPStatus.OK, version=deleted.version, diagnostics=said)
-
-
-def refuse_id(resource_id: str, *, known: bool) -> None:
-    """Refuse an id that R4 does not allow, or a new one of digits only: those are the server's."""
-    if _ID.fullmatch(resource_id) is None:
-        raise bad_request("the id is not a FHIR id", hint="use 1 to 64 of A-Z a-z 0-9 - .")
-    if not known and _NUMBER.fullmatch(resource_id):
-        raise bad_request("a client's id must not be a number", hint="add a letter")
 
 
 def refuse_unfit(resource_type: str, query: str, resource: Mapping[str, Any], clock: Clock) -> None:

@@ -69,7 +69,10 @@ class Interactions:
 
     def _metadata(self, call: Call) -> Reply:
         now = self._store.clock.now()
-        return Reply(status=HTTPStatus.OK, resource=capability.statement(base=call.base, now=now))
+        statement = capability.statement(
+            base=call.base, now=now, own_ids=not self._store.assigns_ids
+        )
+        return Reply(status=HTTPStatus.OK, resource=statement)
 
     def _bundle(self, call: Call) -> Reply:
         return transaction.run(call, self._store, self.serve)
@@ -100,8 +103,7 @@ class Interactions:
     def _update(self, call: Call) -> Reply:
         resource_type, resource_id = call.parts
         resource = call.resource(resource_type)
-        known = self._store.storage.latest(resource_type, resource_id) is not None
-        holdings.refuse_id(resource_id, known=known)
+        self._store.refuse_id(resource_type, resource_id)
         if resource.get("id") != resource_id:
             raise bad_request("the body's id is not the id in the URL", issue=Issue.STRUCTURE)
         if_match = calls.if_match(call.headers.get("if-match"))

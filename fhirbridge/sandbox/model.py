@@ -29,10 +29,24 @@ class SandboxEhr:
         storage: Storage,
         clock: Clock,
         stale_status: HTTPStatus = HTTPStatus.CONFLICT,
+        assigns_ids: bool = False,
+        ignores_if_match: bool = False,
     ) -> None:
-        """Answer a stale `If-Match` with `stale_status`: 409 as HAPI does, or 412 as R4 says."""
+        """Answer a stale `If-Match` with `stale_status`: 409 as HAPI does, or 412 as R4 says.
+
+        `assigns_ids`: it names resources itself, and refuses a PUT under an id that it did not
+        give. `ignores_if_match`: it writes whatever version a client names.
+        """
         self._storage = storage
-        self._interactions = Interactions(Holdings(storage, clock, stale_status=stale_status))
+        self._interactions = Interactions(
+            Holdings(
+                storage,
+                clock,
+                stale_status=stale_status,
+                assigns_ids=assigns_ids,
+                ignores_if_match=ignores_if_match,
+            )
+        )
         self._lock = Lock()
 
     def handle(

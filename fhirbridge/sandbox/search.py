@@ -16,6 +16,7 @@ LARGEST_COUNT = 1000
 _CONTROLS = frozenset({"_count", "_format", "_pretty", "_sort", "_summary", "_total"})
 _SORTS = frozenset({"_id", "_lastUpdated"})
 _MODIFIERS = frozenset({"Patient"})
+_TOKENS = {"identifier": "value", "_tag": "code"}  # and what stands beside the system there
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -39,8 +40,9 @@ class Criterion:
         if self.name == "_lastUpdated":
             return dates.parse(plain(value), name=self.name).holds(version.updated)
         found = elements(version.resource or {}, definitions.paths(self.resource_type, self.name))
-        if self.name == "identifier":
-            return any(_is_identifier(element, value) for element in found)
+        if self.name in _TOKENS:
+            member = _TOKENS[self.name]
+            return any(_is_token(element, member, value) for element in found)
         return any(self._points_at(element, plain(value)) for element in found)
 
     def _points_at(self, element: object, value: str) -> bool:
@@ -144,14 +146,14 @@ def _children(value: object, name: str) -> list[object]:
     return child if isinstance(child, list) else [child]
 
 
-def _is_identifier(element: object, value: str) -> bool:
+def _is_token(element: object, member: str, value: str) -> bool:
     if not isinstance(element, Mapping):
         return False
     parts = [plain(part) for part in split(value, "|")]
     if len(parts) == 1:
-        return bool(element.get("value") == parts[0])
+        return bool(element.get(member) == parts[0])
     system_fits = element.get("system", "") == parts[0]
-    return bool(system_fits and (parts[1] == "" or element.get("value") == parts[1]))
+    return bool(system_fits and (parts[1] == "" or element.get(member) == parts[1]))
 
 
 def _criteria(resource_type: str, pairs: Pairs) -> tuple[Criterion, ...]:

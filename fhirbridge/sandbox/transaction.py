@@ -140,8 +140,7 @@ class _Transaction:
 
     def _own_id(self, entry: Entry, resource: dict[str, Any]) -> Planned:
         resource_type, resource_id = _instance(entry)
-        known = self._store.storage.latest(resource_type, resource_id) is not None
-        holdings.refuse_id(resource_id, known=known)
+        self._store.refuse_id(resource_type, resource_id)
         return Planned(
             entry=entry,
             type=resource_type,

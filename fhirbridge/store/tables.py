@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 metadata = MetaData()
 
 # store
@@ -221,6 +221,7 @@ ledger = Table(
     Column("delivered_at", Text, nullable=False),
     Column("read_back_at", Text, nullable=False),
 )
+Index("ledger_ehr", ledger.c.destination, ledger.c.type, ledger.c.ehr_id)
 
 traffic = Table(
     "traffic",
@@ -294,13 +295,14 @@ destination = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("base_url", Text, nullable=False),
-    Column("mode", Text, nullable=False),  # transaction | unproven
+    Column("mode", Text, nullable=False),  # modes.py has the words
     Column("traits", Text, nullable=False),  # what the probe found, JSON
     Column("requires_consent", Boolean, nullable=False),
     Column("test_server", Boolean, nullable=False),
     Column("overlay", Text, nullable=False),  # of the mappings; "" for none
     Column("networks", Text, nullable=False),  # private networks it may be reached in
     Column("paused", Text, nullable=False),  # why, or ""
+    Column("weak", Text, nullable=False),  # why updates may go without a guard, or "": they may not
     Column("most_entries", Integer, nullable=False),  # of one Bundle, as far as was learned
     Column("most_bytes", Integer, nullable=False),
     Column("forbidden", Text, nullable=False),  # lanes that were answered 403, in a row

@@ -183,6 +183,8 @@ class Destination(Closed):
     name = _text()
     base_url = _text()
     mode = _text()
+    guard = _text("weak: its server guards no update, and a person allowed that; else empty")
+    weak = _text("why that was allowed, or empty")
     paused = _text("why nothing is sent, or empty")
     waits_until = _text("nothing goes before, or empty")
     waits_for = _text("why, or empty")

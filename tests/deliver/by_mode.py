@@ -11,18 +11,20 @@ from tests.deliver.refusing import NO, Bad, Resource
 from tests.factories import World, few_mappings
 from tests.fakes import SandboxTransport
 
-MODES = (Mode.TRANSACTION, Mode.BATCH, Mode.SINGLE)
+MODES = (Mode.TRANSACTION, Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)
 LEFT_OUT = "left out"
 
 
 class Limited(SandboxTransport):
     """Takes no Bundles but those of `takes`, and `bad` resources neither in them nor alone.
 
-    `by_none`: a create is guarded by If-None-Match: *, and by nothing else.
+    `by_none`: a create is guarded by If-None-Match: *, and by nothing else. `weak`: an update is
+    guarded by nothing.
     """
 
     takes: tuple[str, ...] = ()
     by_none = False
+    weak = False
     says = "422"  # of a bad one in a batch
     bad: Bad = staticmethod(lambda _resource: False)
 
@@ -63,7 +65,13 @@ class Limited(SandboxTransport):
         return self.says if resource and self.bad(resource) else ""
 
     def _guarded(self, request: Request) -> Request:
-        """Turn If-None-Match: * into what the sandbox honours, and If-Match W/"0" into nothing."""
+        """Turn If-None-Match: * into what the sandbox honours, and If-Match W/"0" into nothing.
+
+        A weak one turns If-Match of an update into nothing.
+        """
+        if self.weak and request.headers.get("If-Match") != 'W/"0"':
+            left = {k: v for k, v in request.headers.items() if k != "If-Match"}
+            return replace(request, headers=left)
         if not self.by_none:
             return request
         headers = {k: v for k, v in request.headers.items() if k != "If-None-Match"}
@@ -84,21 +92,31 @@ def _resources(body: Resource) -> list[Resource]:
 
 
 def a_world(
-    mode: Mode, *, by_none: bool = False, mapped: Callable[[], Files] = few_mappings
+    mode: Mode,
+    *,
+    by_none: bool = False,
+    weak: bool = False,
+    mapped: Callable[[], Files] = few_mappings,
 ) -> World:
-    """A bridge and an EHR for which the probe chose this mode."""
+    """A bridge and an EHR for which the probe chose this mode; a `weak` one is allowed by name."""
     world = World(mapped=mapped)
     far = world.connect()
+    far.behave(assigns_ids=mode is Mode.ASSIGNED)
     limited = Limited(far.model, base_url="http://ehr.invalid/fhir", clock=world.clock)
     limited.takes = {
         Mode.TRANSACTION: ("transaction", "batch"),
         Mode.BATCH: ("batch",),
         Mode.SINGLE: (),
+        Mode.ASSIGNED: (),
     }[mode]
     limited.by_none = by_none
+    limited.weak = weak
     far.transport = limited
     found = world.bridge.probe_destination("ehr", actor="test")
-    assert (found.mode, found.paused) == (mode, "")
+    if weak:
+        assert found.mode is Mode.UNPROVEN
+        found = world.bridge.allow_weak_guard("ehr", "the vendor's ticket 4711", actor="test")
+    assert (found.mode, found.paused, found.guard) == (mode, "", "weak" if weak else "")
     limited.sent.clear()
     return world
 

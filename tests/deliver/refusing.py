@@ -36,7 +36,7 @@ def written(request: Request) -> list[Resource]:
     if not request.body or request.url.endswith("/_search"):
         return []
     body = codec.decode(request.body)
-    if request.method == "PUT":
+    if request.method == "PUT" or "If-None-Exist" in request.headers:
         return [body]
     entries = body.get("entry", []) if body.get("type") in ("transaction", "batch") else []
     return [entry["resource"] for entry in entries if "resource" in entry]

@@ -97,4 +97,4 @@ def test_a_probe_that_finds_a_guard_gone_stops_deliveries(world: World) -> None:
     again = world.bridge.probe_destination("ehr", actor="test")
 
     assert again.mode == Mode.UNPROVEN
-    assert 'create guarded by If-Match W/"0"' in again.paused
+    assert "update guarded by If-Match" in again.paused

@@ -121,7 +121,10 @@ def speak_any_tls(patch: Patch) -> None:
 
 def take_any_id(patch: Patch) -> None:
     def landed(sends: tuple[Send, ...], _answer: dict[str, Any]) -> tuple[Landed, ...]:
-        return tuple(Landed(identity=one.identity, version="1", created=True) for one in sends)
+        return tuple(
+            Landed(identity=one.identity, version="1", created=True, ehr_id=one.identity.id)
+            for one in sends
+        )
 
     patch.setattr(bundle, "landed", landed)
 

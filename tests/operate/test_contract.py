@@ -11,7 +11,9 @@ from tests.operate.conftest import Desk
 pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its own
 
 WAITING = "attempts destination due_at id lane problems reason record_id sequence state"
-DESTINATION = "name base_url mode paused waits_until waits_for limits deliveries resources"
+DESTINATION = (
+    "name base_url mode guard weak paused waits_until waits_for limits deliveries resources"
+)
 STATUS = {
     "records": "",
     "held_elements": "",

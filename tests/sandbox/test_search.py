@@ -81,7 +81,7 @@ def test_the_patient_is_found_where_the_type_keeps_it(resource: dict[str, Any]) 
         ("Patient", "patient", "p1"),
         ("AdverseEvent", "identifier", "1"),
         ("Patient", "name", "x"),
-        ("Patient", "_tag", "x"),
+        ("Patient", "_profile", "x"),
         ("Patient", "identifier:exact", "1"),
         ("Observation", "subject:Group", "1"),
         ("Patient", "identifier", ""),
