@@ -16,6 +16,7 @@ from fhirbridge.intake.accept import Intake
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.intake.rooms import Rooms as IntakeRooms
+from fhirbridge.matching.links import Links
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
@@ -60,6 +61,13 @@ class House:
         self._settlement = Settlement(audit=self._audit, clock=parts.clock)
         self._outbox = Outbox(
             contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
+        )
+        self._links = Links(
+            vault=parts.vault,
+            rng=parts.rng,
+            clock=parts.clock,
+            audit=self._audit,
+            contents=self._contents,
         )
         self._known_intake: Intake | None = None
 
@@ -113,6 +121,7 @@ class House:
             contents=self._contents,
             settlement=self._settlement,
             audit=self._audit,
+            links=self._links,
             ehr_for=Meter(self._store, self.clock, self._parts.ehr_for).metered,
             crew=self._parts.crew,
             only=only,

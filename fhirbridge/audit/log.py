@@ -71,6 +71,11 @@ class Action(StrEnum):
     DESTINATION_LIMITED = "destination.limited"
     DESTINATION_WEAK_GUARD = "destination.weak-guard"
     DESTINATION_RESUMED = "destination.resumed"
+    PATIENT_LINKED = "patient.linked"
+    PATIENT_HELD = "patient.held"
+    PATIENT_DECIDED = "patient.decided"
+    PATIENT_READ = "patient.read"
+    PATIENT_POLICY = "patient.policy"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"

@@ -16,12 +16,15 @@ from fhirbridge.deliver import bundle, decide, ledger, order, refusal
 from fhirbridge.deliver.answer import Answer, Asked, Kind, classify
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Landed, Send
 from fhirbridge.deliver.decide import Refused, Wait
+from fhirbridge.deliver.identify import Identify
 from fhirbridge.deliver.prepare import Step
 from fhirbridge.deliver.readback import Found, Reading, readings
 from fhirbridge.destinations import registry
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Outcome
 from fhirbridge.fhir.outcome import Place, places
+from fhirbridge.matching.asking import Question
+from fhirbridge.matching.links import Links
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import Became, State
@@ -42,6 +45,7 @@ class Job:
     more: bool
     alone: bool
     payload: bytes = b""  # what it carries; a read-back carries nothing
+    question: Question | None = None  # of an identification
 
     @property
     def asked(self) -> Asked:
@@ -54,17 +58,21 @@ class Job:
 class Ending:
     """Settles what one request of a delivery came to."""
 
-    def __init__(self, *, contents: Contents, settlement: Settlement, audit: EvidenceLog) -> None:
+    def __init__(
+        self, *, contents: Contents, settlement: Settlement, audit: EvidenceLog, links: Links
+    ) -> None:
         self._contents = contents
         self._settlement = settlement
         self._audit = audit
+        self._identify = Identify(links=links, settlement=settlement)
 
     def move(self, tx: Connection, job: Job, outcome: Outcome, answer: Answer, wait: Wait) -> Move:
         """Keep what the EHR said of each resource; return where the delivery goes."""
         if answer.kind is Kind.AUTH:
             self._stop(tx, job, f"{registry.SIGN_IN_REFUSED}: {answer.reason}")
-        if job.step is Step.READ:
-            return self._after_reading(tx, job, answer, wait)
+        if job.step in (Step.READ, Step.WHO):
+            asked = self._after_reading if job.step is Step.READ else self._identify.move
+            return asked(tx, job, answer, wait)
         if answer.kind is Kind.OK:
             return self._after_success(tx, job, outcome, answer, wait)
         if answer.kind in decide.ASKS_BACK:

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.sqlite import insert
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.fhir.names import OURS, Names
+from fhirbridge.fhir.names import OURS, Named, Names
+from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
 
@@ -45,11 +46,20 @@ def of_identities(
 
 
 def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:
-    """Return under which ids an EHR has these resources."""
-    if where.mode is not Mode.ASSIGNED:
-        return OURS
-    lines = of_identities(tx, where.name, list(identities))
-    return Names({identity: line.ehr_id for identity, line in lines.items()})
+    """Return under which ids an EHR has these resources, and the patients that it has itself."""
+    patients = [one for one in identities if one.type == "Patient"]
+    assigned = where.mode is Mode.ASSIGNED
+    wanted = list(identities) if assigned else patients
+    lines = of_identities(tx, where.name, wanted) if wanted else {}
+    ids: dict[Named, str] = {identity: line.ehr_id for identity, line in lines.items()}
+    own = kept.linked(tx, where.name, [one.id for one in patients]) if patients else {}
+    theirs: dict[Named, str] = {one: ids[one] for one in patients if one in ids and one.id in own}
+    former: dict[Named, str] = {
+        ("Patient", past): now for (_, one), now in theirs.items() for past in own[one] - {now}
+    }
+    if not assigned:
+        return Names(theirs=theirs, former=former) if theirs else OURS
+    return Names(ids, theirs, former)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +96,34 @@ def save(tx: Connection, destination: str, holdings: Sequence[Holding], *, at: s
     ]
     if lines:
         tx.execute(_SAVED, lines)
+
+
+def note_theirs(
+    tx: Connection,
+    *,
+    destination: str,
+    identity: Identity,
+    ehr_id: str,
+    compared: Row[str, str],
+    at: str,
+) -> None:
+    """Note that the EHR has its own of this under `ehr_id`: ours points to it, and never writes it.
+
+    `compared`: the version of ours that was found to be the same.
+    """
+    values = {
+        "destination": destination,
+        "type": identity.type,
+        "resource_id": identity.id,
+        "ehr_id": ehr_id,
+        "ehr_version": "",
+        "digest": compared.digest,
+        "resource": compared.id,
+        "sequence": 0,
+        "delivered_at": at,
+        "read_back_at": at,
+    }
+    tx.execute(_SAVED, values)
 
 
 def disown(

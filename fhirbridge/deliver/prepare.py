@@ -4,7 +4,8 @@ Consent, the wrong-patient guard, what is blocked or unchanged: all against the 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +17,9 @@ from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir.references import literal_references
+from fhirbridge.matching import guard, kept
+from fhirbridge.matching.guard import Guard, Next
 from fhirbridge.outbox import beside, taken_back
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, Way
@@ -23,6 +27,7 @@ from fhirbridge.store.tables import drift, record, resource
 
 MOST_SINGLE_READS = 10
 PART_2_LABEL = "part-2"
+WRONG_PATIENT = "wrong-patient: a resource names another patient than its record"
 
 
 class Step(StrEnum):
@@ -32,6 +37,7 @@ class Step(StrEnum):
     BUNDLE = "send"  # a transaction
     BATCH = "send each"  # a batch, of which each entry has an answer of its own
     SINGLE = "send alone"  # one PUT, or one POST of what the EHR is to name
+    WHO = "identify"  # searches and reads: which of the EHR's patients this one is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,7 @@ class Prepared:
     together: bool = False  # the sends are one unit, of which nothing may go without the rest
     alone: bool = False  # what is refused now is refused for itself
     more: bool = False
+    link: str = ""  # by which they go to a patient of the EHR's own
     settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
     blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
     refused: tuple[str, ...] = ()  # sentences
@@ -60,6 +67,7 @@ def prepare(
     body: Body,
     row: Row[Any],
     destination: Destination,
+    at: datetime,
     ahead: Mapping[Identity, Line] | None = None,
 ) -> Prepared:
     """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses.
@@ -76,10 +84,32 @@ def prepare(
     sends = work.sends()
     if not sends:
         return Prepared(settled=work.news, stopped=work.was_stopped)
-    refusal = _refusal(tx, row, sends, destination)
-    if refusal:
-        return Prepared(refusal=refusal)
-    there = {send.identity for send in sends} | (ahead or {}).keys()
+    known = _may_go(tx, row, sends, destination, at)
+    if known.next is Next.HOLD:
+        return Prepared(refusal=known.reason)
+    if known.next is Next.ASK and ahead is None:
+        return Prepared(step=Step.WHO)
+    found = {send.identity for send in sends} | (ahead or {}).keys()
+    stopped = _stopped(tx, body, row, sends, destination=destination, there=found)
+    if stopped is None and _leads_elsewhere(tx, sends, known.link):
+        stopped = Prepared(refusal=WRONG_PATIENT)
+    part = _part(row, sends, work, destination, whole=ahead is not None)
+    return stopped or replace(part, link=known.link)
+
+
+def _stopped(
+    tx: Connection,
+    body: Body,
+    row: Row[Any],
+    sends: Sequence[Send],
+    *,
+    destination: Destination,
+    there: set[Identity],
+) -> Prepared | None:
+    """Say what these wait for, or None: they point to nothing that is not there, or on its way."""
+    theirs = kept.are_theirs(tx, destination, row.lane)
+    if theirs:  # whatever is owed of their patient, the EHR has it
+        there |= {Identity(*one) for send in sends for one in _patients(send)}
     blocked_by = (
         taken_back.still_elsewhere(tx, row)
         or _blocked(tx, row, sends, there)
@@ -91,7 +121,33 @@ def prepare(
         return Prepared(
             refusal=f"{unknown.type}/{unknown.id} is not in the EHR, and nothing owes it"
         )
-    return _part(row, sends, work, destination, whole=ahead is not None)
+    return None
+
+
+def _patients(send: Send) -> list[tuple[str, str]]:
+    return [one for one in literal_references(send.body) if one[0] == "Patient"]
+
+
+def _leads_elsewhere(tx: Connection, sends: Sequence[Send], link: str) -> bool:
+    """Say whether what is about to go names any patient of the EHR's but the linked one."""
+    known = kept.of_id(tx, link) if link else None
+    if known is None or known.state != kept.State.LINKED:
+        return False
+    written = [send.there.written(send.body) for send in sends]
+    named = [*literal_references(written), *((one["resourceType"], "") for one in written)]
+    return any(kind == "Patient" and own != known.ehr_id for kind, own in named)
+
+
+def _may_go(
+    tx: Connection, row: Row[Any], sends: Sequence[Send], destination: Destination, at: datetime
+) -> Guard:
+    """Say whether these may go, and by which link; or why a person must look."""
+    if refusal := _refusal(tx, row, sends, destination):
+        return Guard(Next.HOLD, reason=refusal)
+    if row.lane == SHARED_LANE:
+        return Guard(Next.GO)
+    # After the consent: to ask an EHR who somebody is tells it that we know them.
+    return guard.guard(tx, destination, row, now=at)
 
 
 def _part(
@@ -131,7 +187,7 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     source = tx.execute(select(record).where(record.c.id == row.record_id)).one()
     shared = row.lane == SHARED_LANE
     if bundle.foreign_patients(sends, "" if shared else source.subject):
-        return "wrong-patient: a resource names another patient than its record"
+        return WRONG_PATIENT
     if shared:
         return ""
     if merged := _merged(tx, row):
@@ -187,7 +243,10 @@ def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
 
 
 def _blocked(
-    tx: Connection, row: Row[Any], sends: Sequence[Send], there: Collection[Identity]
+    tx: Connection,
+    row: Row[Any],
+    sends: Sequence[Send],
+    there: Collection[Identity],
 ) -> str:
     """Name the delivery that owes what one of these resources points to, or return ""."""
     owed = beside.undelivered_before(tx, row)

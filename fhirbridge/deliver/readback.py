@@ -97,4 +97,5 @@ def _unlike(send: Send, theirs: dict[str, Any], own: str, version: str) -> Found
 
 
 def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    return projection.same({**send.there.written(ours), "id": theirs["id"]}, theirs)
+    written = {**send.there.written(ours), "id": theirs["id"]}
+    return projection.same(written, send.there.read(theirs))

@@ -25,6 +25,8 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir.names import Key, key_of
+from fhirbridge.matching import asking
+from fhirbridge.matching.links import Links
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
@@ -51,6 +53,7 @@ class Rooms:
     contents: Contents
     settlement: Settlement
     audit: EvidenceLog
+    links: Links
     ehr_for: Callable[[Destination], Ehr]
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
     only: frozenset[str] | None = None  # the deliveries that may go; None for all
@@ -93,7 +96,10 @@ class _Lane:
         self.chosen: Sequence[Row[Any]] = ()
         self._bodies = _Opened("", rooms.contents)
         self._ending = Ending(
-            contents=rooms.contents, settlement=rooms.settlement, audit=rooms.audit
+            contents=rooms.contents,
+            settlement=rooms.settlement,
+            audit=rooms.audit,
+            links=rooms.links,
         )
         with rooms.store.read() as tx:
             self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
@@ -177,19 +183,24 @@ class _Lane:
         return self._prepare(tx, row)
 
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
+        destination = registry.get(tx, self._name.destination)
         made = prepare.prepare(
             tx,
             body=self._bodies.body if self._bodies.delivery_id == row.id else _unopened,
             row=row,
-            destination=registry.get(tx, self._name.destination),
+            destination=destination,
+            at=self._rooms.clock.now(),
         )
         self._note_items(tx, row, made)
-        if made.sends or row.state in UNCERTAIN:
+        asks = made.step is Step.WHO
+        if made.sends or asks or row.state in UNCERTAIN:
             self._rooms.settlement.move(tx, row.id, Move(to=State.SENDING))
-        if made.sends:
+        if made.sends or asks:
+            links = self._rooms.links
             job = Job(
                 row=row,
                 step=made.step,
+                question=links.question(tx, destination, row) if asks else None,
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
@@ -207,13 +218,17 @@ class _Lane:
         going = () if made.step is Step.READ else made.sends
         sent = {send.position: Became.SENT for send in going}
         settlement.note_items(tx, row.id, {**made.settled, **sent})
+        if made.link and going:
+            settlement.note_link(tx, row.id, list(sent), made.link)
         if not made.sends:
             for position, cause in made.blocked.items():
                 reason = f"{BLOCKED}{cause.type}/{cause.id}"
                 settlement.note_item(tx, row.id, position, Became.BLOCKED, reason=reason)
 
     def ask(self, job: Job) -> Outcome:
-        """Send the transaction or the one resource, or read back what may have landed."""
+        """Send the transaction or the one resource, or read what is there, or who is."""
+        if job.question is not None:
+            return asking.ask(self._ehr, job.question)
         if job.step is Step.READ:
             return self._ehr.read_many([_wanted(send) for send in job.sends])
         if job.step in (Step.BUNDLE, Step.BATCH):
@@ -329,7 +344,7 @@ def _wanted(send: Send) -> str | Key:
 
 def _payload(made: Prepared) -> bytes:
     """Return what the request carries of a patient's, which the evidence keeps too."""
-    if made.step is Step.READ:
+    if made.step in (Step.READ, Step.WHO):
         return b""
     if made.step is Step.BUNDLE:
         return bundle.transaction(made.sends)

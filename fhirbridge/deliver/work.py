@@ -13,6 +13,7 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
+from fhirbridge.matching import kept
 from fhirbridge.outbox import beside, claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
@@ -50,6 +51,7 @@ class Work:
         self._destination = destination
         self._known_profiles: Collection[str] = destination.traits.get("profiles", ())
         self._new_by_none = modes.creates_by_none(destination.traits)
+        self._patient_is_theirs = kept.are_theirs(tx, destination, row.lane)
         self._body = body
         self._row = row
         self._items = claim.items(tx, row.id)
@@ -60,7 +62,7 @@ class Work:
         }
         self._looks_ahead = ahead is not None
         about = _about(tx, self._items)
-        self._purposes = {one: row.purpose for one, row in about.items()}
+        self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
         self._doubtful = beside.left_in_doubt(tx, row)
         self._newer = beside.delivered_later(tx, row)
@@ -104,7 +106,7 @@ class Work:
     def _named(self, sends: Iterable[Send]) -> list[Send]:
         """Say under which ids the EHR has these, and all that they point to."""
         found = list(sends)
-        if self._destination.mode is not Mode.ASSIGNED:
+        if self._destination.mode is not Mode.ASSIGNED and not self._patient_is_theirs:
             return found
         bodies = [send.body for send in found]
         bodies += [known.body for send in found for known in send.known]
@@ -118,7 +120,7 @@ class Work:
 
     def _outcome(self, item: Item) -> str:
         line = self._lines.get(item.identity)
-        if item.outcome == Became.THEIRS:
+        if item.outcome == Became.THEIRS or self._is_their_patient(item):
             return Became.THEIRS
         if item.identity in self._newer:
             return Became.SUPERSEDED
@@ -136,6 +138,10 @@ class Work:
         if item.resource in self._taken_back:
             return item.outcome != Became.SENT  # what may be there is read first
         return self._retracts(item) and line is not None and self._is_in_another_chart(line)
+
+    def _is_their_patient(self, item: Item) -> bool:
+        """Say whether it is the Patient of one whom the EHR has: that one is never written."""
+        return self._patient_is_theirs and item.identity.type == "Patient"
 
     def _is_outdated(self, item: Item, line: Row[Any] | Line | None) -> bool:
         """Say of what a repair brings back whether it is older than what came, or left, since.
@@ -167,8 +173,7 @@ class Work:
     def _is_in_another_chart(self, line: Row[Any] | Line) -> bool:
         """Say whether the EHR has it in another patient's chart by now, to which it belongs."""
         found = select(resource.c.lane).where(resource.c.id == line.resource)
-        lane: str | None = self._tx.scalar(found)
-        return lane not in (self._row.lane, SHARED_LANE)
+        return self._tx.scalar(found) not in (self._row.lane, SHARED_LANE)
 
     def _retracts(self, item: Item) -> bool:
         return self._purposes[item.resource] == RETRACTION
@@ -194,7 +199,9 @@ class Work:
         The EHR would refuse a reference to nothing, and with it all that does go.
         """
         return any(
-            item.position in self.settled and item.identity not in self._lines
+            item.position in self.settled
+            and item.identity not in self._lines
+            and not self._is_their_patient(item)
             for item in self._items
         )
 

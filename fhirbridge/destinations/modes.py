@@ -31,6 +31,7 @@ NAMES = {
     "decimals": "decimals kept",
     "history": "history",
     "delete": "delete",
+    "match": "matching of patients ($match)",
 }
 CREATES = ("create_guard", "create_none_match")  # one of them, with own_ids: then ids are ours
 # What has to be there where the EHR gives ids; by _tag: some types cannot be found by identifier.
@@ -129,6 +130,11 @@ def is_weak(traits: Mapping[str, Any]) -> bool:
 def creates_by_none(traits: Mapping[str, Any]) -> bool:
     """Say whether a create is guarded by If-None-Match: *, not by If-Match W/"0"."""
     return traits.get("create_guard") is False and traits.get("create_none_match") is True
+
+
+def offers_match(traits: Mapping[str, Any]) -> bool:
+    """Say whether the server says that it matches patients; a probe does not try that."""
+    return traits.get("claims", {}).get("match") is True
 
 
 def reads_in_batches(traits: Mapping[str, Any]) -> bool:

@@ -1,9 +1,10 @@
 """Keep the destinations: added, listed, proven by a probe, paused."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from http import HTTPStatus
 from ipaddress import ip_network
 from typing import Any
@@ -21,6 +22,7 @@ from fhirbridge.store.tables import destination, ledger
 _ONE = select(destination).where(destination.c.name == bindparam("called"))
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,250}")
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
 MOST_RPS = 1000
 MOST_CONCURRENT = 32
@@ -28,6 +30,13 @@ LONGEST_REASON = 300
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
+
+
+class Policy(StrEnum):
+    """Who makes the Patients of an EHR."""
+
+    OURS = "ours"  # we make one of ours for each patient
+    MATCH = "match"  # nobody does: the EHR has them, and each is found or waits for a person
 
 
 class DestinationError(BridgeError):
@@ -86,6 +95,31 @@ class LimitChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patients:
+    """Whose Patients ours point to at an EHR."""
+
+    policy: Policy = Policy.OURS
+    systems: Mapping[str, str] = field(default_factory=dict)  # of identifiers: ours to theirs
+
+    def __post_init__(self) -> None:
+        """Refuse what no identifier could have. Raises DestinationError."""
+        for one in (*self.systems, *self.systems.values()):
+            if not URI.fullmatch(one):
+                raise DestinationError(
+                    "a system of identifiers is a URI",
+                    hint="such as urn:oid:2.16.840.1.113883.19.5 or https://ehr.example.org/mrn",
+                )
+
+    def columns(self) -> dict[str, str]:
+        """Return it as it is stored."""
+        systems = codec.canonical(dict(self.systems)).decode()
+        return {"patients": self.policy.value, "patient_systems": systems}
+
+
+OUR_PATIENTS = Patients()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """One EHR FHIR server."""
 
@@ -101,6 +135,7 @@ class Destination:
     most_entries: int = MOST_ENTRIES
     most_bytes: int = MOST_BYTES
     limits: Limits = NO_LIMITS
+    patients: Patients = OUR_PATIENTS
     weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
 
     @property
@@ -164,6 +199,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             forbidden="",
             created_at=at,
             **_columns(new.limits),
+            **new.patients.columns(),
         )
     )
 
@@ -249,6 +285,12 @@ def limit(tx: Connection, name: str, limits: Limits) -> None:
     tx.execute(update(destination).where(destination.c.name == name).values(**_columns(limits)))
 
 
+def set_patients(tx: Connection, name: str, patients: Patients) -> None:
+    """Choose whose Patients ours point to there; what was decided of single ones stays."""
+    chosen = update(destination).where(destination.c.name == name)
+    tx.execute(chosen.values(**patients.columns()))
+
+
 def find(tx: Connection, name: str) -> Destination | None:
     """Return one destination by name, or None."""
     row = tx.execute(_ONE, {"called": name}).one_or_none()
@@ -291,6 +333,9 @@ def _read(row: Row[Any]) -> Destination:
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),
+        patients=Patients(
+            policy=Policy(row.patients), systems=codec.decode(row.patient_systems.encode())
+        ),
     )
 
 

@@ -27,12 +27,18 @@ def claims(statement: dict[str, Any]) -> dict[str, bool]:
         "search": "search-type" in own,
         "history": "history-instance" in own,
         "delete": "delete" in own,
+        "match": any(_offers(one, "match") for one in [*rest, *patients]),
     }
 
 
 def _codes(value: dict[str, Any]) -> set[str]:
     codes = [one.get("code") for one in _objects(value.get("interaction"))]
     return {code for code in codes if isinstance(code, str)}
+
+
+def _offers(value: dict[str, Any], operation: str) -> bool:
+    names = [str(one.get("name", "")) for one in _objects(value.get("operation"))]
+    return operation in [name.removeprefix("$") for name in names]
 
 
 def promised(value: Any) -> Any:

@@ -143,6 +143,10 @@ class Ehr:
         body = urlencode(criteria).encode("ascii")
         return self._send("POST", f"/{kind}/_search", body=body, extra=headers)
 
+    def match(self, body: bytes) -> Outcome:
+        """POST the Parameters of `Patient/$match`, asked afresh."""
+        return self._send("POST", "/Patient/$match", body=body, extra=FRESH)
+
     def next_page(self, url: str) -> Outcome | None:
         """GET a further page of an answer; None where its link leads away from this EHR."""
         below = url.removeprefix(self.base_url)

@@ -4,7 +4,7 @@ Pure. A reference that the EHR cannot know yet is named, never sent.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -58,27 +58,42 @@ def key_of(ours: dict[str, Any]) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Under which ids an EHR has ours. `ids` None: under our own, whatever it is."""
+    """Under which ids an EHR has ours. `ids` None: under our own, whatever it is.
+
+    `theirs`: of what is the EHR's own and stands for ours, in either case. `former`: ids of theirs
+    that stood for the same before, and may again; each with the one that stands for it now.
+    """
 
     ids: Mapping[Named, str] | None = None
+    theirs: Mapping[Named, str] = field(default_factory=dict)
+    former: Mapping[Named, str] = field(default_factory=dict)
 
     def id_of(self, named: Named) -> str:
         """Return the id there, or "" where the EHR has not named it yet."""
+        if named in self.theirs:
+            return self.theirs[named]
         return named[1] if self.ids is None else self.ids.get(named, "")
+
+    def read(self, there: dict[str, Any]) -> dict[str, Any]:
+        """Return a resource of theirs, pointing to what stands for ours now."""
+        result: dict[str, Any] = renamed(there, self.former) if self.former else there
+        return result
 
     def unknown(self, ours: dict[str, Any]) -> Iterator[Named]:
         """Yield what this points to and the EHR has not named."""
         if self.ids is not None:
-            yield from (one for one in literal_references(ours) if one not in self.ids)
+            known = self.ids.keys() | self.theirs.keys()
+            yield from (one for one in literal_references(ours) if one not in known)
 
     def written(self, ours: dict[str, Any]) -> dict[str, Any]:
         """Return a resource of ours as this EHR is to have it; without an id where it gives one."""
         if self.ids is None:
-            return ours
+            result: dict[str, Any] = renamed(ours, self.theirs) if self.theirs else ours
+            return result
         own = self.id_of((ours["resourceType"], ours["id"]))
         rest = {name: value for name, value in ours.items() if name not in ("resourceType", "id")}
         body = {"resourceType": ours["resourceType"], **({"id": own} if own else {})}
-        return {**body, **renamed(_tagged(rest, key_of(ours)), self.ids)}
+        return {**body, **renamed(_tagged(rest, key_of(ours)), {**self.ids, **self.theirs})}
 
 
 OURS = Names()

@@ -310,6 +310,7 @@ class Outbox:
                 "digest": change.digest,
                 "outcome": "",
                 "reason": "",
+                "link": "",
             }
             for position, change in enumerate(changes)
         ]

@@ -1,6 +1,6 @@
 """Move a delivery along the graph of its states, with one evidence row for each move."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -83,6 +83,18 @@ class Settlement:
         ]
         if items:
             tx.execute(_NOTED, items)
+
+    def note_link(
+        self, tx: Connection, delivery_id: str, positions: Sequence[int], link: str
+    ) -> None:
+        """Note by which link these go to a patient of the EHR's own."""
+        tx.execute(
+            update(delivery_item)
+            .where(
+                delivery_item.c.delivery_id == delivery_id, delivery_item.c.position.in_(positions)
+            )
+            .values(link=link)
+        )
 
     def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:
         entry = Entry(

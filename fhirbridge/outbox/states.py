@@ -64,6 +64,8 @@ MERGED = "merged: "
 IN_DOUBT = (POISON, EDITED, DOUBLED, MISMATCH)
 # The reason of what a person took back from the chart of its patient.
 RETRACTED = "retracted from this chart"
+# How the reason of a held delivery begins of which nobody knows whose chart it belongs in.
+PATIENT = "patient: "
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(

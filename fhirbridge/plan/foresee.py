@@ -138,7 +138,7 @@ class _Destination:
         self._tx = tx
         self._contents = contents
         self._destination = destination
-        self._now = moment.to_text(now)
+        self._at, self._now = now, moment.to_text(now)
         self._meant = meant
         self._shut = traffic.closed(tx, destination, now)
         self._assumed: dict[Identity, _Line] = {}  # what all share and the lane at hand will bring
@@ -231,6 +231,7 @@ class _Destination:
             body=self._contents.body,
             row=row,
             destination=self._destination,
+            at=self._at,
             ahead=self._assumed,
         )
 

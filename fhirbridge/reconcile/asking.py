@@ -16,8 +16,9 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec, names
 from fhirbridge.fhir.names import Key
 from fhirbridge.fhir.references import is_id, version_in
+from fhirbridge.matching.merges import MOST_HOPS, replaced_by
 from fhirbridge.outbox.contents import Identity
-from fhirbridge.reconcile.compare import MOST_HOPS, Shown, Theirs, replaced_by
+from fhirbridge.reconcile.compare import Shown, Theirs
 
 NOT_THERE = {"404": Shown.ABSENT, "410": Shown.REMOVED}
 BATCH = 50

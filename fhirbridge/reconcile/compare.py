@@ -7,8 +7,7 @@ from typing import Any
 
 from fhirbridge.fhir import projection
 from fhirbridge.fhir.references import without_ids
-
-MOST_HOPS = 5
+from fhirbridge.matching import merges
 
 
 class Shown(StrEnum):
@@ -105,7 +104,7 @@ def _of_a_copy(ours: Ours, theirs: Theirs, body: dict[str, Any]) -> Verdict:
     if ours.given_up and theirs.version == ours.version:
         return Verdict(kind=Kind.AWAITED)
     elements = projection.differences(ours.base, body)
-    if replaced_by(body) or _out_of_use(ours.base, body):
+    if merges.replaced_by(body) or _out_of_use(ours.base, body):
         return Verdict(kind=Kind.MERGED, elements=elements)
     back = any(projection.same(one, body) for one in ours.earlier)
     if back and _went_back(ours, theirs):
@@ -140,36 +139,7 @@ def _is_own_write(ours: Ours, theirs: Theirs) -> bool:
     return theirs.updated <= ours.written_by
 
 
-def replaced_by(patient: dict[str, Any]) -> tuple[str, ...]:
-    """Return the references that replace this Patient, as `Patient/id`."""
-    links = patient.get("link")
-    if patient.get("resourceType") != "Patient" or not isinstance(links, list):
-        return ()
-    found = []
-    for link in links:
-        other = link.get("other") if isinstance(link, dict) else None
-        if isinstance(other, dict) and link.get("type") == "replaced-by":
-            found.append(str(other.get("reference", "")))
-    return tuple(found)
-
-
 def _out_of_use(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     """Say whether this is a Patient whom the EHR made inactive: what is new has no place there."""
     is_patient = theirs.get("resourceType") == "Patient"
     return is_patient and theirs.get("active") is False and ours.get("active") is not False
-
-
-def survivor(chain: dict[str, dict[str, Any]], start: str) -> str:
-    """Follow `replaced-by` from one Patient to the one that is left, or return "".
-
-    "" where it is not certain: two ways, a circle, a hop too many, or a patient that was not read.
-    """
-    seen = [start]
-    while (patient := chain.get(seen[-1])) is not None and len(seen) <= MOST_HOPS + 1:
-        onward = replaced_by(patient)
-        if not onward:
-            return seen[-1] if len(seen) > 1 else ""
-        if len(onward) > 1 or onward[0] in seen:
-            return ""
-        seen.append(onward[0])
-    return ""

@@ -13,14 +13,16 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import retract
 from fhirbridge.fhir.references import literal_references
+from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
 from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
 from fhirbridge.reconcile import compare
 from fhirbridge.reconcile.compare import Kind, Ours, Theirs, Verdict
-from fhirbridge.store.tables import delivery, delivery_item, ledger, resource
+from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
 from fhirbridge.translate.values import Scope
 
 NEWEST = 20
+PATIENT = "Patient"
 UNSETTLED = (Kind.EDITED, Kind.ALTERED, Kind.MERGED)
 
 
@@ -158,6 +160,8 @@ def verdict(
     def there(resource_row: str) -> dict[str, Any]:
         return as_there(tx, where, contents.body(tx, resource_row), theirs.ehr_id or line.ehr_id)
 
+    if theirs.body is not None:
+        theirs = replace(theirs, body=as_compared(tx, where, line, theirs.body))
     base, version = there(line.resource), line.version
     ours = Ours(
         base=base,
@@ -183,8 +187,17 @@ def verdict(
 def as_there(tx: Connection, where: Destination, ours: dict[str, Any], own: str) -> dict[str, Any]:
     """Return a resource of ours as an EHR has it under its id `own`, pointing to what is there."""
     named = {Identity(*target) for target in literal_references(ours)}
-    names = ledger_of.names(tx, where, named)
-    return ours if names.ids is None else {**names.written(ours), "id": own}
+    return {**ledger_of.names(tx, where, named).written(ours), "id": own}
+
+
+def as_compared(
+    tx: Connection, where: Destination, line: Line, there: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what an EHR shows, pointing to the patient that stands for ours now."""
+    if not kept.are_theirs(tx, where, line.lane):
+        return there
+    source = tx.scalar(select(record.c.subject).where(record.c.id == line.record_id))
+    return ledger_of.names(tx, where, {Identity(PATIENT, source or "")}).read(there)
 
 
 def _chosen(destination: str) -> Select[Any]:
@@ -193,6 +206,10 @@ def _chosen(destination: str) -> Select[Any]:
         .add_columns(resource.c.set_digest)
         .join(resource, resource.c.id == ledger.c.resource)
         .where(ledger.c.destination == destination)
+        # The EHR's own patients are no copy of ours: patients.py looks at them.
+        .where(
+            (ledger.c.type != PATIENT) | ledger.c.resource_id.not_in(kept.of_theirs(destination))
+        )
     )
 
 

@@ -17,9 +17,10 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import projection
 from fhirbridge.fhir.names import key_of
+from fhirbridge.matching import merges
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.reconcile import asking, compare, findings, lines, stops, weigh
+from fhirbridge.reconcile import asking, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
 from fhirbridge.reconcile.asking import Asking, Wanted
 from fhirbridge.reconcile.compare import BEYOND_THE_COPY, FINDINGS, LOST, Kind, Shown, Theirs
@@ -117,7 +118,7 @@ class Look:
             return False
         ours = self._rooms.contents.body(tx, line.resource)
         there = lines.as_there(tx, self._destination, ours, line.ehr_id)
-        return projection.same(there, one.body)
+        return projection.same(there, lines.as_compared(tx, self._destination, line, one.body))
 
     def _compared(self, chosen: Sequence[Line], report: Report) -> list[Found]:
         """Read what is there now and compare; what is as it should be closes its finding."""
@@ -182,8 +183,9 @@ class Look:
         if found.kind is Kind.MERGED and theirs.body is not None:
             patient = Identity(there.type, theirs.ehr_id)
             chain = self._asking.merged_into(patient, theirs.body)
-            left = compare.survivor(chain, f"{patient.type}/{patient.id}")
-            more = {"survivor": left or "not certain"}
+            left = merges.survivor(chain, f"{patient.type}/{patient.id}")
+            is_other = left != f"{patient.type}/{patient.id}"
+            more = {"survivor": left if left and is_other else "not certain"}
             return Found(
                 line=found.line,
                 kind=found.kind,

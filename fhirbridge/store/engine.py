@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, in
 from sqlalchemy.engine import make_url
 
 from fhirbridge.errors import BridgeError
-from fhirbridge.store import tables
+from fhirbridge.store import patient_tables, tables
 from fhirbridge.store.turns import Turns
 
 BUSY_TIMEOUT_MS = 15_000
@@ -51,7 +51,8 @@ class Store:
         """Make the tables that are missing and note the schema's version."""
         _make_private(self.engine.url.database)
         with self.begin() as tx:
-            tables.metadata.create_all(tx)
+            for part in (tables, patient_tables):
+                part.metadata.create_all(tx)
             for statement in tables.APPEND_ONLY:
                 tx.execute(text(statement))
             known = tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == "schema"))

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 metadata = MetaData()
 
 # store
@@ -182,6 +182,7 @@ delivery_item = Table(
     # "" | sent | created | updated | unchanged | superseded | refused | blocked | theirs
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),  # of a refused or a blocked one
+    Column("link", Text, nullable=False),  # by which it last went to an EHR's own patient, or ""
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
 
@@ -309,6 +310,8 @@ destination = Table(
     Column("rps", Float, nullable=False),  # requests per second at most; 0: no limit
     Column("concurrent", Integer, nullable=False),  # lanes at the same time at most
     Column("per_day", Integer, nullable=False),  # requests at most; 0: no limit
+    Column("patients", Text, nullable=False),  # ours | match
+    Column("patient_systems", Text, nullable=False),  # JSON: ours to theirs, of identifiers
     Column("created_at", Text, nullable=False),
 )
 

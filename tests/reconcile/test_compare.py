@@ -109,30 +109,6 @@ def test_a_patient_who_was_put_out_of_use_is_as_a_merged_one(
     assert said.kind is kind
 
 
-LONG = {f"Patient/{n}": patient(f"Patient/{n + 1}") for n in range(9)}
-
-
-@pytest.mark.parametrize(
-    ("chain", "left"),
-    [
-        ({"Patient/a": patient("Patient/b"), "Patient/b": patient()}, "Patient/b"),
-        ({**LONG, "Patient/5": patient()}, "Patient/5"),  # five hops
-        ({**LONG, "Patient/6": patient()}, ""),  # one too many
-        ({"Patient/0": patient()}, ""),
-        ({"Patient/0": patient("Patient/0")}, ""),
-        ({"Patient/0": patient("Patient/1"), "Patient/1": patient("Patient/0")}, ""),
-        ({"Patient/0": patient("Patient/1", "Patient/2"), "Patient/1": patient()}, ""),
-        ({"Patient/0": patient("Patient/1")}, ""),  # the survivor could not be read
-    ],
-)
-def test_who_is_left_of_merged_patients_is_certain_or_nobody(
-    chain: dict[str, dict[str, Any]], left: str
-) -> None:
-    start = "Patient/a" if "Patient/a" in chain else "Patient/0"
-
-    assert compare.survivor(chain, start) == left
-
-
 @pytest.mark.parametrize(
     ("kind", "policies", "choice"),
     [

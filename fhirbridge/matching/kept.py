@@ -1,0 +1,143 @@
+"""What was decided of who is who, as it is stored. Reads, but for the end of what counts."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select, update
+
+from fhirbridge.destinations.registry import Destination, Policy
+from fhirbridge.matching.decide import How
+from fhirbridge.matching.merges import MOST_HOPS
+from fhirbridge.outbox import contents
+from fhirbridge.outbox.contents import WITHDRAWN, Identity
+from fhirbridge.store.patient_tables import patient_link
+from fhirbridge.store.tables import resource
+
+ACTOR = "worker"
+
+
+class State(StrEnum):
+    """What was decided of one patient at one destination."""
+
+    LINKED = "linked"  # the EHR's own Patient is this one
+    MADE = "made"  # a person said that the EHR has none: ours is made
+    HELD = "held"  # a person must say
+    REJECTED = "rejected"  # a person said who it is not; never the one that counts
+
+
+def reference(ehr_id: str) -> str:
+    """Write the EHR's id of a patient as a reference."""
+    return f"Patient/{ehr_id}"
+
+
+def current(tx: Connection, destination: str, lane: str) -> Row[Any] | None:
+    """Return what counts of one patient at one destination, or None where nothing was decided."""
+    chosen = select(patient_link).where(
+        patient_link.c.destination == destination,
+        patient_link.c.lane == lane,
+        patient_link.c.ended_at == "",
+    )
+    return tx.execute(chosen).one_or_none()
+
+
+def of_id(tx: Connection, link_id: str) -> Row[Any]:
+    """Return one decision by its id."""
+    return tx.execute(select(patient_link).where(patient_link.c.id == link_id)).one()
+
+
+def are_theirs(tx: Connection, destination: Destination, lane: str) -> bool:
+    """Say whether the Patient of this lane is the EHR's own, so that none of ours is sent."""
+    link = current(tx, destination.name, lane)
+    if link is None:
+        return destination.patients.policy is Policy.MATCH
+    return bool(link.state != State.MADE)
+
+
+def our_patient(
+    tx: Connection, destination: Destination, lane: str, subject: str
+) -> Row[Any] | None:
+    """Return the Patient that counts; where no record says one any more, the one owed last."""
+    identity = Identity("Patient", subject)
+    row = contents.winner(tx, identity, destination.overlay, lane)
+    if row is None or row.purpose == WITHDRAWN:
+        return contents.last_pinned(tx, destination.name, identity, lane)
+    return row
+
+
+def compared(tx: Connection, link: Row[Any]) -> Row[str, str]:
+    """Return the version of our Patient of which a link was made."""
+    chosen = (
+        select(resource.c.id, resource.c.digest)
+        .where(resource.c.type == "Patient", resource.c.resource_id == link.subject)
+        .where(resource.c.digest == link.compared)
+        .order_by(resource.c.sequence.desc())
+        .limit(1)
+    )
+    return tx.execute(chosen).one()
+
+
+def of_theirs(destination: str) -> Select[Any]:
+    """Choose our ids of those patients at a destination who are the EHR's own."""
+    return select(patient_link.c.subject).where(
+        patient_link.c.destination == destination,
+        patient_link.c.ended_at == "",
+        patient_link.c.state != State.MADE,
+    )
+
+
+def linked(tx: Connection, destination: str, subjects: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return, by our id, under which ids the EHR has, or had, a patient of its own."""
+    theirs = of_theirs(destination).where(patient_link.c.subject.in_(subjects))
+    chosen = select(patient_link.c.subject, patient_link.c.ehr_id).where(
+        patient_link.c.destination == destination,
+        patient_link.c.subject.in_(theirs),
+        patient_link.c.state == State.LINKED,
+    )
+    found: dict[str, set[str]] = {}
+    for row in tx.execute(chosen):
+        found.setdefault(row.subject, set()).add(row.ehr_id)
+    return {subject: frozenset(ids) for subject, ids in found.items()}
+
+
+def rejections(tx: Connection, destination: str, lane: str) -> frozenset[str]:
+    """Return whom a person said this patient is not, and did not say it is, later."""
+    chosen = (
+        select(patient_link.c.ehr_id, patient_link.c.state)
+        .where(patient_link.c.destination == destination, patient_link.c.lane == lane)
+        .where(patient_link.c.ehr_id != "", patient_link.c.actor != ACTOR)
+        .order_by(patient_link.c.sequence)
+    )
+    last: dict[str, str] = {row.ehr_id: row.state for row in tx.execute(chosen)}
+    return frozenset(reference(one) for one, state in last.items() if state == State.REJECTED)
+
+
+def taken(tx: Connection, destination: str, lane: str, wanted: str) -> bool:
+    """Say whether another patient of ours is linked to this one."""
+    chosen = select(patient_link.c.id).where(
+        patient_link.c.destination == destination,
+        patient_link.c.ehr_id == wanted.partition("/")[2],
+        patient_link.c.lane != lane,
+        patient_link.c.state == State.LINKED,
+        patient_link.c.ended_at == "",
+    )
+    return bool(wanted) and tx.execute(chosen.limit(1)).first() is not None
+
+
+def before(tx: Connection, link: Row[Any]) -> tuple[str, ...]:
+    """Return, newest first, whom the EHR made part of the linked patient."""
+    found: list[str] = []
+    while link.how == How.MERGE and link.follows and len(found) < MOST_HOPS:
+        link = of_id(tx, link.follows)
+        found.append(reference(link.ehr_id))
+    return tuple(dict.fromkeys(found))
+
+
+def end(tx: Connection, destination: str, lane: str, *, at: str) -> None:
+    """Let what counts of a patient count no more."""
+    now = update(patient_link).where(
+        patient_link.c.destination == destination,
+        patient_link.c.lane == lane,
+        patient_link.c.ended_at == "",
+    )
+    tx.execute(now.values(ended_at=at))

@@ -1,0 +1,37 @@
+"""The tables of which of an EHR's patients a patient of ours is. Part of `tables.py`'s schema."""
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+
+from fhirbridge.store.tables import metadata
+
+# matching: each row is one decision, and is followed by the next; the one that has not ended counts
+patient_link = Table(
+    "patient_link",
+    metadata,
+    Column("sequence", Integer, primary_key=True),  # given out by the database, in order
+    Column("id", Text, nullable=False, unique=True),
+    Column("destination", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # our Patient id
+    Column("state", Text, nullable=False),  # linked | made | held | rejected
+    Column("ehr_id", Text, nullable=False),  # of the EHR's Patient, or ""
+    Column("how", Text, nullable=False),  # identifier | match | merge | person
+    Column("why", Text, nullable=False),  # codes, space separated: why a person must look
+    Column("follows", Text, nullable=False),  # id of the link that stood before, or ""
+    Column("compared", Text, nullable=False),  # keyed digest of our Patient as it was compared
+    Column("record_id", Text, ForeignKey("record.id"), nullable=False),  # whose key seals it
+    Column("actor", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("checked_at", Text, nullable=False),  # when the EHR was last asked; "": ask each time
+    Column("ended_at", Text, nullable=False),  # "" while it counts
+    Column("sealed", LargeBinary, nullable=False),  # both sides as compared, and a person's reason
+)
+Index(
+    "patient_link_now",
+    patient_link.c.destination,
+    patient_link.c.lane,
+    unique=True,
+    sqlite_where=patient_link.c.ended_at == "",
+    postgresql_where=patient_link.c.ended_at == "",
+)
+Index("patient_link_there", patient_link.c.destination, patient_link.c.ehr_id)
