@@ -61,7 +61,7 @@ class Recorder:
 
 def main() -> int:
     """Print one line for each database and number of requests in flight."""
-    many = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
+    many = max(int(sys.argv[1]), 2) if len(sys.argv) > 1 else PAIRS
     with tempfile.TemporaryDirectory() as folder, hapi_server.running(Path(folder)) as base_url:
         compare("H2", Path(folder), base_url, many)
     with (

@@ -4,6 +4,7 @@ Each destination has hands of its own, so that a slow one holds up nobody else.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,11 +63,12 @@ class Swept:
 
 
 def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> Swept:
-    """Drain every lane that is due now; a lane that breaks off does not stop the others.
+    """Drain every lane that is due; a lane that breaks off does not stop the others.
 
     `go_on` is asked before each delivery: where it says no, nothing more is begun.
     """
-    stopped, lock = threading.Event(), threading.Lock()
+    stopped, moved, lock = threading.Event(), threading.Event(), threading.Lock()
+    hands: list[Hand] = []
 
     def goes_on() -> bool:
         return go_on() and not stopped.is_set()
@@ -75,15 +77,26 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
         with lock:
             on_step(name, step)
 
-    hands = [
-        Hand(rooms, destination, on_step=told, go_on=goes_on)
-        for destination, count in wanted(rooms, {}).items()
-        for _ in range(count)
-    ]
+    def hire() -> None:
+        busy = Counter(hand.destination for hand in hands if not hand.over.is_set())
+        new = [
+            Hand(rooms, destination, on_step=told, go_on=goes_on, moved=moved)
+            for destination, count in wanted(rooms, busy).items()
+            for _ in range(count)
+        ]
+        hands.extend(new)
+        rooms.crew([hand.work for hand in new])
+
     try:
-        rooms.crew([hand.work for hand in hands])
-        while not all(hand.over.wait(LOOK_SECONDS) for hand in hands) and goes_on():
-            pass
+        hire()
+        settled = 0
+        while not all(hand.over.is_set() for hand in hands) and goes_on():
+            moved.wait(LOOK_SECONDS)
+            moved.clear()
+            now = sum(hand.settled for hand in hands)
+            if now > settled:  # what was settled, such as what all share, lets others go
+                settled = now
+                hire()
     finally:  # also where somebody wants the process to end
         stopped.set()
         leave(rooms, hands, GRACE_SECONDS)
@@ -121,10 +134,18 @@ class Hand:
     """Drains lanes of one destination, the most urgent first, until none is due."""
 
     def __init__(
-        self, rooms: Rooms, destination: str, *, on_step: OnStep = _ignore, go_on: GoOn = _always
+        self,
+        rooms: Rooms,
+        destination: str,
+        *,
+        on_step: OnStep = _ignore,
+        go_on: GoOn = _always,
+        moved: threading.Event | None = None,
     ) -> None:
+        """Do nothing yet; `moved` is set after each lane and at the end."""
         self._rooms = rooms
-        self._destination = destination
+        self.destination = destination
+        self._moved = moved or threading.Event()
         self._on_step = on_step
         self._go_on = go_on
         self._barren: set[LaneName] = set()  # nothing came of them: not looked at again
@@ -147,6 +168,7 @@ class Hand:
                     self._drain(name)
         finally:
             self.over.set()
+            self._moved.set()
 
     def give_back(self) -> None:
         """Free the lane of an exchange that had no end yet."""
@@ -158,13 +180,11 @@ class Hand:
         rooms = self._rooms
         with rooms.store.read() as tx:
             now = rooms.clock.now()
-            destination = registry.find(tx, self._destination)
+            destination = registry.find(tx, self.destination)
             if destination is None or traffic.closed(tx, destination, now) is not None:
                 return None
             most = len(self._barren) + 1
-            due = claim.due_lanes(
-                tx, now, destination=self._destination, most=most, only=rooms.only
-            )
+            due = claim.due_lanes(tx, now, destination=self.destination, most=most, only=rooms.only)
         return next((name for name in due if name not in self._barren), None)
 
     def _drain(self, name: LaneName) -> None:
@@ -181,6 +201,7 @@ class Hand:
             self._leased = None
             if self.settled == before:
                 self._barren.add(name)
+            self._moved.set()
 
     def _note(self, name: LaneName, step: str) -> None:
         if step == "leased":
@@ -198,14 +219,14 @@ class Hand:
         try:
             yield
         except FencedError:
-            log.get().info("lane.fenced", destination=self._destination)
+            log.get().info("lane.fenced", destination=self.destination)
         except BridgeError as error:
             self.broken += 1
-            log.get().error(event, destination=self._destination, code=error.code)
+            log.get().error(event, destination=self.destination, code=error.code)
         except Exception as error:  # noqa: BLE001  one poisoned lane must not stop the others
             self.broken += 1
             kind = type(error).__name__
-            log.get().error(event, destination=self._destination, kind=kind)
+            log.get().error(event, destination=self.destination, kind=kind)
 
 
 def until_idle(

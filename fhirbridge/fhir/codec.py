@@ -14,8 +14,11 @@ FHIR_JSON = "application/fhir+json"
 MAX_DEPTH = 64
 MAX_NUMBER_DIGITS = 40
 MAX_EXPONENT_TEXT = 4  # with its sign; a longer one is out of every range
-# Possessive, and a string may lack its end: each character is looked at once, whatever was sent.
-BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+# All up to the next bracket outside strings, or to the end. Possessive, and a string may lack its
+# end: each character is looked at once, whatever was sent.
+UP_TO_BRACKET = re.compile(
+    r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+([\[\]{}]|\Z)', re.DOTALL
+)
 BAD_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -55,7 +58,8 @@ def decode(raw: bytes) -> Any:
         ) from None
     except RecursionError:
         raise NotJsonError(f"nested deeper than {MAX_DEPTH}") from None
-    _refuse_bad_text(value)
+    if "\\u" in text:  # neither can stand in UTF-8 and JSON but by its number
+        _refuse_bad_text(value)
     return value
 
 
@@ -151,14 +155,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _refuse_depth(text: str) -> None:
     """Count brackets outside strings before the parser recurses into them."""
     depth = 0
-    for token in BRACKET_OR_STRING.finditer(text):
-        if token.group() in "[{":
+    for bracket in UP_TO_BRACKET.findall(text):
+        if bracket in ("[", "{"):
             depth += 1
             if depth > MAX_DEPTH:
                 raise NotJsonError(
                     f"nested deeper than {MAX_DEPTH}", hint="session records are a few levels deep"
                 )
-        elif token.group() in "]}":
+        elif bracket:
             depth -= 1
 
 

@@ -136,6 +136,21 @@ def test_r15_a_destination_has_as_many_lanes_at_work_as_it_may_have(world: World
     assert set(world.states()) == {"delivered"}
 
 
+def test_once_what_all_share_is_there_a_sweep_has_all_its_hands_at_work(tmp_path: Path) -> None:
+    world = World(url=f"sqlite:///{tmp_path / 'new.db'}", mapped=few_mappings)
+    world.connect("ehr")
+    for number in range(PATIENTS):
+        world.accept(a_short_visit(patient=f"pt-{number}"))
+    watched = door(world, "ehr")
+    together = threading.Barrier(2, timeout=SECONDS)
+    watched.arrive = lambda: watched.asked == 1 or together.wait()
+
+    worker.sweep(at_once(world))
+
+    assert watched.most == 2
+    assert set(world.states()) == {"delivered"}
+
+
 def test_r15_two_processes_share_the_limit_and_a_dead_one_gives_its_place_back(
     world: World,
 ) -> None:
