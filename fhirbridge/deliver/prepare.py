@@ -81,6 +81,7 @@ def prepare(
         return Prepared(refusal=refusal)
     there = {send.identity for send in sends} | (ahead or {}).keys()
     blocked_by = _blocked(tx, row, sends, there) or _dose_blocked(tx, body, row, sends, there)
+    blocked_by = blocked_by or work.removed_unheard(sends)
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
     if unknown := _unknown(sends, there):

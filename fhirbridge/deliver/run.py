@@ -7,7 +7,7 @@ blindly. A lane that breaks off keeps its lease: that is the pause before its ne
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -36,6 +36,7 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import delivery
 
 MOST_RUNS = 5
+OVERLAP = timedelta(minutes=5)  # by which an EHR's clock may be behind ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,8 @@ class _Lane:
     def ask(self, job: Job) -> Outcome:
         """Send the transaction or the one resource, or read back what may have landed."""
         if job.step is Step.READ:
-            return self._ehr.read_many([_wanted(send) for send in job.sends])
+            since = moment.from_text(job.row.created_at) - OVERLAP
+            return self._ehr.read_many([_wanted(send) for send in job.sends], since=since)
         if job.step in (Step.BUNDLE, Step.BATCH):
             return self._ehr.bundle(job.payload)
         (send,) = job.sends

@@ -6,13 +6,14 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
 from tests.deliver.refusing import outcome
 from tests.egress import fake_server
-from tests.egress.fake_server import Seen, Step, http
+from tests.egress.fake_server import Seen, Step, Talk, http
 from tests.factories import a_short_visit, amended, rate
 from tests.faults.conftest import MakePlace
 from tests.faults.place import SHORT, Place
 
 FHIR = f"Content-Type: {codec.FHIR_JSON}"
 CREATE, SEARCH = "POST /fhir/Patient", "POST /fhir/Patient/_search"
+HISTORY = "GET /fhir/Patient/_history"
 NOTHING_FOUND = b'{"resourceType":"Bundle","type":"searchset","total":0}'
 
 
@@ -73,7 +74,7 @@ def test_o04_a_late_copy_of_a_create_makes_no_second_one(place: Place) -> None:
     place.take(a_short_visit())
     place.settle()
 
-    assert place.front.asked()[:3] == [CREATE, SEARCH, CREATE]
+    assert place.front.asked()[:4] == [CREATE, SEARCH, HISTORY, CREATE]
     assert place.front.land_late() == [200]
     assert_one_of_each(place)
 
@@ -86,18 +87,21 @@ def test_o09_a_conflict_at_a_create_is_searched_before_it_goes_again(place: Plac
     place.take(a_short_visit())
     place.settle()
 
-    assert place.front.asked()[:3] == [CREATE, SEARCH, CREATE]
+    assert place.front.asked()[:4] == [CREATE, SEARCH, HISTORY, CREATE]
     assert_one_of_each(place)
 
 
-def test_o26_what_no_search_finds_yet_is_not_made_twice(place: Place) -> None:
-    """Absent right after a lost create is no proof; the same guarded create is."""
-    late = [True, True, True]
+@pytest.mark.parametrize("history", [True, False])
+def test_o26_what_no_search_finds_yet_is_not_made_twice(place: Place, *, history: bool) -> None:
+    """It stands in the history; without one, the same guarded create is the proof."""
+    late = [True] if history else [True, True, True]
 
     def choose(seen: Seen) -> Step | None:
         if seen.target.endswith("/_search") and late:
             late.pop()
             return fake_server.answer(http(NOTHING_FOUND, FHIR))
+        if "/_history" in seen.target and not history:
+            return fake_server.answer(http(outcome(), FHIR, status="405 Method Not Allowed"))
         return None
 
     place.order(place.front.after_commit(fake_server.commit_then_reset))
@@ -106,9 +110,36 @@ def test_o26_what_no_search_finds_yet_is_not_made_twice(place: Place) -> None:
     place.take(a_short_visit())
     place.settle()
 
-    assert place.front.asked()[:6] == [CREATE, SEARCH] * 3
+    asked = place.front.asked()
+    assert asked[:3] == [CREATE, SEARCH, HISTORY]
+    assert asked.count(CREATE) == (1 if history else 4)
     assert late == []
     assert_one_of_each(place)
+
+
+def test_o04_what_somebody_removed_before_its_create_was_heard_of_is_not_made_again(
+    place: Place,
+) -> None:
+    def removed(talk: Talk) -> None:
+        place.front.served(talk)
+        (own,) = [
+            one
+            for one in place.ehr.references()
+            if one.startswith("Observation/") and one not in before
+        ]
+        place.ehr.delete(own)
+        talk.reset()
+
+    before = place.ehr.references()
+    receipt = place.accept(a_short_visit())
+    place.order(None, removed)
+    place.sync()
+    place.settle()
+
+    assert [row.reason for row in place.rows("held")] == [
+        f"gone: {place.pulse(receipt)} removed in the EHR"
+    ]
+    assert len([one for one in place.ehr.references() if one.startswith("Observation/")]) == 1
 
 
 def test_nothing_of_a_key_stands_in_a_url(place: Place) -> None:
