@@ -86,7 +86,7 @@ def prepare(
         return Prepared(blocked_by=blocked_by)
     if unknown := _unknown(sends, there):
         return Prepared(
-            refusal=f"{unknown.type}/{unknown.id} is not in the EHR, and nothing owes it"
+            refusal=f"not-there: {unknown.type}/{unknown.id} is not in the EHR; nothing owes it"
         )
     return _part(row, sends, work, destination, whole=ahead is not None)
 
