@@ -90,7 +90,7 @@ def prepare(
     if known.next is Next.ASK and ahead is None:
         return Prepared(step=Step.WHO)
     found = {send.identity for send in sends} | (ahead or {}).keys()
-    stopped = _stopped(tx, body, row, sends, destination=destination, there=found)
+    stopped = _stopped(tx, body, row, sends, work=work, destination=destination, there=found)
     if stopped is None and _leads_elsewhere(tx, sends, known.link):
         stopped = Prepared(refusal=WRONG_PATIENT)
     part = _part(row, sends, work, destination, whole=ahead is not None)
@@ -103,6 +103,7 @@ def _stopped(
     row: Row[Any],
     sends: Sequence[Send],
     *,
+    work: Work,
     destination: Destination,
     there: set[Identity],
 ) -> Prepared | None:
@@ -114,12 +115,13 @@ def _stopped(
         taken_back.still_elsewhere(tx, row)
         or _blocked(tx, row, sends, there)
         or _dose_blocked(tx, body, row, sends, there)
+        or work.removed_unheard(sends)
     )
     if blocked_by:
         return Prepared(blocked_by=blocked_by)
     if unknown := _unknown(sends, there):
         return Prepared(
-            refusal=f"{unknown.type}/{unknown.id} is not in the EHR, and nothing owes it"
+            refusal=f"not-there: {unknown.type}/{unknown.id} is not in the EHR; nothing owes it"
         )
     return None
 

@@ -7,7 +7,7 @@ blindly. A lane that breaks off keeps its lease: that is the pause before its ne
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
@@ -41,6 +41,7 @@ MOST_RUNS = 5
 # Of what needs no request: so many at a time, and for so long nobody else can write.
 MOST_IN_A_COMMIT = 50
 LONGEST_COMMIT_SECONDS = 0.2
+OVERLAP = timedelta(minutes=5)  # by which an EHR's clock may be behind ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +231,8 @@ class _Lane:
         if job.question is not None:
             return asking.ask(self._ehr, job.question)
         if job.step is Step.READ:
-            return self._ehr.read_many([_wanted(send) for send in job.sends])
+            since = moment.from_text(job.row.created_at) - OVERLAP
+            return self._ehr.read_many([_wanted(send) for send in job.sends], since=since)
         if job.step in (Step.BUNDLE, Step.BATCH):
             return self._ehr.bundle(job.payload)
         (send,) = job.sends

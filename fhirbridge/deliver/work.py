@@ -17,7 +17,7 @@ from fhirbridge.matching import kept
 from fhirbridge.outbox import beside, claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
-from fhirbridge.outbox.states import LANDED, Became
+from fhirbridge.outbox.states import GONE, LANDED, Became, State
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
@@ -114,6 +114,28 @@ class Work:
         named |= {send.identity for send in found}
         there = ledger.names(self._tx, self._destination, named)
         return [replace(send, there=there) for send in found]
+
+    def removed_unheard(self, sends: Iterable[Send]) -> str:
+        """Name the delivery that waits for a person since the EHR removed one of these, or "".
+
+        The EHR had named it and nobody heard: no guard of it knows, and it would be made again.
+        """
+        if self._destination.mode is not Mode.ASSIGNED:
+            return ""
+        chosen = (
+            select(delivery_item.c.type, delivery_item.c.resource_id, delivery.c.id)
+            .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+            .where(
+                delivery.c.destination == self._row.destination,
+                delivery.c.lane == self._row.lane,
+                delivery.c.sequence < self._row.sequence,
+                delivery.c.state == State.HELD,
+                delivery.c.reason.startswith(GONE),
+            )
+        )
+        waiting = {Identity(one.type, one.resource_id): one.id for one in self._tx.execute(chosen)}
+        new = (send.identity for send in sends if send.base == NOT_THERE)
+        return next((waiting[one] for one in new if one in waiting), "")
 
     def _unsettled(self) -> list[Item]:
         return [item for item in self._items if item.position not in self.settled]

@@ -238,9 +238,10 @@ def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
     if len(why) > LONGEST_REASON or not why.isprintable() or why != why.strip():
         raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
     tx.execute(update(destination).where(destination.c.name == name).values(weak=why))
-    by_probe = known.paused == modes.why_paused(known.traits, weak=known.weak != "") != ""
-    if by_probe or (not known.paused and known.guard):
-        note_probe(tx, name, known.traits)
+    other = known.paused if known.mode is not Mode.UNPROVEN else ""
+    note_probe(tx, name, known.traits)
+    if other and get(tx, name).mode is not Mode.UNPROVEN:
+        pause(tx, name, other)
 
 
 def _gave_ids(tx: Connection, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -12,6 +13,7 @@ from fhirbridge.fhir.names import Key
 from fhirbridge.fhir.references import version_in
 
 DEADLINE_SECONDS = 30.0
+MOST_PAGES = 3  # of a history: within a lease
 # HAPI answers searches and counts from a cache for a minute unless it is told not to.
 FRESH = {"Cache-Control": "no-cache"}
 
@@ -54,10 +56,10 @@ class Ehr:
         """POST a transaction or batch Bundle, exactly these bytes."""
         return self._send("POST", "", body=body)
 
-    def read_many(self, wanted: Sequence[str | Key]) -> Outcome:
+    def read_many(self, wanted: Sequence[str | Key], *, since: datetime | None = None) -> Outcome:
         """Read `Type/id` references; the answer is a batch's, with entries in the order asked.
 
-        What the EHR named, and nobody heard how, is searched by its key. Then, and where the server
+        What the EHR named, and nobody heard how, is found by its key. Then, and where the server
         takes no batch, it is made of single requests: the first that does not say what is there is
         the answer to all.
         """
@@ -67,7 +69,7 @@ class Ehr:
         entries = []
         headers: Mapping[str, str] = {}
         for one in wanted:
-            outcome = self.read(one) if isinstance(one, str) else self.find(one)
+            outcome = self.read(one) if isinstance(one, str) else self.find(one, since=since)
             entry = _as_entry(outcome)
             if not isinstance(outcome, Response) or entry is None:
                 return outcome
@@ -80,10 +82,11 @@ class Ehr:
         """GET one resource."""
         return self._send("GET", f"/{reference}")
 
-    def find(self, key: Key) -> Outcome:
+    def find(self, key: Key, *, since: datetime | None = None) -> Outcome:
         """Search the one resource that bears a key: answered as a GET of it would be.
 
-        412 where several bear it, as R4 has it for a condition that more than one meets.
+        412 where several bear it, as R4 has it for a condition that more than one meets. What no
+        search finds yet, or any more, may stand in what happened `since`.
         """
         outcome = self.search(key.type, **{key.parameter: key.token})
         if not isinstance(outcome, Response) or outcome.status not in READ:
@@ -93,10 +96,26 @@ class Ehr:
             return Unknown(reason="a search was answered with something that is not its result")
         bearing = [one for one in found if key.is_of(one)]
         if not bearing:
-            return replace(outcome, status=HTTPStatus.NOT_FOUND, body=b"")
+            absent = replace(outcome, status=HTTPStatus.NOT_FOUND, body=b"")
+            return absent if since is None else self._happened(key, since) or absent
         if len(bearing) > 1:
             return replace(outcome, status=HTTPStatus.PRECONDITION_FAILED, body=b"")
         return replace(outcome, body=codec.encode(bearing[0]))
+
+    def _happened(self, key: Key, since: datetime) -> Outcome | None:
+        """Read by its id what the history of its type shows under a key, or None: it shows none."""
+        text = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        outcome: Outcome | None = self.history(key.type, _since=text, _count="200", _offset="0")
+        for _ in range(MOST_PAGES):
+            if not isinstance(outcome, Response) or outcome.status != HTTPStatus.OK:
+                return None if isinstance(outcome, Response) else outcome
+            answer = _decoded(outcome) or {}
+            for one in _resources(answer):
+                if key.is_of(one):
+                    return self.read(f"{key.type}/{one.get('id')}")
+            onward = _next(answer)
+            outcome = self.next_page(onward) if onward else None
+        return None
 
     def put(
         self,
@@ -214,13 +233,24 @@ def _against(seen: Outcome, key: Key | None, if_match: str) -> Outcome | None:
 def _searched(outcome: Response) -> list[dict[str, Any]] | None:
     """Return what a search found; None where that is not all, or no result of a search."""
     answer = _decoded(outcome) or {}
-    entries, links = answer.get("entry", []), answer.get("link", [])
-    if answer.get("type") != "searchset" or not isinstance(entries, list):
-        return None
-    if any(isinstance(one, dict) and one.get("relation") == "next" for one in links):
-        return None
-    found = [one.get("resource") for one in entries if isinstance(one, dict)]
+    whole = answer.get("type") == "searchset" and not _next(answer)
+    return _resources(answer) if whole else None
+
+
+def _resources(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = answer.get("entry")
+    found = [_object(one).get("resource") for one in entries] if isinstance(entries, list) else []
     return [one for one in found if isinstance(one, dict)]
+
+
+def _next(answer: dict[str, Any]) -> str:
+    links = answer.get("link")
+    found = [_object(one) for one in links] if isinstance(links, list) else []
+    return next((str(one.get("url", "")) for one in found if one.get("relation") == "next"), "")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _decoded(outcome: Response) -> dict[str, Any] | None:

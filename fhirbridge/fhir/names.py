@@ -52,7 +52,9 @@ def key_of(ours: dict[str, Any]) -> Key:
     if kind not in NOT_SEARCHED:
         for one in _objects(ours.get("identifier")):
             if one.get("value") == own:
-                return Key(type=kind, parameter="identifier", system=one["system"], value=own)
+                return Key(
+                    type=kind, parameter="identifier", system=str(one.get("system", "")), value=own
+                )
     return Key(type=kind, parameter="_tag", system=TAG_SYSTEM, value=own)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from fhirbridge.fhir.references import is_id
 from fhirbridge.outbox import contents
@@ -94,6 +94,7 @@ def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
         "at": [
             {
                 "destination": line.destination,
+                "ehr_id": line.ehr_id,
                 "version": line.ehr_version,
                 "same": line.digest == row.digest,
                 "delivered_at": line.delivered_at,
@@ -107,6 +108,7 @@ def _resource(tx: Connection, row: Any, body: Body) -> dict[str, Any]:
 def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dict[str, Any]]:
     """Say, for each destination that holds a resource, from what the version there was made.
 
+    `identity`: ours, or what the destination calls it.
     Paths, lines and rules only, no PHI; empty where none holds it.
     """
     if not is_id(identity.id):
@@ -114,7 +116,10 @@ def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dic
     chosen = (
         select(ledger.c.destination, ledger.c.ehr_version, resource)
         .join(resource, resource.c.id == ledger.c.resource)
-        .where(ledger.c.type == identity.type, ledger.c.resource_id == identity.id)
+        .where(
+            ledger.c.type == identity.type,
+            or_(ledger.c.resource_id == identity.id, ledger.c.ehr_id == identity.id),
+        )
         .order_by(ledger.c.destination)
     )
     return [

@@ -75,11 +75,10 @@ def find(tx: Connection, destination: str, identity: Identity) -> Line | None:
     return None if row is None else _line(row)
 
 
-def find_there(tx: Connection, destination: str, there: Identity) -> Line | None:
-    """Return the line of what the EHR has under an id, or None where that is not ours."""
+def found_there(tx: Connection, destination: str, there: Identity) -> list[Line]:
+    """Return the lines of what the EHR has under an id; after a restore it may give one twice."""
     chosen = _chosen(destination).where(ledger.c.type == there.type, ledger.c.ehr_id == there.id)
-    row = tx.execute(chosen).one_or_none()
-    return None if row is None else _line(row)
+    return [_line(row) for row in tx.execute(chosen)]
 
 
 def of(tx: Connection, destination: str, identities: Iterable[Identity]) -> list[Line]:

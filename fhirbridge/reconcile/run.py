@@ -109,8 +109,9 @@ class Look:
         seen = self._asking.touched(kind, since)
         while part := list(islice(seen, CHUNK)):
             with self._rooms.store.read() as tx:
-                known = [(lines.find_there(tx, self._name, one.identity), one) for one in part]
-                found += [line for line, one in known if line and not self._is_echo(tx, line, one)]
+                for one in part:
+                    known = lines.found_there(tx, self._name, one.identity)
+                    found += [line for line in known if not self._is_echo(tx, line, one)]
         return found
 
     def _is_echo(self, tx: Connection, line: Line, one: asking.Touched) -> bool:

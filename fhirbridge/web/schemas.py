@@ -120,6 +120,7 @@ class Delivery(Closed):
 
 class Copy(Closed):
     destination = _text()
+    ehr_id = _text("its id there")
     version = _text("the version that the destination gave it")
     same = fields.Boolean(
         required=True, metadata={"description": "it was sent as this record has it"}

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from fhirbridge.deliver import bundle
+from fhirbridge.deliver.bundle import Send
 from fhirbridge.egress.exchange import Response
 from fhirbridge.fhir import codec
+from fhirbridge.fhir.names import Names
 from tests.deliver.sends import a_send, an_entry
 
 HERE = "Observation/o-1/_history/3"
@@ -205,3 +207,46 @@ def test_one_resource_has_landed_where_type_id_and_version_are_said(
 
         assert ("" if found is None else found.version) == version
         assert found is None or found.created is created
+
+
+BASE = "https://ehr.example.org/fhir"
+NEW_THERE = replace(a_send(), there=Names({}))
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "found"),
+    [
+        ({"location": f"{BASE}/Observation/77/_history/1"}, None, ("77", "1")),
+        ({"location": "Observation/77", "etag": 'W/"4"'}, None, ("77", "4")),
+        ({"etag": 'W/"4"'}, {"resourceType": "Observation", "id": "77"}, ("77", "4")),
+        ({}, {"resourceType": "Observation", "id": "77", "meta": {"versionId": "2"}}, ("77", "2")),
+        ({"location": f"{BASE}/Patient/77/_history/1"}, None, None),
+        ({"location": f"{BASE}/Patient/77/_history/1"}, {"resourceType": "Observation"}, None),
+        ({"location": f"{BASE}/Observation/a b/_history/1"}, None, None),
+        ({"location": f"{BASE}/Observation/77"}, None, None),
+        ({"etag": 'W/"4"'}, None, None),
+        (
+            {"location": f"{BASE}/Observation/77/_history/1"},
+            {"resourceType": "Observation", "id": "78"},
+            None,
+        ),
+    ],
+)
+def test_a_create_is_told_under_which_id_it_landed_or_is_no_success(
+    headers: dict[str, str], body: dict[str, Any] | None, found: tuple[str, str] | None
+) -> None:
+    said = Response(status=201, headers=headers, body=b"")
+
+    landed = bundle.landed_alone(NEW_THERE, said, body)
+
+    assert (landed and (landed.ehr_id, landed.version)) == found
+
+
+@pytest.mark.parametrize(
+    ("send", "status", "there"),
+    [(NEW_THERE, 200, True), (NEW_THERE, 201, False), (a_send(), 200, False)],
+)
+def test_a_create_that_made_nothing_found_one_that_says_we_do_not_know_what(
+    send: Send, status: int, *, there: bool
+) -> None:
+    assert bundle.was_there(send, Response(status=status, headers={}, body=b"")) is there

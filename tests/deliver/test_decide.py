@@ -221,3 +221,24 @@ def test_only_three_of_many_are_named() -> None:
 
     assert move.reason.count("Observation/") == 3
     assert "and 2 more" in move.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "base", "version", "weak", "reason"),
+    [
+        (Found.SEVERAL, "0", "", False, "doubled: Observation/o-1 is in the EHR more than once"),
+        (Found.OURS, "3", "5", True, f"edited: Observation/o-1 {decide.WROTE_OVER}"),
+        (Found.OURS, "3", "5", False, ""),
+        (Found.OURS, "3", "4", True, ""),
+        (Found.OURS, "0", "5", True, ""),
+        (Found.OURS, "a", "c", True, ""),
+    ],
+)
+def test_a_second_one_and_what_ours_was_written_over_wait_for_a_person(
+    found: Found, base: str, version: str, *, weak: bool, reason: str
+) -> None:
+    reading = Reading(send=a_send(base), found=found, version=version)
+
+    move = decide.after_reading(Row(), [reading], "", WAIT, weak=weak)
+
+    assert (move.to, move.reason) == (State.HELD if reason else State.DELIVERED, reason)

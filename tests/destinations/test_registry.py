@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection
 
-from fhirbridge.destinations import registry
+from fhirbridge.destinations import modes, registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, DestinationError
 from fhirbridge.fhir import codec
@@ -195,3 +195,56 @@ def test_traits_keep_their_digits(tx: Connection) -> None:
     registry.add(tx, replace(NEW, traits=traits), at=AT)
 
     assert codec.encode(registry.get(tx, "ehr").traits) == b'{"seconds":0.50}'
+
+
+WEAK = {**dict.fromkeys(modes.NAMES, True), "version_guard": False}
+
+
+def test_r23_a_weak_guard_is_used_only_where_a_person_allowed_it_by_name(tx: Connection) -> None:
+    for name in ("a", "b"):
+        registry.add(tx, replace(NEW, name=name), at=AT)
+        registry.note_probe(tx, name, WEAK)
+    before = registry.get(tx, "a")
+    assert (before.mode, before.guard) == (Mode.UNPROVEN, "")
+
+    registry.allow_weak_guard(tx, "a", "ticket 4711")
+
+    allowed, other = registry.every(tx)
+    assert (allowed.way, allowed.paused, allowed.weak) == ("single (weak guard)", "", "ticket 4711")
+    assert (other.mode, other.paused) == (Mode.UNPROVEN, before.paused)
+
+    registry.allow_weak_guard(tx, "a", "")
+    assert registry.get(tx, "a") == before
+
+
+def test_an_allowance_ends_no_pause_of_another_cause(tx: Connection) -> None:
+    registry.add(tx, NEW, at=AT)
+    registry.note_probe(tx, "ehr", WEAK)
+    registry.allow_weak_guard(tx, "ehr", "ticket 4711")
+    registry.pause(tx, "ehr", "the EHR refuses access")
+
+    registry.allow_weak_guard(tx, "ehr", "ticket 4712")
+    assert registry.get(tx, "ehr").paused == "the EHR refuses access"
+
+    registry.allow_weak_guard(tx, "ehr", "")
+    found = registry.get(tx, "ehr")
+    assert (found.mode, found.guard) == (Mode.UNPROVEN, "")
+    assert found.paused.endswith(modes.WEAK_HINT)
+
+
+def test_an_allowance_where_the_guard_is_honoured_changes_nothing(tx: Connection) -> None:
+    registry.add(tx, NEW, at=AT)
+    registry.note_probe(tx, "ehr", {**WEAK, "version_guard": True})
+
+    registry.allow_weak_guard(tx, "ehr", "ticket 4711")
+
+    found = registry.get(tx, "ehr")
+    assert (found.mode, found.guard, found.way) == (Mode.TRANSACTION, "", "transaction")
+
+
+@pytest.mark.parametrize("why", ["x" * 301, "two\nlines", " "])
+def test_a_reason_is_one_line(tx: Connection, why: str) -> None:
+    registry.add(tx, NEW, at=AT)
+
+    with pytest.raises(DestinationError):
+        registry.allow_weak_guard(tx, "ehr", why)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.destinations import modes
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.egress.exchange import NotSent, Request, Response, Unknown
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Traits
@@ -106,6 +107,54 @@ def test_a_guard_that_a_server_lacks_is_found(server: Flawed, missing: set[str])
     traits = trials.try_writes(server.ehr, SEEN, PROBE)
 
     assert lacking(traits) == {"create_none_match", *missing}
+    assert server.far_side.references() == []
+
+
+def naming(*, asks: Callable[[Request], Request] = lambda request: request) -> Flawed:
+    """A server that gives ids of its own."""
+    server = Flawed(asks=asks)
+    server.far_side.behave(assigns_ids=True)
+    return server
+
+
+def by_another_parameter(request: Request) -> Request:
+    """A server that knows no `_tag`, and leaves out what it does not know."""
+    if not request.headers.get("If-None-Exist", "").startswith("_tag"):
+        return request
+    headers = {k: v for k, v in request.headers.items() if k != "If-None-Exist"}
+    return replace(request, headers=headers)
+
+
+def finds_and_overwrites(request: Request) -> Request:
+    """A server that takes a conditional create for a conditional update."""
+    query = request.headers.get("If-None-Exist")
+    if query is None or not query.startswith("identifier"):
+        return request
+    headers = {k: v for k, v in request.headers.items() if k != "If-None-Exist"}
+    return replace(request, method="PUT", url=f"{request.url}?{query}", headers=headers)
+
+
+NO_IDS = {"own_ids", "create_guard", "transaction", "batch"}
+
+
+@pytest.mark.parametrize(
+    ("server", "missing", "mode"),
+    [
+        (naming(), set(), Mode.ASSIGNED),
+        (naming(asks=by_another_parameter), {"tag_create"}, Mode.UNPROVEN),
+        (naming(asks=finds_and_overwrites), {"conditional_create"}, Mode.UNPROVEN),
+        (naming(asks=unguarded), {"version_guard"}, Mode.UNPROVEN),
+    ],
+    ids=["is fit", "knows no _tag", "overwrites what it finds", "ignores If-Match"],
+)
+def test_a_server_that_names_resources_itself_is_found_out_and_keeps_nothing(
+    server: Flawed, missing: set[str], mode: Mode
+) -> None:
+    traits = trials.try_writes(server.ehr, SEEN, PROBE)
+
+    assert lacking(traits) == {"create_none_match", *NO_IDS, *missing}
+    assert modes.choose(asdict(traits)) is mode
+    assert traits.left_behind == ()
     assert server.far_side.references() == []
 
 

@@ -128,6 +128,8 @@ def written(seen: Seen) -> list[dict[str, Any]]:
     body = codec.decode(seen.body)
     if seen.method == "PUT":
         return [body]
+    if body["resourceType"] != "Bundle":
+        return [body]
     entries = body["entry"] if body.get("type") == "transaction" else []
     return [entry["resource"] for entry in entries]
 

@@ -58,6 +58,7 @@ def test_after_delivery_each_resource_says_where_it_is_and_in_which_version(worl
     for one in seen["resources"]:
         (at,) = one["at"]
         assert (at["destination"], at["version"], at["same"]) == ("ehr", "1", True)
+        assert at["ehr_id"] == one["body"]["id"]
         assert one["counts"] is True
         assert world.ehr.read(one["resource"])["id"] == one["body"]["id"]
 

@@ -186,3 +186,27 @@ def test_o10_two_that_bear_our_identifier_wait_for_a_person(world: World) -> Non
     world.settle()
     assert set(world.states()) == {"delivered"}
     assert world.differing() == []
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_ids_that_were_given_twice_after_a_restore_mix_nothing_up(
+    world: World, *, full: bool
+) -> None:
+    world.take(a_short_visit(patient="pt-0"))
+    before = world.ehr.model.snapshot()
+    world.take(a_short_visit(patient="pt-1"))
+    world.ehr.model.restore(before)
+    world.take(a_short_visit(patient="pt-2"))  # gets the ids that pt-1 had
+    named = [line.ehr_id for one, line in world.ledger().items() if one.type == "Patient"]
+    assert (len(named), len(set(named))) == (3, 2)
+    world.clock.advance(LATER)
+
+    look(world, full=full)
+    look(world, full=True, repair=True)
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
+    assert world.differing() == []
+    patients = world.ehr.all_of("Patient")
+    assert len({one["identifier"][0]["value"] for one in patients}) == len(patients) == 3
+    assert look(world).kinds == {}

@@ -42,10 +42,19 @@ class AnEhr:
     """A SandboxEhr that is spoken to in objects."""
 
     def __init__(
-        self, storage: Storage | None = None, stale_status: HTTPStatus = HTTPStatus.CONFLICT
+        self,
+        storage: Storage | None = None,
+        stale_status: HTTPStatus = HTTPStatus.CONFLICT,
+        *,
+        assigns_ids: bool = False,
+        ignores_if_match: bool = False,
     ) -> None:
         self.model = SandboxEhr(
-            storage=storage or MemoryStorage(), clock=TickingClock(), stale_status=stale_status
+            storage=storage or MemoryStorage(),
+            clock=TickingClock(),
+            stale_status=stale_status,
+            assigns_ids=assigns_ids,
+            ignores_if_match=ignores_if_match,
         )
 
     def send(self, method: str, target: str, body: object = None, **headers: str) -> Said:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.translating import Translator
@@ -21,6 +22,7 @@ from fhirbridge.store.tables import destination, resource
 from fhirbridge.translate.values import Translation
 from tests.factories import World, a_short_visit, compiled, few_mappings
 from tests.fakes import FarSide, FrozenClock, SeededRng
+from tests.simulation.naming import NamingTransport
 
 EHR = "ehr"
 BASE_URL = f"http://{EHR}.invalid/fhir"
@@ -102,7 +104,11 @@ class MortalStore(Store):
 class Place(World):
     """A bridge with one EHR, `ehr`: few mappings, which are compiled once for all places."""
 
-    def __init__(self, *, seed: int, requires_consent: bool, known: bool) -> None:
+    def __init__(
+        self, *, seed: int, requires_consent: bool, known: bool, assigned: bool = False
+    ) -> None:
+        """With `assigned` the EHR names what is new."""
+        self.assigned = assigned
         self.clock = FrozenClock()
         self.rng = SeededRng(seed)
         self.memory = _memory()
@@ -110,7 +116,7 @@ class Place(World):
         self.vault = Vault(bytes(range(32)), self.rng)
         self.told = []
         self.ehrs = {EHR: FarSide(self.clock, BASE_URL)}
-        beginning = _beginning(requires_consent=requires_consent, known=known)
+        beginning = _beginning(requires_consent=requires_consent, known=known, assigned=assigned)
         self.memory.fill(beginning.pattern)
         self.ehr.model.restore(beginning.held)
         self.live = _live()
@@ -137,13 +143,17 @@ class Beginning:
 
 
 @cache
-def _beginning(*, requires_consent: bool, known: bool) -> Beginning:
+def _beginning(*, requires_consent: bool, known: bool, assigned: bool) -> Beginning:
     """The mappings live, the EHR connected, the watch set; `known`: the EHR has the clinic."""
     world = World(mapped=few_mappings)
     world.connect(EHR, requires_consent=requires_consent)
     with world.store.begin() as tx:
         traits = codec.encode({"profiles": _profiles()}).decode()
-        tx.execute(update(destination).values(traits=traits))
+        mode = Mode.ASSIGNED if assigned else Mode.TRANSACTION
+        tx.execute(update(destination).values(traits=traits, mode=mode))
+    way = NamingTransport(world.ehr.model, base_url=BASE_URL, clock=world.clock)
+    way.names = assigned
+    world.ehr.transport = way
     if known:
         world.take(a_short_visit(patient=STRANGER))
     raw: Any = world.store.engine.raw_connection().driver_connection

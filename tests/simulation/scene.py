@@ -9,6 +9,7 @@ from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.claim import LaneName
 from tests.simulation.clinic import Clinic
+from tests.simulation.naming import untagged
 from tests.simulation.place import Place
 from tests.simulation.wire import Author, Wire
 
@@ -73,7 +74,7 @@ class News:
     def told(self) -> Iterator[dict[str, Any]]:
         """The FHIR documents that were sent, reads among them."""
         for request in self.requests:
-            if request.body:
+            if request.body and not request.url.endswith("/_search"):
                 yield codec.decode(request.body)
 
     def sent(self) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ class News:
             if document["resourceType"] != "Bundle":
                 found.append(document)
             found += [one["resource"] for one in document.get("entry", ()) if "resource" in one]
-        return found
+        return [untagged(one) for one in found]
 
 
 EVIDENCE = (

@@ -42,6 +42,7 @@ OTHER_FAULTS = (
 FEWEST_STEPS, MOST_STEPS = 30, 70
 ROUNDS = 40
 RESTORED_ONE_IN = 3  # seeds: in the others the EHR never goes back to a backup
+ASSIGNED_ONE_IN, ASSIGNED_FROM = 8, 5  # of these the EHR names what is new
 MOST_IN_A_LANE = 100  # steps of one worker
 SHOWN = 40  # lines of a trace in a failure
 
@@ -75,7 +76,8 @@ class Simulation:
         self.seed = seed
         self._chance = Random(seed)
         asks, known = self._chance.random() < 0.5, self._chance.random() < 0.8
-        place = Place(seed=seed, requires_consent=asks, known=known)
+        assigned = seed % ASSIGNED_ONE_IN == ASSIGNED_FROM
+        place = Place(seed=seed, requires_consent=asks, known=known, assigned=assigned)
         clinic = Clinic(self._chance, patients=self._chance.choice((1, 1, 2)))
         self._wire = Wire(place, self._chance)
         self.scene = Scene(place=place, clinic=clinic, wire=self._wire)

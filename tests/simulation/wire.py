@@ -9,7 +9,8 @@ from typing import Any
 from fhirbridge.egress.exchange import NotSent, Request, Response, Unknown
 from fhirbridge.fhir import codec
 from fhirbridge.sandbox.storage import Version
-from tests.fakes import FarSide, Fault, SandboxTransport, Says, Trouble
+from tests.fakes import FarSide, Fault, Says, Trouble
+from tests.simulation.naming import NamingTransport, untagged
 from tests.simulation.place import BASE_URL, KilledError, Place
 
 BRIDGE = "bridge"
@@ -79,13 +80,14 @@ class Author:
     version: Version
 
 
-class Wire(SandboxTransport):
+class Wire(NamingTransport):
     """One way to one EHR: up or down, with the kinds of trouble that this seed has."""
 
     def __init__(self, place: Place, chance: Random) -> None:
         self._far: FarSide = place.ehr
         super().__init__(self._far.model, base_url=BASE_URL, clock=place.clock)
         self._far.transport = self
+        self.names = place.assigned
         self._place = place
         self._chance = chance
         self.kinds: list[str] = []
@@ -105,7 +107,7 @@ class Wire(SandboxTransport):
         if not self.looking:
             self.times.append(self._place.clock.monotonic())
         if self.doomed:
-            self._die(request)
+            self._die(self.asked(request))
         outcome = super().send(request, deadline_seconds=deadline_seconds)
         if isinstance(outcome, Unknown):
             self._place.clock.advance(TIMEOUT)
@@ -165,6 +167,6 @@ def author_of(written: list[Author]) -> dict[tuple[str, int], str]:
 
 def content(version: Version) -> dict[str, Any]:
     """What a version says, without what the server adds."""
-    said = dict(version.resource or {})
+    said = untagged(dict(version.resource or {}))
     meta = {k: v for k, v in said.pop("meta", {}).items() if k not in SERVER_ADDS}
     return {**said, "meta": meta} if meta else said

@@ -1,0 +1,57 @@
+"""Which mode a server gets, by what was seen; and what a person may allow."""
+
+import pytest
+
+from fhirbridge.destinations import modes
+from fhirbridge.destinations.modes import Mode
+
+ALL = dict.fromkeys(modes.NAMES, True)
+NAMES_ITSELF = {**ALL, "own_ids": False, "create_guard": False, "create_none_match": False}
+
+
+def lacking(*names: str, of: dict[str, bool] = ALL) -> dict[str, bool]:
+    return {**of, **dict.fromkeys(names, False)}
+
+
+@pytest.mark.parametrize(
+    ("traits", "mode", "weak_mode"),
+    [
+        (ALL, Mode.TRANSACTION, Mode.TRANSACTION),
+        (lacking("transaction"), Mode.BATCH, Mode.BATCH),
+        (lacking("transaction", "batch"), Mode.SINGLE, Mode.SINGLE),
+        (lacking("version_guard"), Mode.UNPROVEN, Mode.SINGLE),
+        (lacking("version_guard", "versions"), Mode.UNPROVEN, Mode.UNPROVEN),
+        (NAMES_ITSELF, Mode.ASSIGNED, Mode.ASSIGNED),
+        (lacking("create_guard", "create_none_match"), Mode.ASSIGNED, Mode.ASSIGNED),
+        (lacking("version_guard", of=NAMES_ITSELF), Mode.UNPROVEN, Mode.ASSIGNED),
+        *(
+            (lacking(one, of=NAMES_ITSELF), Mode.UNPROVEN, Mode.UNPROVEN)
+            for one in ("conditional_create", "tag_create", "search", "decimals")
+        ),
+        ({}, Mode.UNPROVEN, Mode.UNPROVEN),
+    ],
+)
+def test_the_mode_needs_all_that_makes_it_safe(
+    traits: dict[str, bool], mode: Mode, weak_mode: Mode
+) -> None:
+    assert modes.choose(traits) is mode
+    assert modes.choose(traits, weak=True) is weak_mode
+
+
+def test_what_gave_ids_once_is_never_written_to_under_ours() -> None:
+    assert modes.choose(ALL, assigned=True) is Mode.ASSIGNED
+    assert modes.choose(lacking("search"), assigned=True) is Mode.UNPROVEN
+
+
+def test_only_what_a_person_can_allow_is_offered() -> None:
+    offer = modes.WEAK_HINT
+
+    assert modes.why_paused(lacking("version_guard")).endswith(offer)
+    assert offer not in modes.why_paused(lacking("version_guard", "decimals"))
+    assert offer not in modes.why_paused(lacking("version_guard"), weak=True)
+
+
+def test_a_server_that_names_resources_itself_is_told_what_it_lacks() -> None:
+    why = modes.why_paused(lacking("search", of=NAMES_ITSELF))
+
+    assert "nor what makes ids of its own safe: search by identifier" in why
