@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from fhirbridge import settings
+from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.store.tables import SCHEMA_VERSION, metadata
 from tests.factories import a_short_visit
 from tests.journey.installation import Installation, ShiftedClock
@@ -48,11 +49,12 @@ def test_p17_states_reasons_and_alerts_of_a_newer_version_are_let_be(
     desk: Desk, ehr: EhrAtWork
 ) -> None:
     desk.take(a_short_visit(1, "pt-1"), a_short_visit(1, "pt-2"))
-    (_, mine, its) = desk.evidence("delivery.queued")
+    waiting = desk.json("sync", "status")["waiting"]
+    mine, its = (one["id"] for one in waiting if one["lane"] != SHARED_LANE)
     statements(
         desk,
-        f"UPDATE delivery SET state='resting', reason='lullaby: x' WHERE id='{its.delivery_id}'",
-        f"UPDATE delivery SET reason='lullaby: x' WHERE id='{mine.delivery_id}'",
+        f"UPDATE delivery SET state='resting', reason='lullaby: x' WHERE id='{its}'",
+        f"UPDATE delivery SET reason='lullaby: x' WHERE id='{mine}'",
         "INSERT INTO alert (id, kind, destination, cause, count, started_at, ended_at, told,"
         " telling_until) VALUES ('a-1', 'sleepy', 'ehr', '', 1, '2026-01-01', '', '', '')",
     )
