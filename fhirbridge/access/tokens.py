@@ -82,12 +82,14 @@ def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> s
 
 
 def check(tx: Connection, secret: str, *, now: datetime) -> Principal | None:
-    """Return who holds this secret, or None where it is unknown, expired or revoked.
+    """Return who holds this secret, or None where it, or its role, is unknown, expired or revoked.
 
     The look-up is by hash of a 256-bit secret: how long it takes says nothing about the secret.
     """
     row = tx.execute(select(api_token).where(api_token.c.hash == _hash(secret))).one_or_none()
     if row is None or row.revoked_at or row.expires_at <= moment.to_text(now):
+        return None
+    if row.role not in list(Role):  # a newer version's
         return None
     return Principal(id=row.id, name=row.name, role=Role(row.role))
 

@@ -117,7 +117,7 @@ def shown(row: Row[Any]) -> dict[str, Any]:
         "cause": row.cause,
         "count": row.count,
         "started_at": row.started_at,
-        "words": WORDS[Kind(row.kind)],
+        "words": WORDS.get(row.kind, "a newer version of fhirbridge knows what is wrong"),
     }
 
 
@@ -125,7 +125,9 @@ def _difference(
     tx: Connection, found: Mapping[Condition, int]
 ) -> tuple[dict[Condition, int], list[str]]:
     """Return what began, and the ids of what ended."""
-    rows = tx.execute(select(alert).where(alert.c.ended_at == LASTS)).all()
+    # What another version told is its own to end.
+    ours = select(alert).where(alert.c.ended_at == LASTS, alert.c.kind.in_(list(Kind)))
+    rows = tx.execute(ours).all()
     known = {Condition(Kind(row.kind), row.destination, row.cause): row.id for row in rows}
     began = {one: count for one, count in found.items() if one not in known}
     return began, [known[one] for one in known if one not in found]

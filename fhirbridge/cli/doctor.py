@@ -44,12 +44,12 @@ def _examine() -> list[Check]:
         checks.append(health.of_disk(opening.disk_of(chosen)))
         return [*checks, _wrong("keys" if of_a_key else "database", error)]
     try:
-        return [*checks, *_inside(bridge)]
+        return [*checks, *_inside(bridge, told=bool(chosen.alert_command))]
     finally:
         bridge.close()
 
 
-def _inside(bridge: Bridge) -> list[Check]:
+def _inside(bridge: Bridge, *, told: bool) -> list[Check]:
     kept = bridge.database()
     checks = [
         Check(name="keys", good=True, found="they are the ones this database was made with"),
@@ -59,6 +59,7 @@ def _inside(bridge: Bridge) -> list[Check]:
         _mappings(bridge),
     ]
     known = bridge.destinations()
+    checks.append(health.of_alerts(known, told=told))
     for one in known:
         tested = bridge.test_destination(one.name, actor=ACTOR)
         checks += health.of_destination(one, tested, bridge.clock.now())

@@ -10,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 
 from fhirbridge import log, opening, settings
 from fhirbridge.bridge import Bridge
+from fhirbridge.cli import printing
 from fhirbridge.deliver.worker import Loop
 from fhirbridge.reconcile.watch import Watch
 
@@ -18,6 +19,11 @@ GRACE_SECONDS = 30
 EXCHANGE_SECONDS = 20  # of them, to end what is under way to an EHR
 LAST_PORT = 65535
 ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
+
+NOBODY_IS_TOLD = (
+    "WARNING: nobody is told of alerts, not even of a sign of suicidality that is stuck: "
+    "set FHIRBRIDGE_ALERT_COMMAND"
+)
 
 ready_file = click.option(
     "--ready-file",
@@ -105,6 +111,10 @@ def serve(bind: str | None, *, no_deliver: bool, ready_file: Path | None) -> Non
     bridge = opening.open_bridge(chosen)
     bridge.warm_up()
     bridge.close()
+    if not chosen.alert_command:
+        printing.words(NOBODY_IS_TOLD)
+        log.configure()
+        log.get().warning("alerts.nobody")
     service = Service(chosen, deliver=not no_deliver)
     _run(service.make, address, ready_file, started=service.started, ended=service.ended)
 

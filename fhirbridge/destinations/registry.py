@@ -29,6 +29,7 @@ MOST_CONCURRENT = 32
 LONGEST_REASON = 300
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
+OF_A_NEWER_VERSION = "a newer version of fhirbridge chose how deliveries go: use that one"
 NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
 
 
@@ -320,16 +321,17 @@ def overlays(tx: Connection) -> list[str]:
 
 
 def _read(row: Row[Any]) -> Destination:
+    is_known = row.mode in list(Mode)
     return Destination(
         name=row.name,
         base_url=row.base_url,
-        mode=Mode(row.mode),
+        mode=Mode(row.mode) if is_known else Mode.UNPROVEN,
         traits=codec.decode_own(row.traits.encode()),
         requires_consent=row.requires_consent,
         test_server=row.test_server,
         overlay=row.overlay,
         networks=tuple(row.networks.split()),
-        paused=row.paused,
+        paused=row.paused if is_known else OF_A_NEWER_VERSION,
         weak=row.weak,
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,

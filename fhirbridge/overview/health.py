@@ -1,5 +1,6 @@
 """Whether all is well that deliveries need: one line each, and what to do where it is not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,6 +63,15 @@ def of_disk(disk: Disk, lasts_days: int | None = None) -> Check:
         return Check(name="disk", good=True, found=found)
     end = "nothing is taken in" if disk.is_full(room) else "soon nothing is taken in"
     return Check(name="disk", good=False, found=found, next=f"make space: {end}")
+
+
+def of_alerts(known: Sequence[Destination], *, told: bool) -> Check:
+    """Judge whether a person is told, other than by an EHR; a must once there are real charts."""
+    if told:
+        return Check(name="alerts", good=True, found="they go to FHIRBRIDGE_ALERT_COMMAND")
+    real = [one.name for one in known if not (one.test_server or one.traits.get("sandbox"))]
+    found = "NOBODY is told: they stand in the log and in sync status only"
+    return Check(name="alerts", good=not real, found=found, next="set FHIRBRIDGE_ALERT_COMMAND")
 
 
 def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Check]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from sqlalchemy import exc
 from sqlalchemy.engine import make_url
 
 from fhirbridge.errors import BridgeError
@@ -67,9 +68,13 @@ ENDLESS = Disk(measure=unknown)
 
 
 def beside(database_url: str, *, least: int) -> Disk:
-    """Return the disk of this database."""
-    path = make_url(database_url).database
-    if not path or path == ":memory:":
+    """Return the disk of this database; only a file's is known."""
+    try:
+        url = make_url(database_url)
+    except exc.ArgumentError:
+        return Disk(measure=unknown, least=least)
+    path = url.database
+    if url.get_backend_name() != "sqlite" or not path or path == ":memory:":
         return Disk(measure=unknown, least=least)
     return Disk(measure=lambda: _measured(Path(path)), least=least)
 

@@ -1,5 +1,6 @@
 """S13 and S19: patients' data stands in sealed payloads and in the EHR, and nowhere else."""
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,17 @@ from tests.journey.canaries import hits, record_with_canaries
 pytestmark = pytest.mark.slow
 
 JSON = {"Content-Type": "application/json"}
+
+
+# An administrator's command: keeps what it is given, and what a process list shows of it meanwhile.
+TELL = """
+import os, pathlib, sys
+with open(sys.argv[1], "ab") as told:
+    told.write(sys.stdin.buffer.read())
+    for process in ("self", str(os.getppid())):
+        for name in ("cmdline", "environ"):
+            told.write(pathlib.Path("/proc", process, name).read_bytes() + b"\\n")
+"""
 
 
 class Life(NamedTuple):
@@ -29,7 +41,12 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """Good, amended, wrong and repeated records; an EHR that is up, then down; every command."""
     folder = tmp_path_factory.mktemp("life")
     home = folder / "home"
-    env = processes.environment(home=str(home))
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    (folder / "tell.py").write_text(TELL)
+    command = f"{sys.executable} {folder / 'tell.py'} {folder / 'told'}"
+    env = processes.environment(home=str(home), alert_command=command)
+    env["TMPDIR"] = str(temporary)
     record, tokens = record_with_canaries()
     seen: dict[str, bytes] = {}
 
@@ -66,12 +83,16 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     run("sync", "plan", "--json", "--out", str(home / "second.plan"))
     run("sync", "run")  # the EHR is down now
     run("sync", "status", "--json")
+    run("sync", "cancel", "--all", "--yes")
+    run("sync", "run")  # now there is something to be told
     run("sync", "pause", "--destination", "ehr")
     run("sync", "retry", "--all")
     run("sync", "replay", "--all")
     run("doctor", "--json")
     seen["names of files"] = " ".join(str(path) for path in folder.rglob("*")).encode()
-    for path in [*home.rglob("*"), folder / "serve.log"]:
+    seen["alerts"] = (folder / "told").read_bytes()
+    left = [path for path in temporary.rglob("*") if path.is_file()]
+    for path in [*home.rglob("*"), *left, folder / "serve.log"]:
         seen[f"file {path.name}"] = path.read_bytes()
     return Life(tokens, seen, shown, sandbox_file.read_bytes())
 
@@ -107,13 +128,14 @@ def send(url: str, headers: dict[str, str], body: bytes) -> requests.Response:
 
 
 def about_process(pid: int) -> bytes:
-    """What any process list shows: command lines and environments of the service."""
+    """What any process list shows of the service: command lines, environments, thread names."""
     found = b""
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = (path / "stat").read_text().rsplit(")", 1)[1].split()[1]
             if path.name == str(pid) or parent == str(pid):
-                found += (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+                shown = [path / "cmdline", path / "environ", *path.glob("task/*/comm")]
+                found += b"".join(one.read_bytes() for one in shown)
         except OSError:
             continue
     return found
@@ -126,6 +148,7 @@ def test_the_tokens_stand_where_they_belong(life: Life) -> None:
     assert len(reaching) >= 20
     assert len(hits(life.record_shown, life.tokens)) >= 20
     assert life.seen["processes"]
+    assert b'"cause":"cancelled"' in life.seen["alerts"]
 
 
 def test_every_outcome_was_among_what_was_sent(life: Life) -> None:

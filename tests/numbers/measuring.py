@@ -77,13 +77,13 @@ class Arrived:
         return outcome
 
 
-def lags(world: World, name: str, way: Arrived, *, samples: int) -> list[float]:
+def lags(world: World, name: str, way: Arrived, *, samples: int, first: int = 0) -> list[float]:
     """Accept one live record after the other; return the seconds until each is at the EHR.
 
     A record that is answered 503 is sent again at once, as a clinic's system does: that counts.
     """
     found = []
-    for number in range(samples):
+    for number in range(first, first + samples):
         record = a_short_visit(patient=f"pt-live-{number}")
         way.there.clear()
         began = CLOCK.monotonic()
@@ -110,6 +110,36 @@ def looping(world: World) -> Iterator[None]:
         yield
     finally:
         loop.stop(10)
+
+
+def beside_a_broken_one(folder: Path, *, rounds: int, samples: int) -> tuple[float, float]:
+    """Return the p95 of lags at one EHR beside one that works, and beside one that is down.
+
+    Both are measured in one run, a few records of each in turn.
+    """
+    sides = [_two_ehrs(folder / "well.db"), _two_ehrs(folder / "broken.db")]
+    broken = sides[1][0]
+    broken.ehr.transport.choose = lambda _request: Fault.NOT_SENT
+    found: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds):
+        for (world, way), seen in zip(sides, found, strict=True):
+            with looping(world):
+                seen.extend(lags(world, "other", way, samples=samples, first=number * samples))
+    assert {row.state for row in broken.rows() if row.destination == "ehr"} >= {"pending"}
+    return p95(found[0]), p95(found[1])
+
+
+def _two_ehrs(path: Path) -> tuple[World, Arrived]:
+    """A bridge on the machine's own clock with `ehr` and `other`, and the way to the other."""
+    world = World(url=f"sqlite:///{path}", mapped=few_mappings)
+    for one in ("ehr", "other"):
+        world.connect(one)
+    world.take(a_short_visit(patient="pt-0"))
+    world.clock = CLOCK  # type: ignore[assignment]
+    world.bridge = world._open()
+    way = Arrived(world.ehrs["other"].transport)
+    world.ehrs["other"].transport = way  # type: ignore[assignment]
+    return world, way
 
 
 def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:

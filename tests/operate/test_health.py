@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.overview import health
 from fhirbridge.store.engine import Store
 from tests.factories import a_short_visit
+from tests.journey import processes
 from tests.operate.conftest import Desk
 from tests.operate.ehr_at_work import EhrAtWork
 
@@ -92,6 +96,53 @@ def test_o28_a_disk_with_too_little_room_is_found(desk: Desk) -> None:
     desk.monkeypatch.setenv("FHIRBRIDGE_LEAST_FREE_MB", str(10**7))
 
     assert "make space" in wrong(desk)["disk"]
+
+
+def a_destination(*, test_server: bool, sandbox: bool) -> Destination:
+    return Destination(
+        name="ehr",
+        base_url="https://ehr.invalid/fhir",
+        mode=Mode.TRANSACTION,
+        traits={"sandbox": sandbox},
+        requires_consent=False,
+        test_server=test_server,
+        overlay="",
+        networks=(),
+        paused="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "good"),
+    [
+        ([], False, True),
+        ([a_destination(test_server=True, sandbox=False)], False, True),
+        ([a_destination(test_server=False, sandbox=True)], False, True),
+        ([a_destination(test_server=False, sandbox=False)], False, False),
+        ([a_destination(test_server=False, sandbox=False)], True, True),
+    ],
+)
+def test_safety_05_where_charts_are_real_somebody_must_be_told_of_alerts(
+    known: list[Destination], *, told: bool, good: bool
+) -> None:
+    found = health.of_alerts(known, told=told)
+
+    assert found.good is good
+    assert ("NOBODY" in found.found) is (not told)
+    assert (found.next == "") is told
+
+
+@pytest.mark.parametrize("command", ["", "true"])
+def test_safety_05_a_service_that_can_tell_nobody_says_so_at_its_start(
+    desk: Desk, command: str
+) -> None:
+    env = processes.environment(home=str(desk.home), alert_command=command)
+
+    with processes.serving(desk.folder, "serve", "--no-deliver", env=env) as service:
+        said = service.log.read_text()
+
+    assert ("WARNING: nobody is told" in said) is (not command)
+    assert ('"alerts.nobody"' in said) is (not command)
 
 
 def test_before_init_the_doctor_says_what_to_run(desk: Desk, tmp_path: Path) -> None:

@@ -186,9 +186,9 @@ def test_r18_who_sits_at_a_terminal_is_asked_first(
 def test_r18_what_is_delivered_is_not_cancelled(desk: Desk) -> None:
     desk.take(a_short_visit())
     desk.run("sync", "run")
-    (_, patients) = desk.evidence("delivery.queued")
+    (queued, _) = desk.evidence("delivery.queued")
 
-    named = desk.run("sync", "cancel", patients.delivery_id, "--yes")
+    named = desk.run("sync", "cancel", queued.delivery_id, "--yes")
 
     assert named.status == 1
     assert "no delivery of this id is queued" in named.err

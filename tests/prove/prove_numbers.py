@@ -111,6 +111,13 @@ def test_r12_an_hour_without_an_answer(say: Say) -> None:
     say(f"R12: an hour down: {requests} requests; {probes} probe before all went again")
 
 
+def test_r12_the_lag_beside_an_ehr_that_is_down(tmp_path: Path, say: Say) -> None:
+    alone, beside = measuring.beside_a_broken_one(tmp_path, rounds=6, samples=10)
+
+    assert beside < 1.1 * alone
+    say(f"R12: p95 of the lag beside an EHR that is down: {beside / alone:.2f} times that without")
+
+
 def test_r16_the_lag_beside_an_ehr_that_takes_thirty_seconds(tmp_path: Path, say: Say) -> None:
     alone = measuring.p95(measuring.beside_a_slow_one(tmp_path, slow=False, samples=40))
     beside = measuring.p95(measuring.beside_a_slow_one(tmp_path, slow=True, samples=40))
