@@ -56,7 +56,7 @@ class Work:
         }
         self._looks_ahead = ahead is not None
         about = _about(tx, self._items)
-        self._purposes = {one: row.purpose for one, row in about.items()}
+        self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
         self._doubtful = claim.left_in_doubt(tx, row)
         self._newer = claim.delivered_later(tx, row)
@@ -151,7 +151,7 @@ class Work:
     def _is_in_another_chart(self, line: Row[Any] | Line) -> bool:
         """Say whether the EHR has it in another patient's chart by now, to which it belongs."""
         found = select(resource.c.lane).where(resource.c.id == line.resource)
-        return bool(self._tx.scalar(found) not in (self._row.lane, SHARED_LANE))
+        return self._tx.execute(found).scalar_one() not in (self._row.lane, SHARED_LANE)
 
     def _retracts(self, item: Item) -> bool:
         return self._purposes[item.resource] == RETRACTION
