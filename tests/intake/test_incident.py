@@ -10,7 +10,7 @@ from fhirbridge.intake.incident import IncidentError, Lifted, Retracted
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.states import RETRACTED
 from fhirbridge.records import history
-from fhirbridge.records.history import Chart, PatientChangedError
+from fhirbridge.records.history import Chart, PatientChangedError, UnknownChartError
 from fhirbridge.store.tables import record
 from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, rate, retracted
 from tests.fakes import Fault
@@ -155,6 +155,34 @@ def test_safety_13_what_may_have_landed_is_read_and_then_taken_back(
     there = [one["status"] for one in world.ehr.all_of("Observation")]
     assert there == (["entered-in-error"] if fault is Fault.LOST else [])
     assert world.rows("held", "parked", "pending", "unknown") == []
+
+
+def test_safety_13_what_another_visit_needs_comes_though_it_was_lost_on_its_way(
+    world: World,
+) -> None:
+    receipt = world.accept(a_short_visit(1))
+    other = world.accept(a_short_visit(2))
+    for _ in world.drain(world.shared_lane()):
+        pass
+    world.ehr.transport.script = [Fault.DROPPED]
+    for step in world.drain(world.patient_lane()):
+        if step == "settled":
+            break
+
+    take_back(world, receipt.id)
+    world.settle()
+
+    assert world.rows("held", "parked", "pending", "unknown") == []
+    assert world.ehr.read(pulse_of(world, other))["status"] == "final"
+    assert world.ehr.history(pulse_of(world, receipt)) == []
+
+
+def test_a_chart_is_found_by_one_certain_name_only(world: World) -> None:
+    mine, other = world.accept(a_short_visit(1)), world.accept(a_short_visit(1, "pt-2"))
+    with world.store.read() as tx:
+        for named, records in (("nobody", [mine.id]), ("Patient/", []), ("", [mine.id, other.id])):
+            with pytest.raises(UnknownChartError):
+                history.whose(tx, named, records)
 
 
 def test_safety_13_neither_replay_nor_repair_nor_a_new_destination_brings_it_back(
