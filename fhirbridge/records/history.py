@@ -157,12 +157,17 @@ def patient_of(tx: Connection, session_key: str) -> tuple[str, str]:
     """Return (patient_key, subject) of a session's versions, or ("", "") where there are none.
 
     A retraction may name the session alone, and a version that could not be translated has no
-    subject: the newest version that knows them says it.
+    subject: the newest version that knows them says it, of those that are still in its chart.
     """
     chosen = (
         select(record.c.patient_key, record.c.subject)
         .where(record.c.session_key == session_key)
-        .order_by(record.c.subject == "", record.c.patient_key == "", record.c.version.desc())
+        .order_by(
+            record.c.retracted != "",
+            record.c.subject == "",
+            record.c.patient_key == "",
+            record.c.version.desc(),
+        )
     )
     row = tx.execute(chosen.limit(1)).one_or_none()
     return ("", "") if row is None else (row.patient_key, row.subject)

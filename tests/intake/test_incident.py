@@ -5,14 +5,25 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from fhirbridge.deliver import run
 from fhirbridge.fhir.retract import can_retract
 from fhirbridge.intake.incident import IncidentError, Lifted, Retracted
+from fhirbridge.outbox import claim
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.states import RETRACTED
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart, PatientChangedError, UnknownChartError
 from fhirbridge.store.tables import record
-from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, rate, retracted
+from tests.factories import (
+    World,
+    a_pulse,
+    a_short_visit,
+    a_visit,
+    amended,
+    rate,
+    retracted,
+    strict_mappings,
+)
 from tests.fakes import Fault
 
 SAID = "2026-02-20T10:00:00-05:00"
@@ -154,6 +165,39 @@ def test_safety_13_what_may_have_landed_is_read_and_then_taken_back(
 
     there = [one["status"] for one in world.ehr.all_of("Observation")]
     assert there == (["entered-in-error"] if fault is Fault.LOST else [])
+    assert world.rows("held", "parked", "pending", "unknown") == []
+
+
+def test_safety_13_what_a_worker_has_just_chosen_does_not_go(world: World) -> None:
+    receipt = world.accept(a_short_visit())
+    for _ in world.drain(world.shared_lane()):
+        pass
+    name = world.patient_lane()
+    with world.store.begin() as tx:
+        fence = claim.lease(tx, name, world.clock.now())
+    assert fence is not None
+    lane = run._Lane(world.rooms, name, fence)
+    row = lane.pick()
+    assert row is not None
+
+    take_back(world, receipt.id)
+
+    assert lane.start(row) is None
+    assert [one.state for one in world.patient_rows()] == ["superseded"]
+
+
+def test_safety_13_what_is_under_way_at_that_moment_is_taken_back_after_it(world: World) -> None:
+    receipt = world.accept(a_short_visit())
+    for _ in world.drain(world.shared_lane()):
+        pass
+
+    for step in world.drain(world.patient_lane()):
+        if step == "claimed" and not world.evidence("record.retracted"):
+            take_back(world, receipt.id)
+    world.settle()
+
+    there = [said for said, _ in subjects(world, pulse_of(world, receipt))]
+    assert there == ["final", "entered-in-error"]
     assert world.rows("held", "parked", "pending", "unknown") == []
 
 
@@ -333,6 +377,24 @@ def test_safety_13_lifted_before_anything_went_nothing_is_taken_back(world: Worl
 
     assert len(world.ehr.history(pulse)) == 1
     assert world.differing() == []
+
+
+def test_a_retraction_that_names_nobody_is_of_the_chart_where_the_session_is_now(
+    world: World,
+) -> None:
+    record_ = a_short_visit()
+    receipt = world.take(record_)
+    take_back(world, receipt.id)
+    world.use_mappings(strict_mappings)
+    moved = amended(amended(record_, for_patient("pt-right")), rate(201))
+    assert world.take(moved).translation == "held"
+    kept = ("schema", "session_id", "recorded_at", "as_of", "labels")
+    nobody = {name: moved[name] for name in kept}
+
+    world.take({**nobody, "version": 4, "status": "entered-in-error"})
+
+    assert world.rows("held", "parked", "pending") == []
+    assert subjects(world, pulse_of(world, receipt))[-1][0] == "entered-in-error"
 
 
 def test_a_chart_whose_session_went_elsewhere_is_not_lifted(world: World) -> None:
