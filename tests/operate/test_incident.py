@@ -140,6 +140,7 @@ def test_a_patient_is_named_by_our_name_the_ehrs_id_a_file_or_a_record(
         (("nobody", "--retract"), 64, "--reason"),
         (("nobody", "--retract", "--lift", "--reason", "x"), 64, "not both"),
         (("nobody", "--reason", "x"), 64, "--retract or --lift"),
+        (("nobody", "--retract", "--reason", "x", "--pack", "p"), 64, "go alone"),
     ],
 )
 def test_what_makes_no_sense_is_said_and_does_nothing(
