@@ -65,6 +65,8 @@ def incident(
 
     Exit status 0: nothing waits; 3: something is not through, or is a person's task.
     """
+    if (retract or lift) and (pack or show_values):
+        raise click.UsageError("--pack and --show-values go alone: before and after")
     _check(patient, patient_file, records, reason, retract=retract, lift=lift)
     done: dict[str, Any] = {}
     with opened() as bridge:

@@ -195,7 +195,7 @@ class Work:
     def _is_in_another_chart(self, line: Row[Any] | Line) -> bool:
         """Say whether the EHR has it in another patient's chart by now, to which it belongs."""
         found = select(resource.c.lane).where(resource.c.id == line.resource)
-        return self._tx.scalar(found) not in (self._row.lane, SHARED_LANE)
+        return self._tx.execute(found).scalar_one() not in (self._row.lane, SHARED_LANE)
 
     def _retracts(self, item: Item) -> bool:
         return self._purposes[item.resource] == RETRACTION

@@ -189,6 +189,7 @@ class Incident:
                 touched=touched,
                 shield=NOTHING_HELD,
                 make_provenance=self._owing.provenance_of(tx, row, document, overlay),
+                renew=True,  # what was to bring it may have been stopped
                 actor=self._actor,
             )
             if owed.changes:

@@ -12,6 +12,11 @@ from fhirbridge.fhir import codec
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import quarantine, record
 
+ONE_PATIENT = (
+    "name one patient by the id that sync status or fhirbridge incident shows, by that of the "
+    "Patient in the EHR, or by --record"
+)
+
 
 class VersionTakenError(BridgeError):
     """The session already has the version, with other content."""
@@ -152,12 +157,17 @@ def patient_of(tx: Connection, session_key: str) -> tuple[str, str]:
     """Return (patient_key, subject) of a session's versions, or ("", "") where there are none.
 
     A retraction may name the session alone, and a version that could not be translated has no
-    subject: the newest version that knows them says it.
+    subject: the newest version that knows them says it, of those that are still in its chart.
     """
     chosen = (
         select(record.c.patient_key, record.c.subject)
         .where(record.c.session_key == session_key)
-        .order_by(record.c.subject == "", record.c.patient_key == "", record.c.version.desc())
+        .order_by(
+            record.c.retracted != "",
+            record.c.subject == "",
+            record.c.patient_key == "",
+            record.c.version.desc(),
+        )
     )
     row = tx.execute(chosen.limit(1)).one_or_none()
     return ("", "") if row is None else (row.patient_key, row.subject)
@@ -220,15 +230,16 @@ def whose(tx: Connection, named: str, records: Collection[str] = ()) -> Chart:
         raise UnknownChartError("no record has this id", hint="ingest prints the id of each record")
     if named:
         by_name = or_(record.c.patient_key == own, record.c.subject == own)
-        known = tx.scalars(select(record.c.patient_key).where(by_name).limit(1)).all()
+        patients = set(tx.scalars(select(record.c.patient_key).where(by_name).limit(1)))
+        if not own or not patients:
+            raise UnknownChartError("no record is of this patient", hint=ONE_PATIENT)
     else:
-        known = [row.patient_key for row in rows if row is not None]
-    patients = {*known, *(row.patient_key for row in rows if row is not None)}
-    if len(patients) != 1 or not all(patients):
+        patients = set()
+    patients |= {row.patient_key for row in rows if row is not None}
+    if len(patients) != 1 or "" in patients:
         raise UnknownChartError(
-            "no record is of this patient" if not patients else "these are of several patients",
-            hint="name one patient by the id that sync status or this command shows, by that of "
-            "the Patient in the EHR, or by --record",
+            "these records are of several patients, or of none that is known",
+            hint=ONE_PATIENT,
         )
     sessions = frozenset(row.session_key for row in rows if row is not None)
     return Chart(patient=patients.pop(), sessions=sessions)

@@ -1,57 +1,28 @@
-"""safety.md 13: a chart of the wrong patient is taken back, stays so, and goes to the right one."""
-
-from typing import Any
+"""safety.md 13: a chart of the wrong patient is taken back wherever it went, and stays so."""
 
 import pytest
 from sqlalchemy import select
 
+from fhirbridge.deliver import run
 from fhirbridge.fhir.retract import can_retract
-from fhirbridge.intake.incident import IncidentError, Lifted, Retracted
+from fhirbridge.intake.incident import IncidentError
+from fhirbridge.outbox import claim
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.states import RETRACTED
 from fhirbridge.records import history
-from fhirbridge.records.history import Chart, PatientChangedError
+from fhirbridge.records.history import UnknownChartError
 from fhirbridge.store.tables import record
-from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, rate, retracted
+from tests.factories import (
+    World,
+    a_short_visit,
+    a_visit,
+    amended,
+    rate,
+)
 from tests.fakes import Fault
+from tests.intake.charts import chart_of, pulse_of, said_of, subjects, take_back
 
 SAID = "2026-02-20T10:00:00-05:00"
-
-
-def chart_of(world: World, *receipts: str) -> Chart:
-    with world.store.read() as tx:
-        return history.whose(tx, "", receipts)
-
-
-def take_back(world: World, *receipts: str) -> Retracted:
-    return world.intake.retract(chart_of(world, *receipts), reason="wrong chart", actor="test")
-
-
-def lift(world: World, *receipts: str) -> Lifted:
-    return world.intake.lift(chart_of(world, *receipts), reason="it was right", actor="test")
-
-
-def pulse_of(world: World, receipt: Any) -> str:
-    (found,) = world.of_mapping(receipt, "vital-heart-rate")
-    return found
-
-
-def for_patient(new_id: str) -> Any:
-    def change(new: dict[str, Any]) -> None:
-        new["patient"] = {**new["patient"], "id": new_id}
-
-    return change
-
-
-def said_of(body: dict[str, Any]) -> str:
-    """The word by which a resource says whether it holds, wherever its type has it."""
-    verified = body.get("verificationStatus", {}).get("coding", [{}])[0].get("code")
-    return str(verified or body.get("lifecycleStatus") or body["status"])
-
-
-def subjects(world: World, reference: str) -> list[tuple[str, str]]:
-    """Status and patient of each version there."""
-    return [(one["status"], one["subject"]["reference"]) for one in world.ehr.history(reference)]
 
 
 def test_safety_13_what_went_is_marked_as_entered_in_error_once(world: World) -> None:
@@ -157,6 +128,67 @@ def test_safety_13_what_may_have_landed_is_read_and_then_taken_back(
     assert world.rows("held", "parked", "pending", "unknown") == []
 
 
+def test_safety_13_what_a_worker_has_just_chosen_does_not_go(world: World) -> None:
+    receipt = world.accept(a_short_visit())
+    for _ in world.drain(world.shared_lane()):
+        pass
+    name = world.patient_lane()
+    with world.store.begin() as tx:
+        fence = claim.lease(tx, name, world.clock.now())
+    assert fence is not None
+    lane = run._Lane(world.rooms, name, fence)
+    row = lane.pick()
+    assert row is not None
+
+    take_back(world, receipt.id)
+
+    assert lane.start(row) is None
+    assert [one.state for one in world.patient_rows()] == ["superseded"]
+
+
+def test_safety_13_what_is_under_way_at_that_moment_is_taken_back_after_it(world: World) -> None:
+    receipt = world.accept(a_short_visit())
+    for _ in world.drain(world.shared_lane()):
+        pass
+
+    for step in world.drain(world.patient_lane()):
+        if step == "claimed" and not world.evidence("record.retracted"):
+            take_back(world, receipt.id)
+    world.settle()
+
+    there = [said for said, _ in subjects(world, pulse_of(world, receipt))]
+    assert there == ["final", "entered-in-error"]
+    assert world.rows("held", "parked", "pending", "unknown") == []
+
+
+def test_safety_13_what_another_visit_needs_comes_though_it_was_lost_on_its_way(
+    world: World,
+) -> None:
+    receipt = world.accept(a_short_visit(1))
+    other = world.accept(a_short_visit(2))
+    for _ in world.drain(world.shared_lane()):
+        pass
+    world.ehr.transport.script = [Fault.DROPPED]
+    for step in world.drain(world.patient_lane()):
+        if step == "settled":
+            break
+
+    take_back(world, receipt.id)
+    world.settle()
+
+    assert world.rows("held", "parked", "pending", "unknown") == []
+    assert world.ehr.read(pulse_of(world, other))["status"] == "final"
+    assert world.ehr.history(pulse_of(world, receipt)) == []
+
+
+def test_a_chart_is_found_by_one_certain_name_only(world: World) -> None:
+    mine, other = world.accept(a_short_visit(1)), world.accept(a_short_visit(1, "pt-2"))
+    with world.store.read() as tx:
+        for named, records in (("nobody", [mine.id]), ("Patient/", []), ("", [mine.id, other.id])):
+            with pytest.raises(UnknownChartError):
+                history.whose(tx, named, records)
+
+
 def test_safety_13_neither_replay_nor_repair_nor_a_new_destination_brings_it_back(
     world: World,
 ) -> None:
@@ -207,116 +239,6 @@ def test_safety_13_an_amendment_for_the_same_patient_waits_for_a_person(world: W
     assert world.ehr.read(pulse_of(world, receipt))["status"] == "entered-in-error"
 
 
-def test_safety_13_a_version_for_the_right_patient_goes_there(world: World) -> None:
-    record_ = a_short_visit()
-    receipt = world.take(record_)
-    pulse = pulse_of(world, receipt)
-    take_back(world, receipt.id)
-
-    world.take(amended(record_, for_patient("pt-right")))
-    world.settle()
-
-    wrong, right = subjects(world, pulse)[0][1], subjects(world, pulse)[-1][1]
-    assert subjects(world, pulse) == [
-        ("final", wrong),
-        ("entered-in-error", wrong),
-        ("final", right),
-    ]
-    assert wrong != right
-    assert world.rows("held", "parked", "pending") == []
-    assert len(world.ehr.all_of("Patient")) == 2
-
-
-def test_safety_13_the_right_chart_is_amended_and_taken_back_as_any_other(world: World) -> None:
-    first = a_short_visit(vitals=[a_pulse("v-1", 72), a_pulse("v-2", 75, hour=10)])
-    receipt = world.take(first)
-    pulses = world.of_mapping(receipt, "vital-heart-rate")
-    take_back(world, receipt.id)
-    moved = amended(first, for_patient("pt-right"))
-    world.take(moved)
-
-    world.take(amended(moved, lambda new: new.update(vitals=new["vitals"][:1])))
-    kept, gone = (subjects(world, one)[-1] for one in pulses)
-    assert (kept[0], gone[0]) == ("final", "entered-in-error")
-    assert kept[1] == gone[1] != subjects(world, pulses[0])[0][1]
-
-    world.take(retracted(amended(amended(moved), rate(72))))
-    assert subjects(world, pulses[0])[-1] == ("entered-in-error", kept[1])
-
-
-def test_safety_13_the_right_chart_waits_until_the_wrong_one_is_settled(world: World) -> None:
-    record_ = a_short_visit()
-    receipt = world.take(record_)
-    pulse = pulse_of(world, receipt)
-    world.ehr.edit(pulse, note=[{"text": "Synthetic note"}])
-    take_back(world, receipt.id)
-
-    world.take(amended(record_, for_patient("pt-right")))
-    world.settle()
-
-    (held,) = world.rows("held")
-    (waiting,) = world.rows("pending")
-    assert held.reason.startswith("edited: ")
-    assert waiting.reason == f"blocked-by: {held.id}"
-    assert world.ehr.read(pulse)["note"][0]["text"] == "Synthetic note"
-
-
-def test_safety_13_another_patient_is_refused_until_the_old_chart_was_taken_back(
-    world: World,
-) -> None:
-    record_ = a_short_visit()
-    receipt = world.take(record_)
-    moved = amended(record_, for_patient("pt-right"))
-    with pytest.raises(PatientChangedError):
-        world.accept(moved)
-
-    take_back(world, receipt.id)
-    assert world.accept(moved).state == "current"
-
-    with pytest.raises(PatientChangedError):
-        world.accept(amended(moved, for_patient("pt-1")))
-
-
-def test_safety_13_lifting_lets_it_go_again(world: World) -> None:
-    record_ = a_short_visit()
-    receipt = world.take(record_)
-    pulse = pulse_of(world, receipt)
-    take_back(world, receipt.id)
-    world.sync()
-    world.take(amended(record_, rate(90)))
-
-    done = lift(world, receipt.id)
-    world.settle()
-
-    assert len(done.owed) == 1
-    assert world.ehr.read(pulse)["status"] == "final"
-    assert world.ehr.read(pulse)["valueQuantity"]["value"] == 90
-    assert world.rows("held", "parked", "pending") == []
-    assert world.differing() == []
-
-
-def test_safety_13_lifted_before_anything_went_nothing_is_taken_back(world: World) -> None:
-    receipt = world.take(a_short_visit())
-    pulse = pulse_of(world, receipt)
-    take_back(world, receipt.id)
-
-    lift(world, receipt.id)
-    world.settle()
-
-    assert len(world.ehr.history(pulse)) == 1
-    assert world.differing() == []
-
-
-def test_a_chart_whose_session_went_elsewhere_is_not_lifted(world: World) -> None:
-    record_ = a_short_visit()
-    receipt = world.take(record_)
-    take_back(world, receipt.id)
-    world.take(amended(record_, for_patient("pt-right")))
-
-    with pytest.raises(IncidentError, match="another patient"):
-        lift(world, receipt.id)
-
-
 def test_safety_13_the_consents_of_a_wrong_record_allow_nothing_any_more(world: World) -> None:
     other = world.connect("strict", requires_consent=True)
     sharing = {"id": "s-1", "kind": "sharing", "status": "active", "signed_at": SAID}
@@ -330,19 +252,6 @@ def test_safety_13_the_consents_of_a_wrong_record_allow_nothing_any_more(world: 
     (held,) = world.rows("held")
     assert held.destination == "strict"
     assert held.reason.startswith("consent: ")
-
-
-def test_what_is_taken_back_and_lifted_is_evidence_with_its_sealed_reason(world: World) -> None:
-    receipt = world.take(a_short_visit())
-    take_back(world, receipt.id)
-    lift(world, receipt.id)
-
-    for action, words in (("record.retracted", b"wrong chart"), ("record.lifted", b"it was right")):
-        (row,) = world.evidence(action)
-        assert (row.record_id, row.actor) == (receipt.id, "test")
-        assert "chart" not in row.detail
-        with world.store.read() as tx:
-            assert world.bridge._audit.payload(tx, row.id) == words
 
 
 def test_without_a_reason_nothing_is_done(world: World) -> None:

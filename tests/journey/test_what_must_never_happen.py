@@ -116,6 +116,29 @@ def test_13_a_clinicians_edit_is_held_and_never_overwritten(bridge: Bridge, hapi
     assert far_side.read(hapi, dose)["dosage"]["dose"]["value"] == codec.decode(b"36.25")
 
 
+def test_safety_13_a_wrong_chart_is_taken_back_and_goes_to_the_right_patient(
+    bridge: Bridge, hapi: str
+) -> None:
+    record = sample(1)
+    receipt = take(bridge, record)
+    pulse = resources(bridge, receipt, "vital-heart-rate")[0]
+    wrong = far_side.read(hapi, pulse)["subject"]["reference"]
+    record["version"] = 2
+    record["patient"]["id"] = "pt-right"
+
+    done = bridge.retract_chart(bridge.chart("", [receipt.id]), reason="wrong", actor="test")
+    bridge.sync()
+    taken_back = far_side.read(hapi, pulse)
+    take(bridge, record)
+
+    assert {one["resource"].split("/")[0] for one in done.by_hand} == {"Patient"}
+    assert (taken_back["status"], taken_back["subject"]["reference"]) == ("entered-in-error", wrong)
+    there = far_side.read(hapi, pulse)
+    assert there["status"] == "final"
+    assert there["subject"]["reference"] != wrong
+    assert bridge.status().waiting == []
+
+
 def test_what_left_a_record_is_marked_as_entered_in_error(bridge: Bridge, hapi: str) -> None:
     record = sample(1)
     receipt = take(bridge, record)
