@@ -57,7 +57,7 @@ class Identify:
         if link.state == kept.State.HELD:
             return _held(guard.held_for(link.why.split()))
         note_linked(tx, link)
-        release(tx, self._settlement, link, actor=kept.ACTOR)
+        release(tx, self._settlement, link.destination, link.lane, actor=kept.ACTOR)
         return ASKED
 
 
@@ -77,8 +77,10 @@ def note_linked(tx: Connection, link: Row[Any]) -> None:
     )
 
 
-def release(tx: Connection, settlement: Settlement, link: Row[Any], *, actor: str) -> int:
+def release(
+    tx: Connection, settlement: Settlement, destination: str, lane: str, *, actor: str
+) -> int:
     """Put back what was held until somebody knew whose chart it belongs in; return how many."""
-    chosen = Selection(destination=link.destination, patient=link.lane, reason=PATIENT)
+    chosen = Selection(destination=destination, patient=lane, reason=PATIENT)
     ids = [row.id for row in stuck.find(tx, chosen, (State.HELD,))]
     return stuck.put_back(tx, settlement, ids, actor=actor)
