@@ -9,10 +9,19 @@ from typing import Any
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
-from fhirbridge.deliver import run, stopping, traffic
+from fhirbridge.deliver import ledger, run, stopping, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import NO_LIMITS, Destination, LimitChange, Limits
+from fhirbridge.destinations.registry import (
+    NO_LIMITS,
+    OUR_PATIENTS,
+    Destination,
+    DestinationError,
+    LimitChange,
+    Limits,
+    Patients,
+    Policy,
+)
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.intake import live, reload, stock
@@ -92,6 +101,7 @@ class Bridge(Operating):
         actor: str,
         overlay: str = "",
         limits: Limits = NO_LIMITS,
+        patients: Patients = OUR_PATIENTS,
     ) -> Destination:
         """Look at the server, store it, owe it every current record, prove it where allowed."""
         new = Destination(
@@ -105,6 +115,7 @@ class Bridge(Operating):
             networks=registry.checked_networks(networks),
             paused=registry.NOT_PROVEN,
             limits=limits,
+            patients=patients,
         )
         probe.look(self._parts.ehr_for(new))
         with self._store.begin() as tx:
@@ -113,6 +124,7 @@ class Bridge(Operating):
                 "test_server": test_server,
                 "requires_consent": requires_consent,
                 "overlay": overlay,
+                **patients.columns(),
             }
             self._note(tx, actor, Action.DESTINATION_ADDED, destination=name, detail=detail)
             self._intake.owe_backlog(tx, name)
@@ -141,6 +153,21 @@ class Bridge(Operating):
                 detail=detail,
             )
             return found
+
+    def set_patients(self, name: str, patients: Patients, *, actor: str) -> Destination:
+        """Choose whose Patients ours point to; refused where ours were made already."""
+        with self._store.begin() as tx:
+            made = ledger.made_patients(tx, name)
+            if made and patients.policy is Policy.MATCH:
+                raise DestinationError(
+                    f"{made} patients of ours were made at {name} already",
+                    hint="have them merged there, or link them one by one: fhirbridge patient link",
+                )
+            registry.get(tx, name)
+            registry.set_patients(tx, name, patients)
+            detail = patients.columns()
+            self._note(tx, actor, Action.PATIENT_POLICY, destination=name, detail=detail)
+            return registry.get(tx, name)
 
     def limit_destination(self, name: str, change: LimitChange, *, actor: str) -> Destination:
         """Set how much a destination is asked at most; what `change` leaves out stays."""

@@ -110,6 +110,7 @@ class House:
             outbox=self._outbox,
             settlement=self._settlement,
             audit=self._audit,
+            links=self._links,
             ehr_for=self._parts.ehr_for,
         )
 

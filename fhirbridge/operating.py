@@ -22,6 +22,7 @@ from fhirbridge.overview import incident
 from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
+from fhirbridge.reconcile.patients import Patients
 from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
@@ -257,3 +258,10 @@ class Operating(House):
     def set_drift_policy(self, destination: str, kind: str, choice: Choice, *, actor: str) -> None:
         """Choose beforehand for one type, or for `*`."""
         self._reconcile.set_policy(destination, kind, choice, actor=actor)
+
+    # --- patients -----------------------------------------------------------------------------
+
+    @property
+    def patients(self) -> Patients:
+        """Return the desk at which persons decide which of an EHR's patients one of ours is."""
+        return Patients(self._reconcile_rooms())

@@ -25,6 +25,10 @@ COMMANDS = {
     "stock": ("fhirbridge.cli.stock:stock", "List and show stock documents."),
     "sync": ("fhirbridge.cli.sync:sync", "Plan, do, watch and mend deliveries."),
     "reconcile": ("fhirbridge.cli.reconcile:reconcile", "Compare what an EHR holds with ours."),
+    "patient": (
+        "fhirbridge.cli.patient:patient",
+        "Say which of an EHR's patients one of ours is.",
+    ),
     "drift": ("fhirbridge.cli.reconcile:drift", "List, show and settle what differs in an EHR."),
     "incident": (
         "fhirbridge.cli.incident:incident",

@@ -9,7 +9,15 @@ from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.destinations import modes
-from fhirbridge.destinations.registry import NO_LIMITS, Destination, LimitChange, Limits
+from fhirbridge.destinations.registry import (
+    NO_LIMITS,
+    OUR_PATIENTS,
+    Destination,
+    LimitChange,
+    Limits,
+    Patients,
+    Policy,
+)
 
 
 @click.group()
@@ -26,6 +34,37 @@ def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _patients(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of whose patients ours point to."""
+    for option in (
+        click.option(
+            "--patient-system",
+            "systems",
+            multiple=True,
+            metavar="OURS=THEIRS",
+            help="A system of patient numbers, as the clinic and as the EHR names it.",
+        ),
+        click.option(
+            "--patients",
+            type=click.Choice([one.value for one in Policy]),
+            help="ours: we make each patient there; match: the EHR has them, none is ever made.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patients) -> Patients:
+    """Return what was asked for; what is left out stays."""
+    pairs = [one.partition("=") for one in systems]
+    if not all(ours and theirs for ours, _, theirs in pairs):
+        raise click.UsageError("--patient-system is written OURS=THEIRS")
+    return Patients(
+        policy=before.policy if policy is None else Policy(policy),
+        systems={ours: theirs for ours, _, theirs in pairs} or before.systems,
+    )
 
 
 @destination.command()
@@ -47,6 +86,7 @@ def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--overlay", default="", help="Change the mappings for it by this overlay of theirs.")
 @_limits
+@_patients
 @as_json
 def add(
     name: str,
@@ -59,6 +99,8 @@ def add(
     rps: float | None,
     concurrent: int | None,
     per_day: int | None,
+    patients: str | None,
+    systems: tuple[str, ...],
     json_wanted: bool,
 ) -> None:
     """Add the FHIR server at URL under NAME and probe it.
@@ -76,6 +118,7 @@ def add(
             networks=networks,
             overlay=overlay,
             limits=asked.applied(NO_LIMITS),
+            patients=_asked_patients(patients, systems, OUR_PATIENTS),
             actor=ACTOR,
         )
     _show([added], json_wanted=json_wanted)
@@ -86,6 +129,7 @@ def add(
 @destination.command("set")
 @click.argument("name")
 @_limits
+@_patients
 @click.option(
     "--allow-weak-guard",
     "weak",
@@ -100,6 +144,8 @@ def change(
     rps: float | None,
     concurrent: int | None,
     per_day: int | None,
+    patients: str | None,
+    systems: tuple[str, ...],
     weak: str | None,
     json_wanted: bool,
 ) -> None:
@@ -109,14 +155,16 @@ def change(
     written over; you are told of it where the server counts its versions.
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
-    if asked == LimitChange() and weak is None:
-        raise click.UsageError(
-            "give --rps, --concurrent, --per-day, --allow-weak-guard or --no-weak-guard"
-        )
+    chosen = patients is not None or bool(systems)
+    if asked == LimitChange() and weak is None and not chosen:
+        raise click.UsageError("say what to set: see --help")
     with opened() as bridge:
         found = bridge.destination(name)
         if asked != LimitChange():
             found = bridge.limit_destination(name, asked, actor=ACTOR)
+        if chosen:
+            meant = _asked_patients(patients, systems, found.patients)
+            found = bridge.set_patients(name, meant, actor=ACTOR)
         if weak is not None:
             found = bridge.allow_weak_guard(name, weak, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
@@ -205,7 +253,12 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
         )
         printing.data(
             [
-                {**{field: getattr(one, field) for field in names}, "limits": one.limits.plain()}
+                {
+                    **{field: getattr(one, field) for field in names},
+                    "limits": one.limits.plain(),
+                    "patients": one.patients.policy,
+                    "patient_systems": dict(one.patients.systems),
+                }
                 for one in found
             ]
         )

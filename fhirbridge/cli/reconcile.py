@@ -34,7 +34,7 @@ def reconcile(name: str, *, full: bool, repair: bool, json_wanted: bool) -> int:
         printing.data(asdict(report))
     else:
         _tell(report)
-    return WAITS if report.waiting or report.stop else 0
+    return WAITS if report.waiting or report.patients or report.stop else 0
 
 
 @click.group()
@@ -129,6 +129,8 @@ def _tell(report: Report) -> None:
         printing.words(f"{report.repaired} lost and owed again. Next: fhirbridge sync run")
     if report.waiting:
         printing.words(f"{report.waiting} wait for a person: fhirbridge drift list")
+    if report.patients:
+        printing.words(f"{report.patients} patients wait for a person: fhirbridge patient list")
     if report.stop:
         printing.words(f"Nothing is sent to {report.destination}: {report.stop}")
 

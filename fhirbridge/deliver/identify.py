@@ -21,6 +21,9 @@ from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import PATIENT, State
 
+# The run stays counted: a delivery that only ever asks would be found out.
+ASKED = Move(to=State.PENDING)
+
 
 class Asked(Protocol):
     """What is needed of a job: whose it is, and what was asked."""
@@ -49,13 +52,13 @@ class Identify:
             return decide.after_refusal(job.row, later, now=wait.now, jitter=wait.jitter)
         destination = registry.get(tx, job.row.destination)
         if self._links.question(tx, destination, job.row) != job.question:
-            return decide.again("")  # meanwhile a person decided, or our Patient changed
+            return ASKED  # meanwhile a person decided, or our Patient changed
         link = self._links.settle(tx, destination, job.row, sight.read(answer.body or {}))
         if link.state == kept.State.HELD:
             return _held(guard.held_for(link.why.split()))
         note_linked(tx, link)
-        release(tx, self._settlement, link, actor=kept.ACTOR)
-        return decide.again("")
+        release(tx, self._settlement, link.destination, link.lane, actor=kept.ACTOR)
+        return ASKED
 
 
 def _held(reason: str) -> Move:
@@ -74,8 +77,10 @@ def note_linked(tx: Connection, link: Row[Any]) -> None:
     )
 
 
-def release(tx: Connection, settlement: Settlement, link: Row[Any], *, actor: str) -> int:
+def release(
+    tx: Connection, settlement: Settlement, destination: str, lane: str, *, actor: str
+) -> int:
     """Put back what was held until somebody knew whose chart it belongs in; return how many."""
-    chosen = Selection(destination=link.destination, patient=link.lane, reason=PATIENT)
+    chosen = Selection(destination=destination, patient=lane, reason=PATIENT)
     ids = [row.id for row in stuck.find(tx, chosen, (State.HELD,))]
     return stuck.put_back(tx, settlement, ids, actor=actor)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, tuple_
+from sqlalchemy import Connection, Row, delete, func, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
@@ -124,6 +124,16 @@ def note_theirs(
         "read_back_at": at,
     }
     tx.execute(_SAVED, values)
+
+
+def made_patients(tx: Connection, destination: str) -> int:
+    """Count the patients that we made there, of whom nobody decided that it be so."""
+    chosen = select(func.count()).where(
+        ledger.c.destination == destination,
+        ledger.c.type == "Patient",
+        ledger.c.resource_id.not_in(kept.decided(destination)),
+    )
+    return tx.scalar(chosen) or 0
 
 
 def disown(

@@ -97,5 +97,4 @@ def _unlike(send: Send, theirs: dict[str, Any], own: str, version: str) -> Found
 
 
 def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    written = {**send.there.written(ours), "id": theirs["id"]}
-    return projection.same(written, send.there.read(theirs))
+    return projection.same({**send.there.written(ours), "id": theirs["id"]}, theirs)

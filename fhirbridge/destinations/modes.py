@@ -31,7 +31,6 @@ NAMES = {
     "decimals": "decimals kept",
     "history": "history",
     "delete": "delete",
-    "match": "matching of patients ($match)",
 }
 CREATES = ("create_guard", "create_none_match")  # one of them, with own_ids: then ids are ours
 # What has to be there where the EHR gives ids; by _tag: some types cannot be found by identifier.

@@ -19,6 +19,7 @@ from fhirbridge.matching.merges import MOST_HOPS
 from fhirbridge.matching.person import Token
 
 MOST_HITS = 5
+MOST_READ = 50  # in one request
 # What a server answers to an operation that it does not have.
 NO_MATCH = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
@@ -120,7 +121,7 @@ class _Asking:
                 one
                 for one in dict.fromkeys(onward)
                 if one not in self._bodies and one not in self._gone and _is_patient(one)
-            )[:MOST_HITS]
+            )[:MOST_READ]
             if not ahead:
                 return
             self._read(ahead)

@@ -47,7 +47,8 @@ def guard(tx: Connection, destination: Destination, delivery: Row[Any], *, now: 
     held = link.state == State.HELD
     if held and (link.why == Why.BY_HAND or link.checked_at > delivery.changed_at):
         return Guard(Next.HOLD, reason=held_for(link.why.split()))
-    if held or _is_old(link, now) or not _is_compared(tx, destination, link):
+    meant = link.only_for in ("", delivery.record_id)
+    if held or not meant or _is_old(link, now) or not _is_compared(tx, destination, link):
         return Guard(Next.ASK)
     return Guard(Next.GO, link.id)
 
@@ -58,7 +59,7 @@ def held_for(why: Sequence[str]) -> str:
 
 
 def _is_old(link: Row[Any], now: datetime) -> bool:
-    return not link.checked_at or abs(now - moment.from_text(link.checked_at)) > FRESH_FOR
+    return bool(abs(now - moment.from_text(link.checked_at)) > FRESH_FOR)
 
 
 def _is_compared(tx: Connection, destination: Destination, link: Row[Any]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from fhirbridge.destinations.registry import Destination, Policy
 from fhirbridge.matching.decide import How
@@ -65,6 +65,26 @@ def our_patient(
     return row
 
 
+def standing(tx: Connection, destination: str) -> list[Row[Any]]:
+    """Return, of every patient who is or was linked there, what counts."""
+    chosen = select(patient_link).where(
+        patient_link.c.destination == destination,
+        patient_link.c.ended_at == "",
+        (patient_link.c.state == State.LINKED) | (patient_link.c.follows != ""),
+    )
+    return list(tx.execute(chosen.order_by(patient_link.c.sequence)))
+
+
+def waiting(tx: Connection, destination: str) -> int:
+    """Count who waits for a person there."""
+    chosen = select(func.count()).where(
+        patient_link.c.destination == destination,
+        patient_link.c.ended_at == "",
+        patient_link.c.state == State.HELD,
+    )
+    return tx.scalar(chosen) or 0
+
+
 def compared(tx: Connection, link: Row[Any]) -> Row[str, str]:
     """Return the version of our Patient of which a link was made."""
     chosen = (
@@ -77,13 +97,16 @@ def compared(tx: Connection, link: Row[Any]) -> Row[str, str]:
     return tx.execute(chosen).one()
 
 
-def of_theirs(destination: str) -> Select[Any]:
-    """Choose our ids of those patients at a destination who are the EHR's own."""
+def decided(destination: str) -> Select[Any]:
+    """Choose our ids of those patients at a destination of whom something was decided."""
     return select(patient_link.c.subject).where(
-        patient_link.c.destination == destination,
-        patient_link.c.ended_at == "",
-        patient_link.c.state != State.MADE,
+        patient_link.c.destination == destination, patient_link.c.ended_at == ""
     )
+
+
+def of_theirs(destination: str) -> Select[Any]:
+    """Choose our ids of those who are the EHR's own patients."""
+    return decided(destination).where(patient_link.c.state != State.MADE)
 
 
 def linked(tx: Connection, destination: str, subjects: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -53,7 +53,7 @@ class Decision:
     why: tuple[Why, ...] = ()
     follows: str = ""
     candidates: tuple[str, ...] = ()
-    keeps: bool = False  # it is asked again only once it is old
+    only_for: str = ""  # the record for which it was checked, where it may not hold for others
     reason: str = ""  # a person's; sealed
 
 
@@ -132,13 +132,13 @@ class Links:
             why=verdict.why,
             follows=stands.id if stands is not None else "",
             candidates=verdict.candidates,
-            keeps=not (verdict.certain and person.read(sight.bodies[reference]).deceased),
+            only_for=row.record_id if verdict.certain and _is_dead(sight, reference) else "",
         )
         if same and stands is not None:  # as it was, also where it was held meanwhile
             decision = replace(decision, how=stands.how, follows=stands.follows)
         known = kept.current(tx, row.destination, row.lane)
         if known is not None and _is_said(known, decision):
-            return self._confirmed(tx, known, side, keeps=decision.keeps)
+            return self._confirmed(tx, known, side, only_for=decision.only_for)
         return self.append(tx, who, decision, sight.bodies)
 
     def _verdict(self, tx: Connection, who: Who, stands: Row[Any] | None, sight: Sight) -> Verdict:
@@ -161,10 +161,10 @@ class Links:
         return verdict
 
     def _confirmed(
-        self, tx: Connection, known: Row[Any], side: Side | None, *, keeps: bool
+        self, tx: Connection, known: Row[Any], side: Side | None, *, only_for: str
     ) -> Row[Any]:
         """Note that what was decided was found to be so still."""
-        values = {"checked_at": self._now() if keeps else ""}
+        values = {"checked_at": self._now(), "only_for": only_for}
         if side is not None and known.state == State.LINKED:
             values["compared"] = side.row.digest
         tx.execute(update(patient_link).where(patient_link.c.id == known.id).values(**values))
@@ -204,7 +204,8 @@ class Links:
             "record_id": who.record_id,
             "actor": actor,
             "at": now,
-            "checked_at": now if decision.keeps else "",
+            "checked_at": now,
+            "only_for": decision.only_for,
             "ended_at": now if rejects else "",
             "sealed": self._vault.seal(key, codec.encode(seen), f"link:{row_id}"),
         }
@@ -268,3 +269,7 @@ def _is_said(known: Row[Any], decision: Decision) -> bool:
     if decision.state is State.LINKED:
         return bool(known.ehr_id == decision.ehr_id)
     return bool(known.why == " ".join(decision.why))
+
+
+def _is_dead(sight: Sight, reference: str) -> bool:
+    return bool(person.read(sight.bodies[reference]).deceased)

@@ -19,7 +19,7 @@ NO_NAMES = frozenset({"anonymous", "nickname"})  # uses of a name that prove not
 NOBODYS = frozenset(
     {
         "baby", "babyboy", "babygirl", "bb", "bg", "newborn", "infant", "twin", "triplet",
-        "unknown", "unnamed", "nn", "john-doe", "boy", "girl", "male", "female", "none", "na",
+        "unknown", "unnamed", "nn", "boy", "girl",
     }
 )  # fmt: skip
 SHOWN = (

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import OPEN, STUCK
+from fhirbridge.store.patient_tables import patient_link
 from fhirbridge.store.tables import (
     consent,
     delivery,
@@ -62,10 +63,14 @@ def _rows(tx: Connection, meant: frozenset[str] | None) -> Iterator[list[Any]]:
 
 
 def _of_patients(tx: Connection, patients: Collection[str]) -> Iterator[list[Any]]:
-    """Yield what each has agreed to, and whether an EHR made two of them one."""
+    """Yield what each has agreed to, who is who, and whether an EHR made two of them one."""
     for one in tx.execute(select(consent).order_by(*consent.primary_key)):
         if one.patient_key in patients:
             yield ["consent", *one]
+    links = select(patient_link.c.destination, patient_link.c.lane, patient_link.c.id)
+    for one in tx.execute(links.where(patient_link.c.ended_at == "").order_by(patient_link.c.id)):
+        if one.lane in patients:
+            yield ["patient", *one]
     merged = select(drift.c.destination, drift.c.lane, drift.c.id).where(
         drift.c.kind == "merged", drift.c.state == "open"
     )

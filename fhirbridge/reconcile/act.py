@@ -10,6 +10,7 @@ from fhirbridge.clock import Clock
 from fhirbridge.deliver import ledger
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
+from fhirbridge.matching.links import Links
 from fhirbridge.outbox.contents import CONTENT, PROVENANCE, RETRACTION, Contents, Identity, Owner
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Move, Settlement
@@ -37,6 +38,7 @@ class Rooms:
     outbox: Outbox
     settlement: Settlement
     audit: EvidenceLog
+    links: Links
     ehr_for: Callable[[Destination], Ehr]
 
 

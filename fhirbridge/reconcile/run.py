@@ -20,7 +20,7 @@ from fhirbridge.fhir.names import key_of
 from fhirbridge.matching import merges
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.reconcile import asking, findings, lines, stops, weigh
+from fhirbridge.reconcile import asking, charts, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
 from fhirbridge.reconcile.asking import Asking, Wanted
 from fhirbridge.reconcile.compare import BEYOND_THE_COPY, FINDINGS, LOST, Kind, Shown, Theirs
@@ -47,6 +47,7 @@ class Report:
     repaired: int = 0
     settled: int = 0  # by a policy
     waiting: int = 0  # for a person
+    patients: int = 0  # of whom a person must say whose chart is theirs
     unsearched: tuple[str, ...] = ()  # types in which no duplicate could be looked for
     deliveries: list[str] = field(default_factory=list)
     stop: str = ""
@@ -65,6 +66,7 @@ class Look:
         self._asking = Asking(rooms.ehr_for(destination))
         self._hands = Hands(rooms, actor=actor)
         self._actor = actor
+        self._patients: set[str] = set()  # the EHR's ids of those whom somebody touched
 
     def run(self, *, full: bool, repair: bool) -> Report:
         """Look, compare, act. Raises NoAnswerError; then nothing was noted as seen."""
@@ -77,6 +79,7 @@ class Look:
         found = self._with_left_over(self._compared(self._suspected(since), report), report)
         if any(one.kind in LOST for one in found):
             return self._sweep(repair=False)  # what a backup lost, no history tells: read it all
+        report.patients = charts.look(self._rooms, self._destination, frozenset(self._patients))
         return self._acted(report, found, hold_lost=False)
 
     def _sweep(self, *, repair: bool) -> Report:
@@ -88,6 +91,7 @@ class Look:
             more = [one for one in suspects if one.identity not in known]
         found = self._with_left_over(self._compared([*all_of_it, *more], report), report)
         found = self._with_duplicates(all_of_it, found, report)
+        report.patients = charts.look(self._rooms, self._destination, None)
         lost = sum(one.kind in LOST for one in found)
         hold = not repair and weigh.looks_restored(lost, len(all_of_it))
         report.stop = stops.restored(self._name, lost, len(all_of_it)) if hold else ""
@@ -108,6 +112,7 @@ class Look:
         found: list[Line] = []
         seen = self._asking.touched(kind, since)
         while part := list(islice(seen, CHUNK)):
+            self._patients |= {one.identity.id for one in part if kind == lines.PATIENT}
             with self._rooms.store.read() as tx:
                 for one in part:
                     known = lines.found_there(tx, self._name, one.identity)

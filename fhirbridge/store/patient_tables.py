@@ -22,7 +22,8 @@ patient_link = Table(
     Column("record_id", Text, ForeignKey("record.id"), nullable=False),  # whose key seals it
     Column("actor", Text, nullable=False),
     Column("at", Text, nullable=False),
-    Column("checked_at", Text, nullable=False),  # when the EHR was last asked; "": ask each time
+    Column("checked_at", Text, nullable=False),  # when the EHR was last asked
+    Column("only_for", Text, nullable=False),  # the record for which that holds; "" for all
     Column("ended_at", Text, nullable=False),  # "" while it counts
     Column("sealed", LargeBinary, nullable=False),  # both sides as compared, and a person's reason
 )
