@@ -23,6 +23,8 @@ from fhirbridge.reconcile.act import Rooms as ReconcileRooms
 from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.records.source import SourceField
 from fhirbridge.rng import Rng
+from fhirbridge.signin.book import Book
+from fhirbridge.signin.keys import Keys
 from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
 from fhirbridge.translate.values import Site
@@ -59,6 +61,8 @@ class House:
         self._outbox = Outbox(
             contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
         )
+        self._book = Book(vault=parts.vault, clock=parts.clock, rng=parts.rng)
+        self._keys = Keys(vault=parts.vault, clock=parts.clock)
         self._known_intake: Intake | None = None
 
     @property

@@ -51,6 +51,9 @@ class Action(StrEnum):
     DESTINATION_PAUSED = "destination.paused"
     DESTINATION_LIMITED = "destination.limited"
     DESTINATION_RESUMED = "destination.resumed"
+    DESTINATION_EXPORTED = "destination.exported"
+    SIGN_IN_SET = "sign-in.set"
+    SIGN_IN_KEY = "sign-in.key"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"
