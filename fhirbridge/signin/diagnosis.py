@@ -6,7 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 
 from fhirbridge.ehr.probe import Tested
-from fhirbridge.signin.grant import LARGEST_SKEW
+from fhirbridge.signin.grant import LARGEST_SKEW, apart_words
 
 NAMES = ("address", "connection", "TLS", "sign-in", "access", "clock")
 _STEP_OF = {
@@ -89,6 +89,5 @@ def _clock(tested: Tested, now: datetime) -> Step:
     apart = now - tested.server_time
     if abs(apart) <= LARGEST_SKEW:
         return Step(name="clock", good=True)
-    where = "ahead of" if apart.total_seconds() > 0 else "behind"
-    found = f"this machine's clock is {abs(apart).total_seconds():.0f} s {where} the EHR's"
+    found = f"this machine's clock is {apart_words(apart)} the EHR's"
     return Step(name="clock", good=False, found=found, next=_NEXT["clock"])

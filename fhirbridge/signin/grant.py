@@ -133,9 +133,14 @@ def skew_words(outcome: Response, now: datetime) -> str:
         return ""
     if theirs.tzinfo is None or abs(now - theirs) <= LARGEST_SKEW:
         return ""
-    apart = int(abs(now - theirs).total_seconds())
-    where = "ahead of" if now > theirs else "behind"
-    return f"; this machine's clock is {apart} s {where} theirs: set it by NTP"
+    return f"; this machine's clock is {apart_words(now - theirs)} theirs: set it by NTP"
+
+
+def apart_words(ahead: timedelta) -> str:
+    """Say how far ahead or behind a clock is."""
+    seconds = abs(ahead).total_seconds()
+    much = f"{seconds / 60:.0f} minutes" if seconds > 120 else f"{seconds:.0f} s"  # noqa: PLR2004
+    return f"{much} {'ahead of' if ahead > timedelta() else 'behind'}"
 
 
 def _error(outcome: Response) -> str:
