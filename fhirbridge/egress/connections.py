@@ -202,6 +202,8 @@ class _Plain(HTTPConnection):
                 super().send(memoryview(data)[start : start + _SLICE])
         except ConnectionError:
             raise  # urllib3 still looks for an answer: a server may refuse early and hang up
+        except ssl.SSLEOFError as error:
+            raise BrokenPipeError from error  # the same, under TLS: it may say what it refused
         except OSError as error:
             raise StoppedError(Phase.SEND, network_words(error)) from error
 

@@ -7,6 +7,8 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
+from joserfc import jws
+
 from fhirbridge.clock import SystemClock
 from fhirbridge.fhir import codec
 from tests.egress.fake_server import FakeServer, Seen, Step, Talk, http
@@ -35,6 +37,7 @@ class SmartEhr:
         self.forms: list[dict[str, str]] = []  # of token requests
         self.expires_in: Any = 3600
         self.scope: str | None = None
+        self.knows: set[str] | None = None  # our keys, as it fetched them; None: it takes any
         self.good: set[str] = set()  # tokens that are let in
         self.lets_in = True  # whoever brings a good token
         self.token_answers: list[bytes | Step] = []  # instead of a token, in order
@@ -80,6 +83,8 @@ class SmartEhr:
             self.forms.append({k: v[0] for k, v in parse_qs(body.decode()).items()})
             scripted = self.token_answers.pop(0) if self.token_answers else None
             token = f"t-{len(self.forms)}"
+            if scripted is None and not self._knows(self.assertions[-1]):
+                scripted = refusal("invalid_client", status="401 Unauthorized")
             if scripted is None:
                 self.good = {token}
         if scripted is None:
@@ -88,6 +93,10 @@ class SmartEhr:
             talk.say(scripted)
         else:
             scripted(talk)
+
+    def _knows(self, assertion: str) -> bool:
+        kid = jws.extract_compact(assertion.encode()).headers()["kid"]
+        return self.knows is None or kid in self.knows
 
     def grant(self, token: str) -> dict[str, Any]:
         said = {"access_token": token, "token_type": "bearer", "expires_in": self.expires_in}
