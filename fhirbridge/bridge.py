@@ -9,6 +9,7 @@ from typing import Any
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
+from fhirbridge.connecting import Connecting
 from fhirbridge.deliver import ledger, run, stopping, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.modes import Mode
@@ -24,18 +25,19 @@ from fhirbridge.destinations.registry import (
 )
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
+from fhirbridge.errors import BridgeError
 from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.intake.live import Standing
 from fhirbridge.intake.reload import Reloaded
 from fhirbridge.intake.stock import StockReceipt
-from fhirbridge.operating import Operating
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
+from fhirbridge.signin.methods import UNCHANGED, Change
 from fhirbridge.store import moment
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Translation
@@ -43,8 +45,11 @@ from fhirbridge.translate.values import Translation
 OnStep = Callable[[Any, str], None]
 
 
-class Bridge(Operating):
-    """Everything a door may ask for; how deliveries are driven stands in operating.py."""
+class Bridge(Connecting):
+    """Everything a door may ask for.
+
+    How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py.
+    """
 
     # --- accept -------------------------------------------------------------------------------
 
@@ -102,8 +107,12 @@ class Bridge(Operating):
         overlay: str = "",
         limits: Limits = NO_LIMITS,
         patients: Patients = OUR_PATIENTS,
+        sign_in: Change = UNCHANGED,
     ) -> Destination:
-        """Look at the server, store it, owe it every current record, prove it where allowed."""
+        """Look at the server, store it, owe it every current record, prove it where allowed.
+
+        Raises DestinationError, SignInError or NotAnEhrError; then nothing was added.
+        """
         new = Destination(
             name=name,
             base_url=registry.checked_url(base_url),
@@ -117,7 +126,15 @@ class Bridge(Operating):
             limits=limits,
             patients=patients,
         )
-        probe.look(self._parts.ehr_for(new))
+        with self._store.begin() as tx:  # of another process, too: the look signs in
+            registry.check_new(tx, name)
+            self._begin_sign_in(tx, new, sign_in, actor=actor)
+        try:
+            probe.look(self._parts.ehr_for(new))
+        except BridgeError:
+            with self._store.begin() as tx:
+                self._book.forget(tx, name)
+            raise
         with self._store.begin() as tx:
             registry.add(tx, new, at=moment.to_text(self.clock.now()))
             detail = {

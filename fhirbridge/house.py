@@ -24,6 +24,8 @@ from fhirbridge.reconcile.act import Rooms as ReconcileRooms
 from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.records.source import SourceField
 from fhirbridge.rng import Rng
+from fhirbridge.signin.book import Book
+from fhirbridge.signin.keys import Keys
 from fhirbridge.store.engine import Store
 from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.sealed import Vault
@@ -69,6 +71,8 @@ class House:
             audit=self._audit,
             contents=self._contents,
         )
+        self._book = Book(vault=parts.vault, clock=parts.clock, rng=parts.rng)
+        self._keys = Keys(vault=parts.vault, clock=parts.clock)
         self._known_intake: Intake | None = None
 
     @property

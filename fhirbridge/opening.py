@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
 from fhirbridge.egress.resolver import SystemResolver
 from fhirbridge.egress.transport import HttpTransport
+from fhirbridge.egress.way import Way
 from fhirbridge.ehr.rest import Ehr, is_loopback
 from fhirbridge.errors import BridgeError
 from fhirbridge.house import Parts
@@ -28,6 +30,11 @@ from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings, foreign_environment
+from fhirbridge.signin.book import Book
+from fhirbridge.signin.keys import Keys
+from fhirbridge.signin.tokens import Tokens
+from fhirbridge.signin.transport import Rooms as SigningRooms
+from fhirbridge.signin.transport import SignedIn
 from fhirbridge.store import room
 from fhirbridge.store.engine import Store
 from fhirbridge.store.room import Disk
@@ -186,16 +193,22 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
     vault = Vault(read_key(settings.master_key_file), rng)
     site_key = read_key(settings.site_key_file)
     store = Store(settings.database_url)
-    transports: dict[tuple[object, ...], Transport] = {}
+    wires = Wires(settings, clock)
+    signing = SigningRooms(
+        store=store,
+        clock=clock,
+        rng=rng,
+        book=Book(vault=vault, clock=clock, rng=rng),
+        keys=Keys(vault=vault, clock=clock),
+        tokens=Tokens(store=store, vault=vault, clock=clock),
+        connect=wires.connect,
+        proxy=settings.proxy,
+    )
 
     def ehr_for(destination: Destination) -> Ehr:
-        # Not by its name alone: the next one of that name may lie in another network.
-        way = (destination.name, destination.base_url, destination.networks)
-        if way not in transports:
-            transports[way] = _transport(destination, settings, clock)
         return Ehr(
             base_url=destination.base_url,
-            transport=transports[way],
+            transport=SignedIn(signing, destination),
             batches=modes.reads_in_batches(destination.traits),
             guards=not modes.is_weak(destination.traits),
         )
@@ -225,14 +238,40 @@ def disk_of(settings: Settings) -> Disk:
     return room.beside(settings.database_url, least=settings.least_free_mb * MEGABYTE)
 
 
-def _transport(destination: Destination, settings: Settings, clock: Clock) -> Transport:
-    policy = NetworkPolicy(
-        allow_loopback=is_loopback(destination.base_url),
-        allowed=tuple(ip_network(one) for one in destination.networks),
-    )
-    return HttpTransport(
-        allowed=policy, clock=clock, resolver=SystemResolver(), ca_file=settings.ca_file
-    )
+class Wires:
+    """The connections to each destination, kept open between requests."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Trust whom the settings name, where a destination does not name others."""
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, str, tuple[str, ...], Way], HttpTransport] = {}
+
+    def connect(self, destination: Destination, way: Way) -> Transport:
+        """Return the transport to one destination by one way; the earlier ones are closed."""
+        # Not by its name alone: the next one of that name may lie in another network.
+        of_it = (destination.name, destination.base_url, destination.networks)
+        key = (*of_it, way)
+        with self._lock:
+            if key not in self._open:
+                self._open[key] = self._made(destination, way)
+                for old in [one for one in self._open if one[:3] == of_it and one != key]:
+                    self._open.pop(old).close()  # what is under way there ends as it may
+            return self._open[key]
+
+    def _made(self, destination: Destination, way: Way) -> HttpTransport:
+        policy = NetworkPolicy(
+            allow_loopback=is_loopback(destination.base_url),
+            allowed=tuple(ip_network(one) for one in destination.networks),
+        )
+        return HttpTransport(
+            allowed=policy,
+            clock=self._clock,
+            resolver=SystemResolver(),
+            ca_file=self._settings.ca_file,
+            way=way,
+        )
 
 
 def _way_to_tell(settings: Settings) -> Tell:

@@ -8,6 +8,7 @@ from typing import Any
 
 from environs import Env, EnvError, ValidationError, validate
 
+from fhirbridge.egress.way import BadProxyError, proxy_of
 from fhirbridge.errors import BridgeError
 
 PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
@@ -42,6 +43,7 @@ class Settings:
     watch_seconds: int  # between two looks at each EHR; 0: none
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
     least_free_mb: int = LEAST_FREE_MB  # where the database lies; with less a person is told
+    proxy: str = ""  # for every destination that is not on this machine
 
 
 def read() -> Settings:
@@ -62,6 +64,7 @@ def read() -> Settings:
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
         "least_free_mb": env.int("LEAST_FREE_MB", LEAST_FREE_MB, validate=validate.Range(0, 10**7)),
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
+        "proxy": env.str("PROXY", "", validate=_proxy),
         "watch_seconds": env.int("WATCH_SECONDS", 60, validate=validate.Range(0, 86_400)),
     }
     wrong = dict.fromkeys(_unknown(), "there is no such setting")
@@ -77,6 +80,11 @@ def read() -> Settings:
         )
     values["alert_command"] = tuple(shlex.split(values["alert_command"]))
     return Settings(home=home, **values)
+
+
+def secret_from_environment(name: str) -> str | None:
+    """Return a variable that was named on the command line; its name says nothing of its text."""
+    return os.environ.get(name)
 
 
 def foreign_environment() -> dict[str, str]:
@@ -95,6 +103,15 @@ def _command(value: str) -> None:
         shlex.split(value)
     except ValueError:
         raise ValidationError("has a quotation mark too many or too few") from None
+
+
+def _proxy(value: str) -> None:
+    """Refuse what is not http://HOST:PORT."""
+    if value:
+        try:
+            proxy_of(value)
+        except BadProxyError as error:
+            raise ValidationError(error.message) from None
 
 
 def _address(value: str) -> None:

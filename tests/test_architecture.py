@@ -84,6 +84,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.plan",
                 "fhirbridge.reconcile",
                 "fhirbridge.records.history",
+                "fhirbridge.signin",
                 "fhirbridge.store",
             }
         ),

@@ -11,8 +11,10 @@ import pytest
 
 from fhirbridge import opening
 from fhirbridge.access.tokens import Role
+from fhirbridge.clock import SystemClock
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.egress.way import DIRECT
 from fhirbridge.errors import BridgeError
 from fhirbridge.opening import AlreadyThereError, KeyFileError
 from fhirbridge.settings import Settings, packaged_mappings
@@ -292,12 +294,11 @@ DESTINATION = Destination(
 def test_a_destination_never_uses_the_way_of_an_earlier_one_of_its_name(
     made: Settings, other: Destination
 ) -> None:
-    bridge = opening.open_bridge(made)
+    wires = opening.Wires(made, SystemClock())
     ways = [
-        bridge._parts.ehr_for(one)._transport
+        wires.connect(one, DIRECT)
         for one in (DESTINATION, other, DESTINATION, replace(DESTINATION, paused="x"))
     ]
-    bridge.close()
 
     assert ways[0] is ways[2] is ways[3]
     assert ways[1] is not ways[0]

@@ -76,6 +76,9 @@ class Action(StrEnum):
     PATIENT_DECIDED = "patient.decided"
     PATIENT_READ = "patient.read"
     PATIENT_POLICY = "patient.policy"
+    DESTINATION_EXPORTED = "destination.exported"
+    SIGN_IN_SET = "sign-in.set"
+    SIGN_IN_KEY = "sign-in.key"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"

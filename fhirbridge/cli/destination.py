@@ -1,11 +1,12 @@
 """`fhirbridge destination`: the EHR servers that receive."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from fhirbridge.cli import printing
+from fhirbridge.cli import destination_keys, destination_sign_in, printing, sign_in_options
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.destinations import modes
@@ -22,7 +23,16 @@ from fhirbridge.destinations.registry import (
 
 @click.group()
 def destination() -> None:
-    """Add, list, probe, test and limit EHR FHIR servers."""
+    """Add, list, probe, test and limit EHR FHIR servers, and sign in to them."""
+
+
+for _command in (
+    destination_sign_in.sign_in,
+    destination_sign_in.export,
+    destination_sign_in.import_file,
+    destination_keys.keys,
+):
+    destination.add_command(_command)
 
 
 def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,6 +97,7 @@ def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patien
 @click.option("--overlay", default="", help="Change the mappings for it by this overlay of theirs.")
 @_limits
 @_patients
+@sign_in_options.sign_in_options
 @as_json
 def add(
     name: str,
@@ -102,6 +113,7 @@ def add(
     patients: str | None,
     systems: tuple[str, ...],
     json_wanted: bool,
+    **how: Any,
 ) -> None:
     """Add the FHIR server at URL under NAME and probe it.
 
@@ -109,6 +121,7 @@ def add(
     to it before a probe has proven what it honours.
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
+    sign_in = sign_in_options.change(how)
     with opened() as bridge:
         added = bridge.add_destination(
             name=name,
@@ -119,6 +132,7 @@ def add(
             overlay=overlay,
             limits=asked.applied(NO_LIMITS),
             patients=_asked_patients(patients, systems, OUR_PATIENTS),
+            sign_in=sign_in,
             actor=ACTOR,
         )
     _show([added], json_wanted=json_wanted)
@@ -208,32 +222,35 @@ def probe(name: str, *, json_wanted: bool) -> None:
 @click.argument("name")
 @as_json
 def test(name: str, *, json_wanted: bool) -> int:
-    """See whether NAME answers, signs us in and is what was probed. Reads only.
+    """See step by step whether NAME answers, signs us in and is what was probed. Reads only.
 
     A server that promises other things than when it was probed is paused until the next probe.
     Exit status 1 where anything is wrong.
     """
     with opened() as bridge:
         found = bridge.test_destination(name, actor=ACTOR)
+        steps = bridge.explain_test(name, found)
+    good = found.good and all(one.good is not False for one in steps)
     if json_wanted:
         printing.data(
             {
                 "name": name,
-                "good": found.good,
+                "good": good,
                 "answers": found.answers,
                 "signed_in": found.signed_in,
                 "unchanged": found.unchanged,
                 "reason": found.reason,
+                "steps": [asdict(one) for one in steps],
             }
         )
     else:
-        marks = {True: "yes", False: "NO", None: "not known"}
-        shown = [marks[one] for one in (found.answers, found.signed_in, found.unchanged)]
-        columns = ["answers", "signs us in", "as it was probed", "found"]
-        printing.table(name, columns, [[*shown, found.reason]])
+        marks = {True: "ok", False: "WRONG", None: "not known"}
+        rows = [[one.name, marks[one.good], one.found, one.next] for one in steps]
+        rows.append(["as it was probed", marks[found.unchanged], "", ""])
+        printing.table(name, ["step", "", "found", "what to do next"], rows)
     if found.unchanged is False:
         printing.words(f"{name} is paused. Next: fhirbridge destination probe {name}")
-    return 0 if found.good else 1
+    return 0 if good else 1
 
 
 def _show(found: list[Destination], *, json_wanted: bool) -> None:

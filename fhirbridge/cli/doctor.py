@@ -63,6 +63,7 @@ def _inside(bridge: Bridge, *, told: bool) -> list[Check]:
     for one in known:
         tested = bridge.test_destination(one.name, actor=ACTOR)
         checks += health.of_destination(one, tested, bridge.clock.now())
+        checks += bridge.check_sign_in(one.name)
     if not known:
         what = "fhirbridge destination add NAME URL"
         checks.append(Check(name="destinations", good=True, found="there is none", next=what))

@@ -11,6 +11,7 @@ from gunicorn.app.base import BaseApplication
 from fhirbridge import log, opening, settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing
+from fhirbridge.cli.sign_in_options import read_secret
 from fhirbridge.deliver.worker import Loop
 from fhirbridge.reconcile.watch import Watch
 
@@ -124,14 +125,22 @@ def serve(bind: str | None, *, no_deliver: bool, ready_file: Path | None) -> Non
 @click.option(
     "--file", type=click.Path(dir_okay=False, path_type=Path), help="Remember in this SQLite file."
 )
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Let in only who brings the bearer token in this file.",
+)
 @ready_file
-def sandbox(bind: str, *, file: Path | None, ready_file: Path | None) -> None:
+def sandbox(
+    bind: str, *, file: Path | None, token_file: Path | None, ready_file: Path | None
+) -> None:
     """Run a sandbox EHR: a small FHIR R4 server for synthetic data only."""
+    token = read_secret(token_file, "--token-file").strip() if token_file else ""
 
     def make() -> Any:
         from fhirbridge.sandbox.app import create_app  # noqa: PLC0415  flask only where it serves
 
-        return create_app(file)
+        return create_app(file, token=token)
 
     _run(make, _checked(bind), ready_file)
 

@@ -76,7 +76,8 @@ def classify(
 ) -> Answer:
     """Put any outcome of a request in one class. `OK` still needs id and version checked."""
     if isinstance(outcome, NotSent):
-        return Answer(kind=Kind.RETRY, reason=f"not sent: {outcome.reason}")
+        kind = Kind.AUTH if outcome.refused else Kind.RETRY
+        return Answer(kind=kind, reason=f"not sent: {outcome.reason}")
     if isinstance(outcome, Unknown):
         return Answer(kind=Kind.UNKNOWN, reason=f"no certain answer: {outcome.reason}")
     body = _body(outcome)
@@ -112,6 +113,7 @@ def _failure(outcome: Response, body: dict[str, Any] | None, now: datetime, aske
     status, issues = outcome.status, issue_codes(body)
     kind = _kind(status, issues, asked)
     reason = f"answered {status}" + (f" ({', '.join(issues)})" if issues else "")
+    reason += f"; {outcome.note}" if outcome.note else ""
     answer = Answer(
         kind=kind,
         reason=reason,

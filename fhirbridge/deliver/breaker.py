@@ -109,7 +109,9 @@ def _recent(breaker: Breaker, now: datetime, *, good: bool) -> tuple[Noted, ...]
 
 def is_good(outcome: Response | NotSent | Unknown) -> bool:
     """Say whether the far side did its work, whatever it thought of the content."""
-    if not isinstance(outcome, Response):
+    if isinstance(outcome, NotSent):
+        return outcome.refused  # as a 401: the destination is stopped, not left alone for a while
+    if isinstance(outcome, Unknown):
         return False
     if outcome.status in (HTTPStatus.OK, HTTPStatus.CREATED):
         return outcome.body.lstrip()[:1] == b"{"  # a sign-in page is no answer

@@ -173,16 +173,21 @@ def _is_base(url: str) -> bool:
     return bool(parts.scheme in ("http", "https") and named and not more)
 
 
-def add(tx: Connection, new: Destination, *, at: str) -> None:
-    """Store a new destination. Raises DestinationError where the name is taken or unfit."""
-    if not NAME.fullmatch(new.name):
+def check_new(tx: Connection, name: str) -> None:
+    """Refuse a name that is taken or unfit. Raises DestinationError."""
+    if not NAME.fullmatch(name):
         raise DestinationError(
             "a destination's name is a-z, 0-9 and -, at most 40 characters, a letter first"
         )
-    if find(tx, new.name) is not None:
+    if find(tx, name) is not None:
         raise DestinationError(
-            f"a destination named {new.name} is already there", hint="fhirbridge destination list"
+            f"a destination named {name} is already there", hint="fhirbridge destination list"
         )
+
+
+def add(tx: Connection, new: Destination, *, at: str) -> None:
+    """Store a new destination. Raises DestinationError where the name is taken or unfit."""
+    check_new(tx, new.name)
     tx.execute(
         insert(destination).values(
             name=new.name,

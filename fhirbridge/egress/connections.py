@@ -3,6 +3,7 @@
 import http.client
 import io
 import logging
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -18,11 +19,13 @@ from urllib3.poolmanager import PoolManager
 from urllib3.response import HTTPResponse
 from urllib3.util.response import assert_header_parsing
 
+from fhirbridge.egress.tunnel import dial
+from fhirbridge.egress.way import DIRECT, BadCertificateError, Way
 from fhirbridge.egress.wire import (
     CURRENT,
+    OUR_CERTIFICATE,
     Phase,
     StoppedError,
-    dial,
     handshake_words,
     network_words,
 )
@@ -44,24 +47,54 @@ class BadCaFileError(BridgeError):
     code = "E703"
 
 
-def trust(ca_file: Path | None) -> ssl.SSLContext:
+def trust(ca_file: Path | None, way: Way = DIRECT) -> ssl.SSLContext:
     """Return the rules for TLS: 1.2 or newer, certificate and name always verified.
 
-    `ca_file` (PEM) replaces the public authorities. Made by hand, since `create_default_context`
-    obeys SSLKEYLOGFILE. Raises BadCaFileError.
+    `ca_file` (PEM) replaces the public authorities, those of the way replace both. Made by hand,
+    since `create_default_context` obeys SSLKEYLOGFILE. Raises BadCaFileError, BadCertificateError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.check_hostname = True
     context.hostname_checks_common_name = False
+    if way.authorities:
+        _trust_only(context, way.authorities)
+    else:
+        _trust_file(context, ca_file)
+    if way.certificate:
+        _show(context, way)
+    return context
+
+
+def _trust_file(context: ssl.SSLContext, ca_file: Path | None) -> None:
     try:
         context.load_verify_locations(cafile=str(ca_file or DEFAULT_CA_BUNDLE_PATH))
     except OSError as error:
         message = f"The CA file {ca_file} cannot be read as PEM certificates."
         hint = "Name a file with -----BEGIN CERTIFICATE----- blocks, or leave the setting out."
         raise BadCaFileError(message, hint=hint) from error
-    return context
+
+
+def _trust_only(context: ssl.SSLContext, authorities: str) -> None:
+    try:
+        context.load_verify_locations(cadata=authorities)
+    except (ssl.SSLError, ValueError) as error:
+        message = "the destination's own authorities are not PEM certificates"
+        raise BadCertificateError(message, hint="give --ca-file again") from error
+
+
+def _show(context: ssl.SSLContext, way: Way) -> None:
+    """Let servers see our certificate. OpenSSL reads files only: this one is never on a disk."""
+    descriptor = os.memfd_create("certificate")
+    try:
+        os.write(descriptor, f"{way.certificate}\n{way.key}\n".encode("ascii"))
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    except (OSError, ValueError):  # without its cause: OpenSSL may tell of the key
+        message = "our certificate and its key do not belong together, or are not PEM"
+        raise BadCertificateError(message, hint="give --certificate and --key again") from None
+    finally:
+        os.close(descriptor)
 
 
 class Adapter(HTTPAdapter):
@@ -169,6 +202,8 @@ class _Plain(HTTPConnection):
                 super().send(memoryview(data)[start : start + _SLICE])
         except ConnectionError:
             raise  # urllib3 still looks for an answer: a server may refuse early and hang up
+        except ssl.SSLEOFError as error:
+            raise BrokenPipeError from error  # the same, under TLS: it may say what it refused
         except OSError as error:
             raise StoppedError(Phase.SEND, network_words(error)) from error
 
@@ -178,11 +213,20 @@ class _Plain(HTTPConnection):
         try:
             return super().getresponse()
         except OSError as error:
-            raise StoppedError(Phase.READ, network_words(error)) from error
+            raise _no_answer(error) from error
         except http.client.HTTPException as error:
             raise StoppedError(Phase.ANSWER, "not HTTP") from error
         except HTTPError as error:
             raise StoppedError(Phase.ANSWER, "bad headers") from error
+
+
+def _no_answer(error: OSError) -> StoppedError:
+    words = network_words(error)
+    if words.startswith(OUR_CERTIFICATE):
+        # TLS 1.3 tells it after our first bytes, and before the server looks at any of them.
+        CURRENT.get().began = False
+        return StoppedError(Phase.TLS, words)
+    return StoppedError(Phase.READ, words)
 
 
 class _Tls(_Plain, HTTPSConnection):

@@ -85,6 +85,7 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    note: str = ""  # ours: what is known besides of why it was refused; safe to log
 
     def __repr__(self) -> str:
         """Show the status and the size; the rest may hold PHI."""
@@ -99,6 +100,7 @@ class NotSent:
     """
 
     reason: str
+    refused: bool = False  # our sign-in was: another try would be refused as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

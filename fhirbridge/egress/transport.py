@@ -15,6 +15,7 @@ from fhirbridge.egress.body import BrokenBodyError, read_body
 from fhirbridge.egress.connections import Adapter, StrictAnswer, trust
 from fhirbridge.egress.exchange import NotSent, Request, Resolver, Response, Unknown
 from fhirbridge.egress.networks import NetworkPolicy
+from fhirbridge.egress.way import DIRECT, Way
 from fhirbridge.egress.wire import CURRENT, Call, Phase, StoppedError, network_words
 
 MOST_BYTES = 10_000_000
@@ -34,16 +35,18 @@ class HttpTransport:
         resolver: Resolver,
         ca_file: Path | None = None,
         max_bytes: int = MOST_BYTES,
+        way: Way = DIRECT,
     ) -> None:
         """Reach what `allowed` says; `max_bytes` caps a body as it comes and as it is inflated.
 
-        `ca_file` (PEM) replaces the public authorities. Raises BadCaFileError.
+        `ca_file` (PEM) replaces the public authorities. Raises BadCaFileError, BadCertificateError.
         """
         self._allowed = allowed
         self._clock = clock
         self._resolver = resolver
         self._max_bytes = max_bytes
-        self._adapter = Adapter(trust(ca_file))
+        self._proxy = way.proxy
+        self._adapter = Adapter(trust(ca_file, way))
 
     def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
         """Do one exchange within `deadline_seconds`, all told. Never raises for the network.
@@ -56,6 +59,7 @@ class HttpTransport:
             clock=self._clock,
             deadline_seconds=deadline_seconds,
             most_bytes=self._max_bytes + _BESIDE_BODY,
+            proxy=self._proxy,
         )
         token = CURRENT.set(call)
         try:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from fhirbridge.clock import Clock
 from fhirbridge.egress.exchange import Resolver, UnresolvedError
 from fhirbridge.egress.networks import Address, NetworkPolicy, unmapped
+from fhirbridge.egress.way import Proxy
 
 LONGEST_LOOKUP_SECONDS = 5.0
 LONGEST_CONNECT_SECONDS = 5.0
@@ -38,6 +39,18 @@ _BAD_CERTIFICATES = {
 }
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 _OLD_TLS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"}
+# Alerts that a server sends about our certificate, in the handshake only: it did nothing yet.
+_OURS_WANTED = {"TLSV13_ALERT_CERTIFICATE_REQUIRED"}
+_OURS_REFUSED = {
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    "TLSV1_ALERT_ACCESS_DENIED",
+    "TLSV1_ALERT_UNKNOWN_CA",
+}
+OUR_CERTIFICATE = "client certificate"  # how the words for these begin
 
 
 class Phase(StrEnum):
@@ -45,6 +58,7 @@ class Phase(StrEnum):
 
     POLICY = "policy"
     DNS = "dns"
+    PROXY = "proxy"
     CONNECT = "connect"
     TLS = "tls"
     SEND = "send"
@@ -72,9 +86,11 @@ class Call:
         clock: Clock,
         deadline_seconds: float,
         most_bytes: int,
+        proxy: Proxy | None = None,
     ) -> None:
         """`most_bytes` counts all that arrives: status line, headers, framing and body."""
         self.policy = policy
+        self.proxy = proxy
         self.resolver = resolver
         self.phase = Phase.CONNECT
         self.began = False  # True just before the first byte of the request may leave
@@ -103,13 +119,13 @@ class Call:
 CURRENT: ContextVar[Call] = ContextVar("fhirbridge.egress.call")
 
 
-def dial(host: str, port: int, *, plain: bool) -> socket.socket:
+def dial(host: str, port: int, *, policy: NetworkPolicy, plain: bool) -> socket.socket:
     """Return a socket connected to an address of `host` that was itself checked.
 
     The name is looked up once and never again, so no later answer can lead elsewhere.
     """
     call = CURRENT.get()
-    addresses = _permitted(call, host, plain=plain)
+    addresses = _permitted(call, host, policy, plain=plain)
     call.phase = Phase.CONNECT
     for tried, address in enumerate(addresses, start=1):
         share = call.remaining() / (len(addresses) - tried + 1)
@@ -121,7 +137,7 @@ def dial(host: str, port: int, *, plain: bool) -> socket.socket:
     raise StoppedError(Phase.DNS, "no address")
 
 
-def _permitted(call: Call, host: str, *, plain: bool) -> tuple[Address, ...]:
+def _permitted(call: Call, host: str, policy: NetworkPolicy, *, plain: bool) -> tuple[Address, ...]:
     call.phase = Phase.DNS
     patience = min(call.remaining(), LONGEST_LOOKUP_SECONDS)
     try:
@@ -130,7 +146,7 @@ def _permitted(call: Call, host: str, *, plain: bool) -> tuple[Address, ...]:
         raise StoppedError(Phase.DNS, error.message) from error
     # One forbidden address among good ones is an attack or a mistake: none of them is used.
     for address in addresses:
-        refusal = call.policy.refusal(address, plain=plain)
+        refusal = policy.refusal(address, plain=plain)
         if refusal:
             raise StoppedError(Phase.POLICY, refusal)
     return tuple(unmapped(address) for address in addresses)
@@ -161,7 +177,9 @@ def network_words(error: OSError) -> str:
         return "reset"
     if isinstance(error, ssl.SSLEOFError):
         return "closed without notice"
-    return "tls failed" if isinstance(error, ssl.SSLError) else "unreachable"
+    if isinstance(error, ssl.SSLError):
+        return _about_ours(error) or "tls failed"
+    return "unreachable"
 
 
 def handshake_words(error: OSError) -> str:
@@ -173,5 +191,13 @@ def handshake_words(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         if error.reason in _NOT_TLS:
             return "not a TLS server"
-        return "version too old" if error.reason in _OLD_TLS else "handshake failed"
+        if error.reason in _OLD_TLS:
+            return "version too old"
+        return _about_ours(error) or "handshake failed"
     return network_words(error)
+
+
+def _about_ours(error: ssl.SSLError) -> str:
+    if error.reason in _OURS_WANTED:
+        return f"{OUR_CERTIFICATE} wanted"
+    return f"{OUR_CERTIFICATE} refused" if error.reason in _OURS_REFUSED else ""

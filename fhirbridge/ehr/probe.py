@@ -87,6 +87,8 @@ class Tested:
     signed_in: bool | None = None
     unchanged: bool | None = None  # it promises what it did when it was probed
     server_time: datetime | None = None  # of its Date header
+    why: str = ""  # no answer came, as the transport says it
+    status: int = 0  # of the answer to the read
 
     @property
     def good(self) -> bool:
@@ -99,10 +101,12 @@ def test(ehr: Ehr, known: Mapping[str, Any]) -> Tested:
     # Nobody has this id: a server that lets us in says so, others refuse before they look.
     outcome = ehr.read("Patient/fhirbridge-test")
     if not isinstance(outcome, Response):
-        return Tested(answers=False, reason=f"a read got no answer: {outcome.reason}")
+        reason = f"a read got no answer: {outcome.reason}"
+        return Tested(answers=False, reason=reason, why=outcome.reason)
     told = Tested(
         answers=True,
-        reason=f"a read answered {outcome.status}",
+        reason=f"a read answered {outcome.status}" + (f"; {outcome.note}" if outcome.note else ""),
+        status=outcome.status,
         signed_in=outcome.status in LETS_IN,
         server_time=date_of(outcome),
     )

@@ -1,5 +1,6 @@
 """The sandbox EHR over HTTP. Nothing is bound here: a WSGI server does that."""
 
+import hmac
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -23,17 +24,18 @@ _HEADERS = {
 }
 
 
-def create_app(path: Path | str | None = None) -> Flask:
+def create_app(path: Path | str | None = None, *, token: str = "") -> Flask:
     """Return a sandbox that remembers in one SQLite file, or, without one, until it stops.
 
-    Raises SandboxFileError. Call it in the process that serves: the file has one owner.
+    With a `token` it lets in only who brings that one as a bearer. Raises SandboxFileError. Call it
+    in the process that serves: the file has one owner.
     """
     storage = MemoryStorage() if path is None else SqliteStorage(Path(path))
-    return app_for(SandboxEhr(storage=storage, clock=SystemClock()))
+    return app_for(SandboxEhr(storage=storage, clock=SystemClock()), token=token)
 
 
-def app_for(ehr: SandboxEhr) -> Flask:
-    """Return the web application of an EHR model."""
+def app_for(ehr: SandboxEhr, *, token: str = "") -> Flask:
+    """Return the web application of an EHR model, as above."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = calls.LARGEST_BODY
     # A client must never be led elsewhere, and a redirect would.
@@ -49,7 +51,7 @@ def app_for(ehr: SandboxEhr) -> Flask:
     @app.route("/fhir", methods=METHODS, defaults={"below": ""})
     @app.route("/fhir/<path:below>", methods=METHODS)
     def fhir(below: str) -> Response:
-        return _serve(ehr, below)
+        return _serve(ehr, below) if _lets_in(token) else _unknown()
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
@@ -78,6 +80,19 @@ def _serve(ehr: SandboxEhr, below: str) -> Response:
     if request.accept_mimetypes.accept_html and body:
         # A browser shows application/json, but saves application/fhir+json as a file.
         response.content_type = "application/json"
+    return response
+
+
+def _lets_in(token: str) -> bool:
+    sent = request.authorization
+    brought = (sent.token or "") if sent is not None and sent.type == "bearer" else ""
+    return not token or hmac.compare_digest(token.encode(), brought.encode())
+
+
+def _unknown() -> Response:
+    body = codec.encode(outcome("error", Issue.LOGIN, f"no valid token: {capability.NAME}"))
+    response = Response(body, HTTPStatus.UNAUTHORIZED, content_type=codec.FHIR_JSON)
+    response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     return response
 
 

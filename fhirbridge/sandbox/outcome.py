@@ -15,6 +15,7 @@ class Issue(StrEnum):
     EXCEPTION = "exception"
     INFORMATIONAL = "informational"
     INVALID = "invalid"
+    LOGIN = "login"
     MULTIPLE_MATCHES = "multiple-matches"
     NOT_FOUND = "not-found"
     NOT_SUPPORTED = "not-supported"

@@ -11,14 +11,15 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
+from fhirbridge.store import sign_in_tables
+
 SCHEMA_VERSION = 5
-metadata = MetaData()
+metadata = sign_in_tables.metadata  # one list for all modules with tables
 
 # store
 meta = Table(

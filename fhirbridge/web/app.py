@@ -14,6 +14,7 @@ from fhirbridge.web import (
     api_stock,
     exchange,
     headers,
+    jwks,
     openapi,
     problems,
 )
@@ -62,7 +63,12 @@ def _bare(most_bytes: int) -> Flask:
 
 
 def _open_routes(app: Flask, guard: Guard) -> None:
-    operations = (*api_records.OPERATIONS, *api_stock.OPERATIONS, *api_status.OPERATIONS)
+    operations = (
+        *api_records.OPERATIONS,
+        *api_stock.OPERATIONS,
+        *api_status.OPERATIONS,
+        *jwks.OPERATIONS,
+    )
     document = openapi.open_routes(app, guard, operations)
     for page in (*api_page.pages(document), *api_status.PAGES):
         endpoint = page.view.__name__

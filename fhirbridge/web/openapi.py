@@ -22,6 +22,7 @@ ROOMS = {
     "records": "Send session records and see what became of them.",
     "stock": "Send the stock of controlled substances, for the clinic's own accounts.",
     "status": "How the service and its deliveries stand.",
+    "keys": "The public keys by which EHRs know that it is us.",
 }
 # The version of the API, not of the program: the document is public.
 CONFIG = {

@@ -274,3 +274,9 @@ class Status(Closed):
 
 class Health(Closed):
     status = _text()
+
+
+class KeySet(Closed):
+    keys = fields.List(
+        fields.Dict(), required=True, metadata={"description": "public keys (RFC 7517)"}
+    )

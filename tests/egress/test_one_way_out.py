@@ -192,6 +192,7 @@ def test_s08_no_other_room_can_open_a_connection() -> None:
         "connections.py",
         "resolver.py",
         "transport.py",
+        "tunnel.py",
         "wire.py",
     }
     assert {

@@ -8,6 +8,7 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Request
 from fhirbridge.ehr.probe import NotAnEhrError
 from fhirbridge.fhir import codec
+from fhirbridge.signin.methods import Change
 from tests.factories import World, a_short_visit
 from tests.fakes import FarSide, Fault, Says, Trouble
 
@@ -42,6 +43,7 @@ def add(world: World, *, test_server: bool) -> Destination:
         requires_consent=False,
         test_server=test_server,
         networks=(),
+        sign_in=Change(open_allowed=True),
         actor="test",
     )
 

@@ -12,6 +12,7 @@ from tests.web.service import MOST_BYTES, SESSIONS, STATUS, STOCK, Service
 PUBLIC = {
     "/healthz",
     "/readyz",
+    "/.well-known/jwks.json",
     "/api/v1/openapi.json",
     "/api/docs",
     "/api/docs/<name>",

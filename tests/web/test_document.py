@@ -77,6 +77,7 @@ def test_every_route_is_documented_with_those_who_may_use_it(service: Service) -
         "POST /api/v1/stock": ["admin", "integrator"],
         "GET /api/v1/stock/{stock_id}": ["admin", "auditor", "integrator"],
         "GET /api/v1/status": ["admin", "auditor", "operator"],
+        "GET /.well-known/jwks.json": None,
         "GET /healthz": None,
         "GET /readyz": None,
     }

@@ -87,7 +87,12 @@ def getting(path: str, role: Role | None = None) -> Provoke:
     return lambda service: service.client(role).get(path)
 
 
+KEYS = "/.well-known/jwks.json"
+
 PROVOCATIONS: dict[tuple[str, int], Provoke] = {
+    (f"GET {KEYS}", 200): getting(KEYS),
+    (f"GET {KEYS}", 500): broken("jwks", None, KEYS),
+    (f"GET {KEYS}", 503): unreadable(None, KEYS),
     (POST, 202): lambda service: service.send(a_visit()),
     (POST, 400): lambda service: service.send(b"{"),
     (POST, 401): lambda service: service.client().post(SESSIONS),

@@ -1,0 +1,103 @@
+"""A destination's settings as a file, to be taken from a test system to the real one. No secrets.
+
+What was seen of the server, its state and our keys stay behind: another server is another server.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.registry import Destination, Limits
+from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec
+from fhirbridge.signin.methods import Change, SignIn
+
+FORMAT = "fhirbridge/destination/v1"
+FIELDS = {
+    "format": str,
+    "name": str,
+    "base_url": str,
+    "requires_consent": bool,
+    "overlay": str,
+    "networks": list,
+    "limits": dict,
+    "sign_in": dict,
+}
+
+
+class DestinationFileError(BridgeError):
+    """A file is not one that `destination export` wrote."""
+
+    code = "E423"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a file says: a destination that is not proven, and how to sign in to it."""
+
+    destination: Destination
+    sign_in: Change
+
+
+def to_file(destination: Destination, sign_in: SignIn) -> dict[str, Any]:
+    """Return the settings as JSON takes them."""
+    return {
+        "format": FORMAT,
+        "name": destination.name,
+        "base_url": destination.base_url,
+        "requires_consent": destination.requires_consent,
+        "overlay": destination.overlay,
+        "networks": list(destination.networks),
+        "limits": destination.limits.plain(),
+        "sign_in": sign_in.plain(),
+    }
+
+
+def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
+    """Read a file; `name` and `base_url` replace what it says, where they are given.
+
+    Raises DestinationFileError that names the field, DestinationError or SignInError.
+    """
+    said = _checked(raw)
+    destination = Destination(
+        name=name or said["name"],
+        base_url=registry.checked_url(base_url or said["base_url"]),
+        mode=Mode.UNPROVEN,
+        traits={},
+        requires_consent=said["requires_consent"],
+        test_server=False,
+        overlay=said["overlay"],
+        networks=registry.checked_networks([str(one) for one in said["networks"]]),
+        paused=registry.NOT_PROVEN,
+        limits=_limits(said["limits"]),
+    )
+    return Carried(destination=destination, sign_in=Change(**SignIn.of(said["sign_in"]).plain()))
+
+
+def _checked(raw: bytes) -> dict[str, Any]:
+    try:
+        said = codec.decode(raw)
+    except codec.NotJsonError:
+        said = None
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise DestinationFileError(
+            f"this is not a file of the format {FORMAT}",
+            hint="write one with: fhirbridge destination export NAME > FILE",
+        )
+    for field, kind in FIELDS.items():
+        if not isinstance(said.get(field), kind):
+            raise DestinationFileError(f"the file has no usable {field}")
+    unknown = sorted(said.keys() - FIELDS.keys())
+    if unknown:
+        raise DestinationFileError(f"the file has a field that nobody knows: {unknown[0][:40]}")
+    return said
+
+
+def _limits(said: dict[str, Any]) -> Limits:
+    rps, concurrent, per_day = (said.get(name) for name in ("rps", "concurrent", "per_day"))
+    numbers = isinstance(rps, int | Decimal) and not isinstance(rps, bool)
+    if not numbers or type(concurrent) is not int or type(per_day) is not int:
+        raise DestinationFileError("the file has no usable limits: rps, concurrent, per_day")
+    return Limits(rps=float(str(rps)), concurrent=concurrent, per_day=per_day)
