@@ -49,15 +49,18 @@ def constant(node: Scalar, element: Element) -> Any:
         return int(node.text)
     if element.type == "decimal":
         return Decimal(node.text)
-    if element.type == "code":
-        check_code(node, element)
+    if element.codes:
+        _check_code(node, element)
+    elif element.type == "code":
+        message = f"{element.name} has no list of its own; a code is written system#code"
+        raise FaultError("E214", node.place, message)
     return node.text
 
 
-def check_code(node: Scalar, element: Element) -> None:
+def _check_code(node: Scalar, element: Element) -> None:
     """Raise FaultError E214 where a required value set does not have the code."""
     known = [code for codes in element.codes.values() for code in codes]
-    if known and node.text not in known:
+    if node.text not in known:
         near = suggest(node.text, known)
         shown = ", ".join(sorted(known)[:12])
         message = f"{element.name} must be one of {shown}, not '{node.text}'{near}"

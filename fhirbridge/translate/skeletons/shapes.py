@@ -79,7 +79,7 @@ def _check_codes(kind: Type, element: Element, world: World, place: Place) -> No
     if not element.codes:
         return
     known = {code for codes in element.codes.values() for code in codes}
-    if kind.kind == "string" and element.type == "code":
+    if kind.kind == "string":
         words = words_of(kind, world)
         if not words:
             hint = "this could be any text; use translate()"
