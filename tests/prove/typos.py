@@ -2,8 +2,8 @@
 
 The loader does, and names the line; or it stood in words for people. It cannot know what was meant
 of an address that belongs to others (a code system's, a profile's), of a name that only makes ids,
-of what a free text is searched for, and where one unit, code or field became another (mg, ug):
-there the cases find it, without which no mapping set goes live.
+of what a free text is searched for, and where one unit, code, field or keyspace became another (mg,
+ug): there the cases find it, without which no mapping set goes live.
 """
 
 import re
@@ -215,11 +215,12 @@ def only_cases_can_know(text: str, typo: Typo) -> bool:
 
 @cache
 def known_words() -> frozenset[str]:
-    """Return the units, codes, fields and words that the record and the tables have."""
+    """Return the units, codes, fields, words and keyspaces that there are."""
     files = mapping_set.read(translating.MAPPINGS)
     compiled = mapping_set.compile_set(files, source_schema())
     codes = (code for system in compiled.codes.systems.values() for code in system.displays)
-    return frozenset({*compiled.units.units, *codes, *_words_of(compiled.source)})
+    spaces = (mapping.keyspace for mapping in compiled.mappings)
+    return frozenset({*compiled.units.units, *codes, *spaces, *_words_of(compiled.source)})
 
 
 def _words_of(field: SourceField) -> Iterator[str]:

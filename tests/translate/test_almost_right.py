@@ -53,7 +53,14 @@ def test_a_reference_of_the_right_type_may_have_only_an_identifier(tmp_path: Pat
     assert body_of(tmp_path, "device: {type: Device, identifier: {value: n-1}}") == {"device": own}
 
 
-@pytest.mark.parametrize("body", ["language: ennglish", "extension: [{url: u, valueCode: fynal}]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "language: ennglish",
+        "language: = 'ennglish'",
+        "extension: [{url: u, valueCode: fynal}]",
+    ],
+)
 def test_a_code_without_a_list_of_its_own_comes_from_codes_yaml(tmp_path: Path, body: str) -> None:
     found = wrong(tmp_path, body)
 
