@@ -4,7 +4,7 @@ A trimmed element table (r4-elements.json, see r4-elements.NOTICE.md).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -15,6 +15,8 @@ NESTED = (
     "BackboneElement",
     "Element",
 )  # types whose content stands in the table of the type around them
+ALL_TYPES = "http://hl7.org/fhir/ValueSet/all-types"
+RESOURCE_TYPES = "http://hl7.org/fhir/resource-types"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +74,22 @@ def is_primitive(type_name: str) -> bool:
 def room_of(element: Element) -> Room:
     """Return the room that the value of an element makes.
 
-    Of `_status` and its like, that of Element.
+    Of `_status` and its like, that of Element. In a Reference, `type` is one that it may point to.
     """
     if element.content:
         return room(element.owner, element.content)
+    if element.type == "Reference":
+        return _reference_to(element.targets or _codes(ALL_TYPES)[RESOURCE_TYPES])
     if element.type in NESTED and not element.key.startswith("_"):
         return room(element.owner, element.path)
     return room(element.type)
+
+
+@cache
+def _reference_to(targets: tuple[str, ...]) -> Room:
+    plain = room("Reference")
+    kind = replace(plain.elements["type"], codes={RESOURCE_TYPES: targets})
+    return replace(plain, elements={**plain.elements, "type": kind})
 
 
 @cache

@@ -121,13 +121,18 @@ class _Work:
         """Make the resources of one mapping, one for each row."""
         frame = self.frame
         frame.mapping = mapping.name
-        for count, rows in enumerate(self._each(mapping.each)):
+        for count, rows in enumerate(self._rows_of(mapping)):
             if count >= MAX_ROWS:
                 frame.refuse("E408", mapping.place, f"more than {MAX_ROWS} rows", ())
                 return
-            for slot in mapping.lets:
-                frame.slots[slot] = None
             self._row(mapping, rows)
+
+    def _rows_of(self, mapping: OneMapping) -> Iterator[tuple[str, ...]]:
+        """Set the slots for each row, with its `let`s to be worked out anew."""
+        for rows in self._each(mapping.each):
+            for slot in mapping.lets:
+                self.frame.slots[slot] = None
+            yield rows
 
     def _each(self, levels: Sequence[Each]) -> Iterator[tuple[str, ...]]:
         """Set the slots for each combination of rows; yield the paths of its rows."""
@@ -238,9 +243,7 @@ class _Work:
     def named(self, mapping: OneMapping) -> Iterator[TranslatedResource]:
         """Name the resource of each row, whether or not the mapping would make it."""
         frame = self.frame
-        for rows in self._each(mapping.each):
-            for slot in mapping.lets:
-                frame.slots[slot] = None
+        for rows in self._rows_of(mapping):
             if not mapping.each and mapping.when is not None and not mapping.when.run(frame):
                 continue
             key = [part.run(frame) for part in mapping.key]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from operator import ne
 from typing import TypeVar
 
 from fhirbridge.errors import BridgeError
@@ -104,6 +105,13 @@ def a(thing: object) -> str:
     """Return a word with its article: `an integer`."""
     word = str(thing)
     return f"{'an' if word[:1] in 'aeioAEIO' else 'a'} {word}"
+
+
+def one_letter_off(name: str, known: Iterable[str]) -> str:
+    """Return a known name that one wrong letter makes of this one; "" where there is none."""
+    same_length = (other for other in known if len(other) == len(name))
+    apart = ((other, sum(map(ne, other, name))) for other in same_length)
+    return next((other for other, letters in apart if letters == 1), "")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

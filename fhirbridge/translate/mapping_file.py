@@ -15,7 +15,8 @@ from fhirbridge.translate.frame import Frame, Run
 from fhirbridge.translate.skeletons.profiles import with_profiles
 from fhirbridge.translate.skeletons.rendering import asked
 from fhirbridge.translate.skeletons.skeleton import SkeletonCompiler
-from fhirbridge.translate.skeletons.spelling import expression_text, row_binding
+from fhirbridge.translate.skeletons.spelling import expression_text, refuse_taken, row_binding
+from fhirbridge.translate.source_types import KEY_KINDS
 from fhirbridge.translate.tables.code_table import refuse_keys
 from fhirbridge.translate.values import Scope
 from fhirbridge.translate.written import Part, written
@@ -44,7 +45,6 @@ KEYS = (
 )
 _DEFAULT_AS_OF = "coalesce(visit.start, recorded_at)"
 _AS_OF_OF_DELIVERY = "$run.recorded"
-_KEY_KINDS = ("string", "integer", "decimal", "date", "dateTime", "partialDate", "boolean")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,60}")
 
@@ -231,8 +231,8 @@ class _MappingCompiler:
         slots = []
         for name, value in listed.items.items() if listed else ():
             with self._faults.caught():
-                self._refuse_taken(name, names, value.place)
                 names, whole = names.with_broken(name), names
+                refuse_taken(name, whole, value.place)
                 text, place = expression_text(value, sign=False)
                 own = whole.noting()
                 made = compile_text(text, own, world=self._world, place=place)
@@ -243,11 +243,6 @@ class _MappingCompiler:
                 meaning = replace(made, run=remember(made.run, slot), noted=own.noted)
                 names = whole.with_bound(name, meaning)
         return names, tuple(slots)
-
-    def _refuse_taken(self, name: str, names: Names, place: Place) -> None:
-        fields = names.record.field.fields if names.record.field else {}
-        if name in names.bound or name in fields:
-            raise FaultError("E206", place, f"'{name}' is a name already; choose another")
 
     def _question(self, key: str, names: Names) -> Question | None:
         node = self._tree.items.get(key)
@@ -305,7 +300,7 @@ class _MappingCompiler:
         return tuple(found)
 
     def _check_key(self, compiler: Compiler, tree: Expression, made: Compiled) -> None:
-        if made.type.kind not in _KEY_KINDS:
+        if made.type.kind not in KEY_KINDS:
             shown = compiled.spell(tree)
             raise compiler.fault(
                 "E205", tree, f"{shown} is {a(made.type)}, and cannot be part of a key"

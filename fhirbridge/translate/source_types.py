@@ -8,6 +8,7 @@ from fhirbridge.records.source import SourceField
 
 NUMBERS = ("integer", "decimal")
 DATES = ("date", "dateTime", "partialDate")
+KEY_KINDS = ("string", "boolean", *NUMBERS, *DATES)  # of what the key of a resource is made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Type:
     paths: tuple[str, ...] = ()  # where in the record it may come from, lists without index
     refers: str = ""  # of a Reference: the type it points to
     codes: tuple[tuple[str, str], ...] = ()  # of a code: every (system, code) that may come
+    unit: str = ""  # of a number: what it is in, where that is known
     words_too: bool = (
         False  # of a code: may also come as a system and code of the record, or as text
     )

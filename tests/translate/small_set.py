@@ -177,10 +177,10 @@ resource:
     - $use: piece
       with: {code: loinc#8302-2, value: = r.weight}
   note:
-    $for: r.steps as s
+    $for: r.steps as step
     $item:
-      text: = s.text
-      $if: s.text.exists()
+      text: = step.text
+      $if: step.text.exists()
   device: {display: = shown}
 """,
 }

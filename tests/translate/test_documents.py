@@ -101,8 +101,11 @@ def test_a_document_that_fails_names_its_line_and_not_the_value(tmp_path: Path) 
 
 
 def test_a_document_becomes_base64(tmp_path: Path) -> None:
-    photo = "  photo:\n    - contentType: text/html\n      data: = document('note')\n  gender:"
+    photo = (
+        "  photo:\n    - contentType: media#text/html\n      data: = document('note')\n  gender:"
+    )
     files = changed("resources/person.yaml", "  gender:", photo)
+    files["codes.yaml"] += "  media: {url: u, codes: {text/html: {source: test}}}\n"
 
     data = only(translated(tmp_path, files), "person").body["photo"][0]["data"]
 

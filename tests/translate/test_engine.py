@@ -228,9 +228,11 @@ def test_no_problem_holds_a_value_of_the_record(tmp_path: Path) -> None:
 
 
 def test_nested_rows_belong_to_the_outermost_row(tmp_path: Path) -> None:
-    head = HEAD.replace("key: [session_id]", "each: [rows as r, r.steps as s]\nkey: [r.id, s.id]")
+    head = HEAD.replace(
+        "key: [session_id]", "each: [rows as r, r.steps as step]\nkey: [r.id, step.id]"
+    )
 
-    translation = translated(tmp_path, extra("status: final\ncode: {text: = s.id}", head))
+    translation = translated(tmp_path, extra("status: final\ncode: {text: = step.id}", head))
 
     made = [one for one in translation.resources if one.mapping == "extra"]
     assert [one.row for one in made] == ["rows/r-1", "rows/r-1"]
@@ -253,7 +255,7 @@ resource:
   agent:
     - who: {display: = $run.tenant}
   signature:
-    - type: [{system: "urn:x", code: "1"}]
+    - type: [status#final]
       when: = $run.recorded
       who: {display: = $run.set_digest}
 """

@@ -80,7 +80,7 @@ def found_in(folder: Path, target: str, text: str) -> list[str]:
          "Extension breaks ext-1: an extension has a value or extensions, not both"),
         ("Patient", f"{PERSON}  photo: [{{data: aGk=}}]\n",
          "Attachment breaks att-1: data needs its contentType"),
-        ("Observation", f"{SEEN}  {TEXT}\n  valueQuantity: {{value: 1, code: kg}}\n",
+        ("Observation", f"{SEEN}  {TEXT}\n  valueQuantity: {{value: 1, code: loinc#8302-2}}\n",
          "Quantity breaks qty-3: a code needs its system"),
         ("Observation", f"{SEEN}  {TEXT}\n  effectiveTiming: {{repeat: {{period: 1}}}}\n",
          "Timing.repeat breaks tim-2: a period needs its unit"),

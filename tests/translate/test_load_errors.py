@@ -158,7 +158,7 @@ def mistake(file: str, old: str, new: str, found: str, message: str) -> object:
         mistake(WEIGHT, "    $item:", "    $itme:", "E218 27:5",
                 "a directive is {$for, $item}, {$switch} or {$use, with}, each with $if or not, "
                 "not '$itme'"),
-        mistake(WEIGHT, "      $if: s.text", "      $fi: s.text", "E218 29:7",
+        mistake(WEIGHT, "      $if: step.text", "      $fi: step.text", "E218 29:7",
                 "directive $fi cannot stand here; did you mean '$if'?"),
         mistake(WEIGHT, "$use: piece", "$use: peice", "E207 23:13",
                 "no fragment 'peice'; did you mean 'piece'?"),

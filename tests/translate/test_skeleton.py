@@ -67,8 +67,8 @@ interpretation:
         ("valueString: = '=x'", {"valueString": "=x"}),
         ("note: [{text: = text_}]".replace("text_", "$run.site"), {"note": [{"text": SITE.host}]}),
         (
-            "_effectiveDateTime:\n  extension:\n    - url: http://x\n      valueCode: unknown",
-            {"_effectiveDateTime": {"extension": [{"url": "http://x", "valueCode": "unknown"}]}},
+            "_effectiveDateTime:\n  extension:\n    - url: http://x\n      valueCode: status#final",
+            {"_effectiveDateTime": {"extension": [{"url": "http://x", "valueCode": "final"}]}},
         ),
         (
             (

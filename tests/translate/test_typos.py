@@ -66,6 +66,7 @@ def test_a_wrong_letter_in_what_is_shipped_is_found_or_stands_in_words(
         ("resources/weight.yaml", "r.note & '!'", "coalesce(r.state, 'plannex') & '!'"),
         ("documents/note.html", "{{ row.note }}", "{% if row.kind == 'befor' %}x{% endif %}"),
         ("documents/note.html", "{{ row.note }}", "{{ 'x' if row.state != 'finel' else 'y' }}"),
+        ("documents/note.html", "{{ row.note }}", "{{ 'x' if row.way.key == 'vien' else 'y' }}"),
     ],
 )
 def test_a_word_that_is_almost_right_is_a_mistake(

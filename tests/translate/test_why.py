@@ -30,7 +30,7 @@ def test_every_element_of_a_resource_has_its_why(tmp_path: Path) -> None:
 
 
 def test_why_shows_what_a_let_read(tmp_path: Path) -> None:
-    files = changed(WEIGHT, "text: = s.text", "text: = shown")
+    files = changed(WEIGHT, "text: = step.text", "text: = shown")
 
     whys = only(translated(tmp_path, files), "weight").why
 

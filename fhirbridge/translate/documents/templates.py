@@ -112,7 +112,7 @@ def load(
             tree=tree,
             file=file,
             text=text,
-            names=frozenset(meta.find_undeclared_variables(tree)),
+            names=_names(text),
         )
     return Documents(by_name=found)
 
@@ -129,6 +129,11 @@ def _tree(text: str) -> nodes.Template:
 @lru_cache(maxsize=32)
 def _code(text: str) -> CodeType:
     return _environment({}, _NO_UNITS).compile(_tree(text))
+
+
+@lru_cache(maxsize=32)
+def _names(text: str) -> frozenset[str]:
+    return frozenset(meta.find_undeclared_variables(_tree(text)))
 
 
 class _Environment(ImmutableSandboxedEnvironment):

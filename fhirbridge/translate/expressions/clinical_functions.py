@@ -7,7 +7,7 @@ from typing import Any
 
 from fhirbridge.translate import identity, why
 from fhirbridge.translate.documents import templates
-from fhirbridge.translate.expressions import coded_functions, document_checks
+from fhirbridge.translate.expressions import coded_functions, document_checks, number_units
 from fhirbridge.translate.expressions.compiled import (
     MANY,
     Compiled,
@@ -25,6 +25,7 @@ from fhirbridge.translate.frame import Frame, RefusedError
 from fhirbridge.translate.source_types import (
     DOCUMENT,
     IDENTIFIER,
+    KEY_KINDS,
     NUMBERS,
     QUANTITY,
     XHTML,
@@ -34,7 +35,6 @@ from fhirbridge.translate.source_types import (
 from fhirbridge.translate.tables import unit_table
 
 _XHTML_START = '<div xmlns="http://www.w3.org/1999/xhtml">'
-_KEY_KINDS = ("string", "integer", "decimal", "date", "dateTime", "partialDate", "boolean")
 
 
 def _quantity(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
@@ -44,6 +44,7 @@ def _quantity(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compile
         names.noted.read_inside(made.type, "value", "unit")
         return _of_measure(compiler, tree, made, unit)
     if made.type.kind in NUMBERS and unit is not None:
+        number_units.check(compiler, tree.arguments[1], made.type, unit.constant)
         return _of_number(compiler, made, unit)
     missing = (
         "; a number needs a unit: quantity(number, 'unit')" if made.type.kind in NUMBERS else ""
@@ -69,7 +70,7 @@ def _unit(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled | 
 def _known_unit(
     compiler: ExpressionCompiler, tree: Expression, name: str, dimension: str = ""
 ) -> None:
-    compiler.world.units.check(name, compiler.fault("", tree, "").fault.place, dimension=dimension)
+    compiler.world.units.check(name, compiler.place_of(tree), dimension=dimension)
 
 
 def _of_measure(
@@ -119,7 +120,7 @@ def _ref(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     if len(parts) != arity:
         message = f"the key of {target} '{keyspace}' has {arity} part(s), not {len(parts)}"
         raise compiler.fault("E216", tree, message)
-    names.refers.setdefault((target, keyspace), compiler.fault("", tree, "").fault.place)
+    names.refers.setdefault((target, keyspace), compiler.place_of(tree))
     kind = Type(kind="Reference", refers=target)
 
     rule = f"ref({target})"
@@ -166,7 +167,7 @@ def _check_keys(
     if sum(made.type.many for made in parts) > 1:
         raise compiler.fault("E205", arguments[0], "only one part of a key may be a list")
     for made, argument in zip(parts, arguments, strict=True):
-        if made.type.kind not in _KEY_KINDS:
+        if made.type.kind not in KEY_KINDS:
             raise compiler.fault("E205", argument, f"{a(made.type)} cannot be part of a key")
 
 
@@ -237,7 +238,7 @@ def _rendered(compiler: ExpressionCompiler, tree: Call, names: Names) -> Callabl
         message = f"'{word}' in documents/{name}.html has a mistake itself"
         raise compiler.fault("E209", tree.arguments[0], message, needs=A_LET)
     in_reach = document_checks.names_in_reach(names, traced=compiler.world.traced)
-    found = document_checks.faults_in(known.by_name[name], in_reach, names.noted)
+    found = document_checks.faults_in(known.by_name[name], in_reach, names.noted, compiler.world)
     if found:
         raise FaultError(found[0].code, found[0].place, found[0].message, more=tuple(found[1:]))
     used = {word: in_reach[word] for word in sorted(known.by_name[name].names)}

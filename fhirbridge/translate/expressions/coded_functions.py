@@ -114,7 +114,7 @@ def _code(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     alias = constant(
         compiler, tree.arguments[0], "code() takes a code system of codes.yaml in quotes"
     )
-    table, place = compiler.world.codes, compiler.fault("", tree.arguments[0], "").fault.place
+    table, place = compiler.world.codes, compiler.place_of(tree.arguments[0])
     system = table.system(alias, place)
     made = compiler.single(tree.arguments[1], names)
     if made.type.kind != "string":
@@ -124,7 +124,7 @@ def _code(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     words = words_of(made.type, compiler.world)
     names.noted.use_codes(alias, words or system.displays)
     for word in words:
-        table.find(alias, word, compiler.fault("", tree.arguments[1], "").fault.place)
+        table.find(alias, word, compiler.place_of(tree.arguments[1]))
 
     def apply(code: str, _: Frame) -> Concept:
         if code not in system.displays:

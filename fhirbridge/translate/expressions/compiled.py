@@ -76,6 +76,9 @@ class Names:
     under: tuple[str, ...] = ()  # the conditions around it, as they are written
     refers: dict[tuple[str, str], Place] = field(default_factory=dict)  # (type, keyspace): where
 
+    def whole_record(self) -> Compiled:
+        return Compiled(run=lambda frame: frame.record, type=self.record)
+
     def with_bound(self, name: str, meaning: Compiled) -> "Names":
         return replace(self, bound={**self.bound, name: meaning})
 
@@ -134,6 +137,8 @@ class ExpressionCompiler(Protocol):
     def boolean(self, tree: Expression, names: Names) -> Compiled: ...
 
     def number(self, tree: Expression, names: Names) -> Compiled: ...
+
+    def place_of(self, tree: Expression) -> Place: ...
 
     def fault(
         self, code: str, tree: Expression, message: str, *, needs: str = ""

@@ -5,7 +5,7 @@ Names, fields, closed words and types are checked here, at load.
 
 from dataclasses import replace
 
-from fhirbridge.translate.expressions import clinical_functions, functions, operators
+from fhirbridge.translate.expressions import clinical_functions, functions, number_units, operators
 from fhirbridge.translate.expressions.compiled import (
     Compiled,
     Names,
@@ -14,7 +14,7 @@ from fhirbridge.translate.expressions.compiled import (
     spell,
     words_of,
 )
-from fhirbridge.translate.expressions.narrowing import left_over, path_of
+from fhirbridge.translate.expressions.narrowing import left_over, literals, path_of
 from fhirbridge.translate.expressions.parser import (
     Binary,
     Call,
@@ -78,7 +78,10 @@ class Compiler:
         self._place = place
 
     def fault(self, code: str, tree: Expression, message: str, *, needs: str = "") -> FaultError:
-        return FaultError(code, self._place.moved(tree.at), message, needs=needs)
+        return FaultError(code, self.place_of(tree), message, needs=needs)
+
+    def place_of(self, tree: Expression) -> Place:
+        return self._place.moved(tree.at)
 
     def compile(self, tree: Expression, names: Names) -> Compiled:
         """Compile one tree. Raises FaultError at the offset of the mistake."""
@@ -124,8 +127,7 @@ class Compiler:
             rows = item.type.field.fields if item and item.type.field else {}
             near = suggest(tree.name, [*rows, *names.bound, *fields])
             raise self.fault("E202", tree, f"source has no field {tree.name}{near}")
-        record = Compiled(run=_record, type=names.record)
-        return field_of(record, tree.name, traced=self.world.traced)
+        return field_of(names.whole_record(), tree.name, traced=self.world.traced)
 
     def _dollar(self, tree: Dollar, names: Names) -> Compiled:
         if tree.name == "this" and names.item is not None:
@@ -280,24 +282,28 @@ class Compiler:
         It can never be equal, and the typo would be silent.
         """
         for one, other in ((left, right), (right, left)):
-            known = words_of(one.type, self.world)
-            strange = [word for word in other.type.values if known and word not in known]
-            if other.constant is None and len(strange) < len(other.type.values):
-                continue
-            if strange:
-                near = suggest(strange[0], known)
-                raise self.fault("E205", tree, f"it is never '{strange[0]}'{near}")
+            strange = self._strange(one.type, other.type)
+            if other.constant is not None or len(strange) == len(other.type.values):
+                self._refuse(tree, strange, one.type)
+
+    def _strange(self, kind: Type, other: Type) -> list[str]:
+        """Return the words of the other that are not in the closed set of the first."""
+        known = words_of(kind, self.world)
+        return [word for word in other.values if known and word not in known]
+
+    def _refuse(self, tree: Expression, strange: list[str], kind: Type) -> None:
+        if strange:
+            near = suggest(strange[0], words_of(kind, self.world))
+            raise self.fault("E205", tree, f"it is never '{strange[0]}'{near}")
 
     def _membership(self, tree: Binary, names: Names) -> Compiled:
         names = replace(names, facts={})
         left, right = self.single(tree.left, names), self.compile(tree.right, names)
         self._shared_kind(tree, left.type, right.type.one())
-        known = words_of(left.type, self.world)
-        strange = [word for word in right.type.values if known and word not in known]
-        if strange:
-            raise self.fault(
-                "E205", tree, f"it is never '{strange[0]}'{suggest(strange[0], known)}"
-            )
+        self._refuse(tree, self._strange(left.type, right.type), left.type)
+        listed = literals(tree.right)
+        if twice := [word for word in listed if listed.count(word) > 1]:
+            raise self.fault("E205", tree, f"'{twice[0]}' stands twice in the list")
         rows, value_of = as_list(right), left.run
         key = operators.comparable(left.type.kind)
 
@@ -334,6 +340,8 @@ class Compiler:
         kind = INTEGER if whole and tree.sign != "/" else DECIMAL
         if tree.sign == "/":
             kind = Type(kind="quotient")  # only round(n) takes it
+        elif tree.sign == "*":
+            kind = replace(kind, unit=number_units.of_product(left.type, right.type))
         run = operators.strict(operators.arithmetic(tree.sign), left.run, right.run)
         return Compiled(run=run, type=kind)
 
@@ -351,11 +359,9 @@ class Compiler:
         return Compiled(run=moved, type=left.type)
 
 
-def _record(frame: Frame) -> object:
-    return frame.record
-
-
 def _narrowed(tree: Name | Member, made: Compiled, names: Names) -> Compiled:
+    if unit := number_units.of_value(tree, names):
+        return replace(made, type=replace(made.type, unit=unit))
     fact = names.facts.get(path_of(tree)) if names.facts else None
     if fact is None or made.type.kind != "string":
         return made

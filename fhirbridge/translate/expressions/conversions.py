@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from fhirbridge.fhir import codec
+from fhirbridge.translate.expressions import number_units
 from fhirbridge.translate.expressions.compiled import (
     Compiled,
     ExpressionCompiler,
@@ -106,7 +107,9 @@ def _positive(value: Any) -> Any:
 def _convert_unit(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     """Compile `convert(number, 'lb', 'kg')`; what may have no end as a decimal needs round(n)."""
     number = compiler.number(tree.arguments[0], names)
-    times, plus = _scale(compiler, tree, names)
+    given, wanted = _two_units(compiler, tree, names)
+    number_units.check(compiler, tree.arguments[1], number.type, given)
+    times, plus = _scale(compiler, tree, given, wanted)
     run = number.run
 
     def converted(frame: Frame) -> Decimal | None:
@@ -118,19 +121,25 @@ def _convert_unit(compiler: ExpressionCompiler, tree: Call, names: Names) -> Com
             return Decimal(made.numerator) / Decimal(made.denominator)
 
     finite = is_finite(times) and is_finite(plus)
-    return Compiled(run=converted, type=DECIMAL if finite else Type(kind="quotient"))
+    return Compiled(run=converted, type=Type(kind="decimal" if finite else "quotient", unit=wanted))
 
 
-def _scale(compiler: ExpressionCompiler, tree: Call, names: Names) -> tuple[Fraction, Fraction]:
+def _two_units(compiler: ExpressionCompiler, tree: Call, names: Names) -> list[str]:
     units = []
     for argument in tree.arguments[1:]:
         unit = compiler.compile(argument, names).constant
         if not isinstance(unit, str):
             raise compiler.fault("E203", argument, "convert() takes two units in quotes")
-        compiler.world.units.check(unit, compiler.fault("", argument, "").fault.place)
+        compiler.world.units.check(unit, compiler.place_of(argument))
         units.append(unit)
+    return units
+
+
+def _scale(
+    compiler: ExpressionCompiler, tree: Call, given: str, wanted: str
+) -> tuple[Fraction, Fraction]:
     try:
-        return compiler.world.units.scale(units[0], units[1])
+        return compiler.world.units.scale(given, wanted)
     except RefusedError as error:
         raise compiler.fault("E301", tree.arguments[2], error.message) from None
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from jinja2 import nodes
 
 from fhirbridge.translate.documents.templates import Document
-from fhirbridge.translate.expressions.compiled import Compiled, Names
+from fhirbridge.translate.expressions.compiled import Compiled, Names, World, words_of
 from fhirbridge.translate.expressions.record_paths import field_of, field_type
-from fhirbridge.translate.faults import Fault, Place, a, suggest
-from fhirbridge.translate.frame import Frame
+from fhirbridge.translate.faults import Fault, Place, a, one_letter_off, suggest
 from fhirbridge.translate.source_types import Type
 from fhirbridge.translate.written import Noted
 
@@ -20,22 +19,20 @@ def names_in_reach(names: Names, *, traced: bool) -> dict[str, Compiled]:
 
     The record's parts, and the names of the mapping that uses it.
     """
-    record = Compiled(run=_record, type=names.record)
+    record = names.whole_record()
     fields = names.record.field.fields if names.record.field else {}
     found = {name: field_of(record, name, traced=traced) for name in fields}
     return found | dict(names.bound)
 
 
-def _record(frame: Frame) -> object:
-    return frame.record
-
-
-def faults_in(document: Document, in_reach: Mapping[str, Compiled], noted: Noted) -> list[Fault]:
+def faults_in(
+    document: Document, in_reach: Mapping[str, Compiled], noted: Noted, world: World
+) -> list[Fault]:
     """Return each name and field that a document uses and the record does not have.
 
     What it does have, and the document reads, goes to `noted`.
     """
-    walk = _Walk(document.file, noted)
+    walk = _Walk(document.file, noted, world)
     for word in document.names & in_reach.keys():
         noted.take(in_reach[word].noted or Noted())
     walk.statements(document.tree.body, {name: made.type for name, made in in_reach.items()})
@@ -45,9 +42,10 @@ def faults_in(document: Document, in_reach: Mapping[str, Compiled], noted: Noted
 class _Walk:
     """Follows the types of the record through one template."""
 
-    def __init__(self, file: str, noted: Noted) -> None:
+    def __init__(self, file: str, noted: Noted, world: World) -> None:
         self._file = file
         self._noted = noted
+        self._world = world
         self.found: list[Fault] = []
 
     def statements(self, body: list[nodes.Node], scope: _Scope) -> None:
@@ -61,12 +59,12 @@ class _Walk:
             self.type_of(node.test, scope)
             for part in (node.body, node.elif_, node.else_):
                 self.statements(list(part), scope)
-        elif isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
-            scope[node.target.name] = self.type_of(node.node, scope)
+        elif isinstance(node, nodes.Assign):
+            self._bind(node.target, self.type_of(node.node, scope), scope)
         elif isinstance(node, nodes.With):
             inner = dict(scope)
             for target, value in zip(node.targets, node.values, strict=True):
-                inner |= dict.fromkeys(_targets(target), self.type_of(value, scope))
+                self._bind(target, self.type_of(value, scope), inner)
             self.statements(node.body, inner)
         elif isinstance(node, nodes.Expr):
             self.type_of(node, scope)
@@ -80,11 +78,20 @@ class _Walk:
     def _loop(self, node: nodes.For, scope: _Scope) -> None:
         rows = self.type_of(node.iter, scope)
         inner: _Scope = {**scope, "loop": None}
-        inner |= dict.fromkeys(_targets(node.target), rows.one() if rows and rows.many else None)
+        self._bind(node.target, rows.one() if rows and rows.many else None, inner)
         if node.test is not None:
             self.type_of(node.test, inner)
         self.statements(node.body, inner)
         self.statements(node.else_, scope)
+
+    def _bind(self, target: nodes.Node, kind: Type | None, scope: _Scope) -> None:
+        """Put the names of a target in reach; note one that is one letter from another."""
+        for name in _targets(target):
+            if near := one_letter_off(name, scope):
+                self._note(
+                    target, f"'{name}' is one letter from '{near}' here; choose another name"
+                )
+            scope[name] = kind
 
     def type_of(self, node: nodes.Node, scope: _Scope) -> Type | None:
         """Return the type of an expression where it is one of the record's.
@@ -116,7 +123,7 @@ class _Walk:
         """Note a word that the field it is compared with, or looked for in, never has."""
         sides = [node.expr, *(operand.expr for operand in node.ops)]
         kinds = [self.type_of(side, scope) for side in sides]
-        known = {word for kind in kinds if kind for word in kind.values}
+        known = {word for kind in kinds if kind for word in words_of(kind, self._world)}
         for side in sides:
             word = side.value if isinstance(side, nodes.Const) else None
             if known and isinstance(word, str) and word not in known:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from fhirbridge.translate import why
-from fhirbridge.translate.expressions import conversions, text_functions
+from fhirbridge.translate.expressions import conversions, number_units, operators, text_functions
 from fhirbridge.translate.expressions.compiled import (
     MANY,
     Compiled,
@@ -15,6 +15,7 @@ from fhirbridge.translate.expressions.compiled import (
     Names,
     as_list,
     slot_of,
+    words_of,
 )
 from fhirbridge.translate.expressions.parser import Call, Expression, Literal
 from fhirbridge.translate.faults import a, suggest
@@ -118,13 +119,8 @@ def _select(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
 
 
 def _not(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-    operand = compiler.boolean(tree.base or tree.arguments[0], names).run
-
-    def run(frame: Frame) -> bool | None:
-        value = operand(frame)
-        return None if value is None else not value
-
-    return Compiled(run=run, type=BOOLEAN)
+    operand = compiler.boolean(tree.base or tree.arguments[0], names)
+    return Compiled(run=operators.negation(operand.run), type=BOOLEAN)
 
 
 def _pick(choose: Callable[[list[Any]], Any]) -> Make:
@@ -168,14 +164,15 @@ def joined(compiler: ExpressionCompiler, tree: Expression, types: list[Type]) ->
         if kind.field and first.field
     ):
         raise compiler.fault("E205", tree, "the branches must be objects with the same fields")
-    closed = all(kind.values for kind in types)
-    values = tuple(word for kind in types for word in kind.values) if closed else ()
+    words = [words_of(kind, compiler.world) for kind in types]
+    values = tuple(word for known in words for word in known) if all(words) else ()
     refers = {kind.refers for kind in types}
     return replace(
         first,
         many=any(kind.many for kind in types),
         values=values,
         table=first.table if len({kind.table for kind in types}) == 1 else "",
+        unit=number_units.shared(compiler, tree, types),
         refers="|".join(sorted(part for part in refers if part)),
         codes=tuple(code for kind in types for code in kind.codes),
         paths=tuple(dict.fromkeys(path for kind in types for path in kind.paths)),
@@ -213,9 +210,9 @@ def _coalesce(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compile
 def _refuse_near_miss(compiler: ExpressionCompiler, tree: Call, types: list[Type]) -> None:
     """Refuse a literal that is almost a word of the field that it stands in for."""
     ways = [
-        (argument, kind.values)
+        (argument, words)
         for argument, kind in zip(tree.arguments, types, strict=True)
-        if kind.values
+        if (words := words_of(kind, compiler.world))
     ]
     known = {word for way, words in ways if not isinstance(way, Literal) for word in words}
     for way, words in ways:

@@ -38,8 +38,8 @@ def facts_of(tree: Expression, *, holds: bool = True) -> dict[str, Fact]:
     path = path_of(tree.left)
     if not path or tree.sign not in ("=", "!=", "in"):
         return {}
-    words = _words(tree.right)
-    if words is None:
+    words = frozenset(literals(tree.right))
+    if not words:
         return {}
     is_one = (tree.sign != "!=") is holds
     return {path: Fact(only=words) if is_one else Fact(never=words)}
@@ -69,10 +69,11 @@ def left_over(kind: Type, fact: Fact) -> tuple[str, ...]:
     return tuple(w for w in words if w not in fact.never and (fact.only is None or w in fact.only))
 
 
-def _words(tree: Expression) -> frozenset[str] | None:
+def literals(tree: Expression) -> list[str]:
+    """Return the texts of `('a' | 'b')`, in their order; none where anything else stands there."""
     if isinstance(tree, Literal) and isinstance(tree.value, str):
-        return frozenset({tree.value})
+        return [tree.value]
     if isinstance(tree, Binary) and tree.sign == "|":
-        left, right = _words(tree.left), _words(tree.right)
-        return left | right if left is not None and right is not None else None
-    return None
+        left, right = literals(tree.left), literals(tree.right)
+        return [*left, *right] if left and right else []
+    return []

@@ -82,34 +82,26 @@ def _compare_partial(made: Combine, left: str, right: str) -> Any:
     return made(left[:shared], right[:shared])
 
 
-def conjunction(left: Run, right: Run) -> Run:
-    """Three-valued `and`: false wins over nothing."""
+def _settled_by(word: bool) -> Callable[[Run, Run], Run]:  # noqa: FBT001 - it is the subject
+    """Make a three-valued operator: `word` on either side settles it, before nothing does."""
 
-    def run(frame: Frame) -> Any:
-        first = left(frame)
-        if first is False:
-            return False
-        second = right(frame)
-        if second is False:
-            return False
-        return None if first is None or second is None else True
+    def combine(left: Run, right: Run) -> Run:
+        def run(frame: Frame) -> Any:
+            first = left(frame)
+            if first is word:
+                return word
+            second = right(frame)
+            if second is word:
+                return word
+            return None if first is None or second is None else not word
 
-    return run
+        return run
+
+    return combine
 
 
-def disjunction(left: Run, right: Run) -> Run:
-    """Three-valued `or`: true wins over nothing."""
-
-    def run(frame: Frame) -> Any:
-        first = left(frame)
-        if first is True:
-            return True
-        second = right(frame)
-        if second is True:
-            return True
-        return None if first is None or second is None else False
-
-    return run
+conjunction = _settled_by(False)
+disjunction = _settled_by(True)
 
 
 def exclusive(left: Run, right: Run) -> Run:
@@ -119,15 +111,15 @@ def exclusive(left: Run, right: Run) -> Run:
 
 def implication(left: Run, right: Run) -> Run:
     """Three-valued `implies`: what is false implies anything, and anything implies what is true."""
+    return disjunction(negation(left), right)
+
+
+def negation(operand: Run) -> Run:
+    """Three-valued `not`: of nothing, nothing."""
 
     def run(frame: Frame) -> Any:
-        first = left(frame)
-        if first is False:
-            return True
-        second = right(frame)
-        if second is True:
-            return True
-        return None if first is None or second is None else False
+        value = operand(frame)
+        return None if value is None else not value
 
     return run
 

@@ -7,6 +7,7 @@ from fhirbridge.translate import why
 from fhirbridge.translate.expressions.compiled import Compiled
 from fhirbridge.translate.frame import Frame, Run
 from fhirbridge.translate.source_types import Type, type_of
+from fhirbridge.translate.tables import unit_table
 from fhirbridge.translate.why import Take
 
 
@@ -21,10 +22,17 @@ def field_of(base: Compiled, name: str, *, traced: bool) -> Compiled:
 
 
 def field_type(base: Type, name: str) -> Type:
-    """Return the type of a field of an object of the record, and where in the record it lies."""
+    """Return the type of a field of an object of the record, and where in the record it lies.
+
+    The unit of a measure is one of its dimensions: the record's rules hold any other.
+    """
     assert base.field is not None
     paths = tuple(f"{path}.{name}" if path else name for path in base.paths)
-    return replace(type_of(base.field.fields[name]), paths=paths)
+    kind = replace(type_of(base.field.fields[name]), paths=paths)
+    if name != "unit" or not base.field.dimensions:
+        return kind
+    units = dict.fromkeys(unit for _, unit in unit_table.names_in(base.field.dimensions))
+    return replace(kind, values=tuple(units))
 
 
 def _taken(name: str) -> Take:

@@ -12,6 +12,7 @@ from fhirbridge.translate.expressions.compiled import (
     Names,
     as_list,
     spell,
+    words_of,
 )
 from fhirbridge.translate.expressions.parser import Call, Expression
 from fhirbridge.translate.faults import a
@@ -20,6 +21,7 @@ from fhirbridge.translate.source_types import BOOLEAN, STRING, Type
 
 LONGEST_PATTERN = 200
 LONGEST_MATCHED = 10_000
+SHOWN = 12  # words of a closed set in a message
 
 
 def _text_base(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
@@ -43,8 +45,19 @@ def _texts(apply: Callable[..., Any], kind: Type) -> Make:
     """Make a function of a text and text arguments; nothing where any of them is nothing."""
 
     def make(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
-        runs = [_text_base(compiler, tree, names).run]
-        runs += [_text(compiler, argument, names).run for argument in tree.arguments]
+        base = _text_base(compiler, tree, names)
+        arguments = [_text(compiler, argument, names) for argument in tree.arguments]
+        asked = [made.constant for made in arguments]
+        words = words_of(base.type, compiler.world)
+        if (
+            kind is BOOLEAN
+            and words
+            and None not in asked
+            and not any(apply(w, *asked) for w in words)
+        ):
+            message = f"{spell(tree)} is never true of {', '.join(words[:SHOWN])}"
+            raise compiler.fault("E205", tree, message)
+        runs = [made.run for made in (base, *arguments)]
 
         def run(frame: Frame) -> Any:
             values = [one(frame) for one in runs]

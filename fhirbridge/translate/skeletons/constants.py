@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhirbridge.translate.definitions import Element
-from fhirbridge.translate.faults import FaultError, a, suggest
+from fhirbridge.translate.faults import FaultError, Place, a, suggest
 from fhirbridge.translate.yaml_tree import Scalar
 
 _DATE = r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?"
@@ -49,16 +49,19 @@ def constant(node: Scalar, element: Element) -> Any:
         return int(node.text)
     if element.type == "decimal":
         return Decimal(node.text)
-    if element.type == "code":
-        check_code(node, element)
+    if element.codes or element.type == "code":
+        check_code(node.text, element, node.place)
     return node.text
 
 
-def check_code(node: Scalar, element: Element) -> None:
-    """Raise FaultError E214 where a required value set does not have the code."""
-    known = [code for codes in element.codes.values() for code in codes]
-    if known and node.text not in known:
-        near = suggest(node.text, known)
+def check_code(code: str, element: Element, place: Place) -> None:
+    """Raise FaultError E214 where a required value set lacks the code, or there is none."""
+    if not element.codes:
+        message = f"{element.name} has no list of its own; a code is written system#code"
+        raise FaultError("E214", place, message)
+    known = [one for codes in element.codes.values() for one in codes]
+    if code not in known:
+        near = suggest(code, known)
         shown = ", ".join(sorted(known)[:12])
-        message = f"{element.name} must be one of {shown}, not '{node.text}'{near}"
-        raise FaultError("E214", node.place, message)
+        message = f"{element.name} must be one of {shown}, not '{code}'{near}"
+        raise FaultError("E214", place, message)

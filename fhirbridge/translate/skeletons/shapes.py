@@ -11,6 +11,7 @@ from fhirbridge.translate.definitions import Element
 from fhirbridge.translate.expressions.compiled import Compiled, World, words_of
 from fhirbridge.translate.faults import FaultError, Place, a
 from fhirbridge.translate.frame import RefusedError
+from fhirbridge.translate.skeletons.constants import check_code
 from fhirbridge.translate.source_types import Type
 from fhirbridge.translate.tables.code_table import Concept
 
@@ -55,6 +56,8 @@ def shape_for(made: Compiled, element: Element, *, world: World, place: Place) -
         hint = _HINTS.get((kind.kind, element.type), "")
         message = f"{element.name} is {a(element.type)}, and this gives {a(shown)}{hint}"
         raise FaultError("E213", place, message)
+    if kind.kind == "string" and made.constant is not None and element.type == "code":
+        check_code(made.constant, element, place)
     _check_targets(kind, element, place)
     _check_codes(kind, element, world, place)
     if kind.kind in ("concept", "words"):
@@ -79,7 +82,7 @@ def _check_codes(kind: Type, element: Element, world: World, place: Place) -> No
     if not element.codes:
         return
     known = {code for codes in element.codes.values() for code in codes}
-    if kind.kind == "string" and element.type == "code":
+    if kind.kind == "string":
         words = words_of(kind, world)
         if not words:
             hint = "this could be any text; use translate()"

@@ -49,6 +49,7 @@ from fhirbridge.translate.yaml_tree import (
 
 _SHAPES_OF_DIRECTIVES = ({"$for", "$item"}, {"$switch"}, {"$use"}, {"$use", "with"})
 _CODED = ("code", "Coding", "CodeableConcept")
+_WITH_SYSTEM = ("Coding", "Quantity", "Age", "Count", "Distance", "Duration")
 
 
 class SkeletonCompiler:
@@ -226,6 +227,8 @@ class SkeletonCompiler:
             message = f"{element.name} is {a(element.type)}, not a plain value{hint}"
             raise FaultError("E213", node.place, message)
         value = constant(node, element)
+        if element.key == "system" and element.owner in _WITH_SYSTEM:
+            self.world.codes.check_url(node.text, node.place)
         return rendering.fixed(lambda: value, node.place, traced=self.world.traced)
 
     def _directive(self, node: Fields, element: Element, names: Names, *, inside: bool) -> Producer:

@@ -7,7 +7,7 @@ from fhirbridge.translate.expressions.compiled import Compiled, Names, World, as
 from fhirbridge.translate.expressions.compiler import compile_text
 from fhirbridge.translate.expressions.parser import Call, Expression, Literal, split_as
 from fhirbridge.translate.expressions.tokenizer import ExpressionError
-from fhirbridge.translate.faults import FaultError, Place
+from fhirbridge.translate.faults import FaultError, Place, one_letter_off
 from fhirbridge.translate.source_types import Type
 from fhirbridge.translate.tables.code_table import CODE
 from fhirbridge.translate.yaml_tree import Fields, Node, Scalar, text_of
@@ -36,10 +36,19 @@ def row_binding(node: Node, names: Names, world: World) -> tuple[Compiled, str, 
         path, name = split_as(text)
     except ExpressionError as error:
         raise FaultError("E201", place, error.message) from None
-    if name in names.bound or (names.record.field and name in names.record.field.fields):
-        raise FaultError("E206", place, f"'{name}' is a name already; choose another")
+    refuse_taken(name, names, place)
     rows = compile_text(path, names, world=world, place=place)
     return Compiled(run=as_list(rows), type=rows.type.list()), name, rows.type.one()
+
+
+def refuse_taken(name: str, names: Names, place: Place) -> None:
+    """Refuse a name that is taken, or that one wrong letter would make of another."""
+    fields = names.record.field.fields if names.record.field else {}
+    if name in names.bound or name in fields:
+        raise FaultError("E206", place, f"'{name}' is a name already; choose another")
+    if near := one_letter_off(name, [*names.bound, *fields]):
+        message = f"'{name}' is one letter from '{near}'; choose a name that no typo makes of it"
+        raise FaultError("E206", place, message)
 
 
 def is_directive(node: Fields) -> bool:

@@ -47,6 +47,13 @@ class CodeTable:
             raise FaultError("E208", place, message, needs="codes.yaml")
         return self.systems[alias]
 
+    def check_url(self, url: str, place: Place) -> None:
+        """Raise FaultError E208 where no system of codes.yaml has the URL."""
+        known = [system.url for system in self.systems.values()]
+        if url not in known:
+            message = f"no code system of codes.yaml has the url '{url}'{suggest(url, known)}"
+            raise FaultError("E208", place, message, needs="codes.yaml")
+
     def concept(self, alias: str, code: str) -> Concept:
         """Return one code that is known to be there."""
         system = self.systems[alias]
