@@ -23,8 +23,8 @@ from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.operating import Operating
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
-from fhirbridge.overview import health, status
 from fhirbridge.overview import record as record_view
+from fhirbridge.overview import status
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
 from fhirbridge.store import moment
@@ -210,10 +210,9 @@ class Bridge(Operating):
                 now=self.clock.now(),
             )
 
-    def database(self) -> health.Database:
-        """Return how the database is kept."""
-        with self._store.read() as tx:
-            return health.database(tx)
+    def database(self) -> tuple[str, str]:
+        """Return the database's name, and its version and how it writes."""
+        return self._store.describe()
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
+from fhirbridge.store.upsert import insert
 
 _KEY = ["destination", "type", "resource_id"]
 _NEW = insert(ledger)

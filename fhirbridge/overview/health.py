@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, text
-
 from fhirbridge.ehr.probe import Tested
 
 LEAST_FREE = 1_000_000_000  # bytes
@@ -19,20 +17,6 @@ class Check:
     good: bool
     found: str
     next: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
-    """How SQLite keeps the file."""
-
-    sqlite: str
-    journal: str
-
-
-def database(tx: Connection) -> Database:
-    """Ask SQLite."""
-    version = tx.scalar(text("SELECT sqlite_version()"))
-    return Database(sqlite=version, journal=tx.scalar(text("PRAGMA journal_mode")))
 
 
 def of_disk(free: int) -> Check:

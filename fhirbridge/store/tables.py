@@ -9,13 +9,14 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
 )
+
+from fhirbridge.store import append_only
+from fhirbridge.store.columns import Integer, Text
 
 SCHEMA_VERSION = 3
 metadata = MetaData()
@@ -354,6 +355,7 @@ evidence = Table(
 )
 Index("evidence_record", evidence.c.record_id)
 Index("evidence_delivery", evidence.c.delivery_id)
+append_only.guard(evidence)
 
 # access
 api_token = Table(
@@ -366,15 +368,4 @@ api_token = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
     Column("revoked_at", Text, nullable=False),
-)
-
-# REPLACE deletes without asking the trigger on DELETE, so a known id is refused on its own.
-APPEND_ONLY = (
-    """CREATE TRIGGER IF NOT EXISTS evidence_is_new BEFORE INSERT ON evidence
-    WHEN EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id)
-    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
-    """CREATE TRIGGER IF NOT EXISTS evidence_is_kept BEFORE DELETE ON evidence
-    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
-    """CREATE TRIGGER IF NOT EXISTS evidence_is_fixed BEFORE UPDATE ON evidence
-    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
 )

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from fhirbridge.store import engine, tables
+from fhirbridge.store import sqlite, tables
 from fhirbridge.store.engine import Store, StoreBusyError, StoreError
 
 PAGE = 4096
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A new database whose writers wait for a lock no longer than a moment."""
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 5)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 5)
     made = Store(f"sqlite:///{path}")
     made.create()
     yield made
@@ -278,9 +278,9 @@ def test_a_folder_that_does_not_exist_is_named_as_what_cannot_be_opened(tmp_path
 def test_wal_is_used_only_where_it_cannot_corrupt(
     version: tuple[int, int, int], *, safe: bool
 ) -> None:
-    pragmas = engine._pragmas(version)
+    pragmas = sqlite.pragmas(version)
 
-    assert engine.wal_is_safe(version) is safe
+    assert sqlite.wal_is_safe(version) is safe
     assert ("PRAGMA journal_mode=WAL" in pragmas) is safe
     assert ("PRAGMA synchronous=FULL" if safe else "PRAGMA synchronous=EXTRA") in pragmas
 
@@ -297,7 +297,7 @@ def test_each_connection_has_our_settings(store: Store, pragma: str, value: int)
 
 
 def test_commits_are_durable_in_the_mode_of_this_sqlite(store: Store) -> None:
-    safe = engine.wal_is_safe(sqlite3.sqlite_version_info)
+    safe = sqlite.wal_is_safe(sqlite3.sqlite_version_info)
 
     with store.read() as tx:
         found = (

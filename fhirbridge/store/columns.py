@@ -1,0 +1,10 @@
+"""Types of columns that are the same on SQLite and on PostgreSQL."""
+
+from sqlalchemy import BigInteger
+from sqlalchemy import Integer as AnyInteger
+from sqlalchemy import Text as AnyText
+
+# Times, states and ids are compared as text: by their bytes, not by the rules of a language.
+Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+# SQLite's has 64 bits.
+Integer = AnyInteger().with_variant(BigInteger(), "postgresql")
