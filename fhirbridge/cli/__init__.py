@@ -14,6 +14,7 @@ from fhirbridge.errors import BridgeError
 WRONG_USE = 64
 COMMANDS = {
     "init": ("fhirbridge.cli.setup:init", "Make keys, database and the first token."),
+    "db": ("fhirbridge.cli.database:database", "Upgrade the database, or move it to PostgreSQL."),
     "destination": (
         "fhirbridge.cli.destination:destination",
         "Add, list, probe, test and limit EHR servers.",

@@ -75,7 +75,7 @@ def running() -> Iterator[Server]:
     try:
         port = _free_port()
         password = secrets.token_hex(16)
-        _write_private(folder / "pgpass", f"127.0.0.1:{port}:*:{USER}:{password}\n")
+        _write_private(folder / "pgpass", f"127.0.0.1:*:*:{USER}:{password}\n")
         _initialise(folder, password)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(_serving(folder, port), stdout=log, stderr=log)

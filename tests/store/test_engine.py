@@ -238,13 +238,13 @@ def test_a_file_that_is_no_database_is_refused_by_every_use(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://db.example.org/x", "mysql://h/x", "fhirbridge.db", "", "sqlite", "://"]
+    "url", ["oracle://db.example.org/x", "mysql://h/x", "fhirbridge.db", "", "sqlite", "://"]
 )
-def test_an_address_that_is_not_sqlite_is_refused_without_repeating_it(url: str) -> None:
+def test_an_address_of_no_database_that_we_know_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(StoreError) as refused:
         Store(url)
 
-    assert refused.value.message == "only SQLite is supported"
+    assert refused.value.message == "only SQLite and PostgreSQL are supported"
     assert "FHIRBRIDGE_DATABASE_URL" in refused.value.hint
 
 
