@@ -8,7 +8,6 @@ from pathlib import Path
 from fhirbridge.access.tokens import Role
 from fhirbridge.alerts.book import Tell
 from fhirbridge.alerts.command import AlertCommand, nobody
-from fhirbridge.audit import log as audit
 from fhirbridge.bridge import Bridge
 from fhirbridge.clock import Clock, SystemClock
 from fhirbridge.deliver import worker
@@ -26,10 +25,7 @@ from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings, foreign_environment
-from fhirbridge.store import moment, moving
-from fhirbridge.store import upgrade as upgrading
 from fhirbridge.store.engine import Store
-from fhirbridge.store.moving import Moved
 from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
@@ -90,27 +86,6 @@ def initialise(settings: Settings, *, clock: Clock | None = None, rng: Rng | Non
     secret = bridge.make_token(name="first", role=Role.ADMIN, actor="init")
     bridge.close()
     return secret
-
-
-def upgrade(settings: Settings) -> list[str]:
-    """Bring the database to the schema of this program; return what was made. Overwrites no row."""
-    store = Store(settings.database_url)
-    try:
-        return upgrading.upgrade(store)
-    finally:
-        store.close()
-
-
-def move(settings: Settings, url: str, *, clock: Clock | None = None) -> Moved:
-    """Move the database to an empty one on PostgreSQL; raises StoreError, NotEqualError."""
-    source, target = Store(settings.database_url), Store(url)
-    try:
-        source.check()
-        now = moment.to_text((clock or SystemClock()).now())
-        return moving.move(source, target, head=audit.head, now=now)
-    finally:
-        source.close()
-        target.close()
 
 
 def _has_keys() -> AlreadyThereError:

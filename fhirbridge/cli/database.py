@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from fhirbridge import opening, settings
+from fhirbridge import database as whole
+from fhirbridge import settings
 from fhirbridge.cli import printing
 from fhirbridge.cli.printing import as_json
 
@@ -20,7 +21,7 @@ def upgrade() -> None:
 
     Make a backup first. Each step is done whole or not at all; a killed upgrade is begun again.
     """
-    made = opening.upgrade(settings.read())
+    made = whole.upgrade(settings.read())
     for schema in made:
         printing.words(f"Made schema {schema}.")
     if not made:
@@ -37,7 +38,7 @@ def migrate_to(*, url: str, json_wanted: bool) -> None:
     names. Stop `serve` first. All is copied and compared in one transaction; the old database is
     closed for good only after it. Killed, it is begun again.
     """
-    moved = opening.move(settings.read(), url)
+    moved = whole.move(settings.read(), url)
     if json_wanted:
         printing.data(asdict(moved))
         return

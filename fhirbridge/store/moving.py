@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, insert, inspect, select, text
+from sqlalchemy import Connection, Table, func, insert, inspect, select, text
 
 from fhirbridge.store import tables
 from fhirbridge.store.engine import MOVED, Store
@@ -88,9 +88,9 @@ def _set_sequences(new: Connection) -> None:
     for table in tables.metadata.sorted_tables:
         column = table.autoincrement_column
         if column is not None:
-            place = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
-            last = f"(SELECT coalesce(max({column.name}), 0) + 1 FROM {table.name})"
-            new.execute(text(f"SELECT setval({place}, {last}, false)"))
+            place = func.pg_get_serial_sequence(table.name, column.name)
+            following = select(func.coalesce(func.max(column), 0) + 1).scalar_subquery()
+            new.execute(select(func.setval(place, following, False)))
 
 
 def _what_is_in(tx: Connection, head: Head) -> Moved:

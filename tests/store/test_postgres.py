@@ -168,11 +168,14 @@ def test_p13_a_record_whose_commit_is_in_doubt_is_looked_up_and_stored_once(
 def test_p13_a_program_that_sleeps_within_a_transaction_does_not_stop_the_others(
     store: Store,
 ) -> None:
-    with pytest.raises(StoreBusyError), store.begin() as tx:
+    def sleep(tx: Connection) -> None:
         tx.execute(text("SET idle_in_transaction_session_timeout = 50"))
         note(tx, "one")
         Event().wait(0.5)
         note(tx, "two")
+
+    with pytest.raises(StoreBusyError):
+        store.commit(sleep)
 
     store.commit(lambda tx: note(tx, "three"))
     assert names(store) == {"three"}
