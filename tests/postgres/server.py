@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 from tempfile import mkdtemp
+from threading import Event
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -147,7 +148,7 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
             if process.poll() is not None or time.monotonic() > until:  # noqa: TID251
                 log = (server.folder / "log").read_text("utf-8", "replace")
                 raise RuntimeError(f"PostgreSQL did not start: {log}") from None
-            time.sleep(0.05)  # noqa: TID251
+            Event().wait(0.05)
         else:
             return
 

