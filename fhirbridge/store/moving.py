@@ -45,7 +45,8 @@ def move(source: Store, target: Store, *, head: Head, now: str) -> Moved:
     is done. Raises StoreError where the target holds anything else or somebody delivers from the
     source, NotEqualError where the copy is not equal.
     """
-    if source.path is None or target.path is not None:
+    ways = source.engine.dialect.name, target.engine.dialect.name
+    if ways != ("sqlite", "postgresql"):
         raise StoreError(
             "only a SQLite database is moved, and only to PostgreSQL",
             hint="name the target as postgresql://USER@HOST/NAME",
