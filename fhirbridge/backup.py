@@ -39,7 +39,7 @@ COST = {"n": 2**17, "r": 8, "p": 1}
 class BackupError(BridgeError):
     """A backup cannot be written or put back; nothing was changed."""
 
-    code = "E805"
+    code = "E806"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,10 +281,9 @@ class Bridge(Connecting):
         with self._store.read() as tx:
             return metrics.text(tx, now=self.clock.now())
 
-    def database(self) -> health.Database:
-        """Return how the database is kept."""
-        with self._store.read() as tx:
-            return health.database(tx)
+    def database(self) -> tuple[str, str]:
+        """Return the database's name, and its version and how it writes."""
+        return self._store.describe()
 
     def holdings(self, destination: str) -> list[dict[str, Any]]:
         """Count what a destination holds of ours, by type."""

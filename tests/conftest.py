@@ -10,9 +10,12 @@ import pytest
 import structlog
 from xdist.scheduler import LoadFileScheduling
 
+from fhirbridge.store.engine import Store
 from tests.hapi import hapi_server
 from tests.hapi import hl7_validator as validators
 from tests.hapi.hl7_validator import Hl7Validator
+from tests.postgres import server
+from tests.postgres.server import Server
 
 # How long an example takes says more about the machine than about the program.
 hypothesis.settings.register_profile("fhirbridge", deadline=None)
@@ -41,6 +44,44 @@ def hl7_validator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl7Valid
     """HL7's own validator for R4, with US Core 6.1.0 where its package was given."""
     with validators.running(tmp_path_factory.mktemp("validator")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, one for the whole run: take a database of your own."""
+    with server.running() as started:
+        yield started
+
+
+EACH_ENGINE = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=EACH_ENGINE)
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database for one bridge: SQLite in memory, and PostgreSQL."""
+    if request.param == "sqlite":
+        yield "sqlite://"
+    else:
+        of_postgres: Server = request.getfixturevalue("postgres")
+        url = of_postgres.database()
+        yield url
+        of_postgres.drop(url)
+
+
+@pytest.fixture(params=EACH_ENGINE)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a database with our tables, on each engine in turn."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'fhirbridge.db'}"
+        store = Store(url)
+        store.create()
+        store.close()
+        yield url
+    else:
+        of_postgres: Server = request.getfixturevalue("postgres")
+        url = of_postgres.database()
+        yield url
+        of_postgres.drop(url)
 
 
 class ByServer(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types

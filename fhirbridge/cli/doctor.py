@@ -50,12 +50,12 @@ def _examine() -> list[Check]:
 
 
 def _inside(bridge: Bridge, *, told: bool) -> list[Check]:
-    kept = bridge.database()
+    kept, how = bridge.database()
     checks = [
         Check(name="keys", good=True, found="they are the ones this database was made with"),
         bridge.disk(),
         Check(name="database", good=True, found="whole, and of this program's schema"),
-        Check(name="SQLite", good=True, found=f"{kept.sqlite}, journal {kept.journal}"),
+        Check(name=kept, good=True, found=how),
         _mappings(bridge),
     ]
     known = bridge.destinations()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, or_, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.store import moment
 from fhirbridge.store.tables import consent
+from fhirbridge.store.upsert import insert
 
 EVERY_DESTINATION = "*"
 RECIPIENT = re.compile(r"\*|[a-z][a-z0-9-]{0,39}")  # all, or a destination's name

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.modes import Mode
@@ -14,6 +13,7 @@ from fhirbridge.fhir.names import OURS, Named, Names
 from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import ledger
+from fhirbridge.store.upsert import insert
 
 _KEY = ["destination", "type", "resource_id"]
 _NEW = insert(ledger)

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -24,6 +23,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import traffic
+from fhirbridge.store.upsert import insert
 
 HELD_BACK = "held back: "
 _KNOWN = select(traffic).where(traffic.c.destination == bindparam("of_ehr"))  # built once

@@ -1,6 +1,6 @@
 """From bytes to what is owed: checked, translated, stored with its deliveries in one commit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from fhirbridge.records.rules import suicidality
 from fhirbridge.records.schema import CheckedRecord, InvalidRecordError
 from fhirbridge.rng import new_id
 from fhirbridge.store import moment
+from fhirbridge.store.errors import StoreBusyError, StoreDoubtError
 from fhirbridge.translate import identity
 from fhirbridge.translate.values import Translation
 
@@ -89,8 +90,9 @@ class Intake:
         try:
             checked = schema.load(raw)
             owing, made = self._translated(checked.document)
-            with self._rooms.store.begin() as tx:
-                return self._keep(tx, owing, checked, made, actor, backfill=backfill)
+            return self._kept(
+                lambda tx: self._keep(tx, owing, checked, made, actor, backfill=backfill)
+            )
         except (
             codec.NotJsonError,
             InvalidRecordError,
@@ -99,6 +101,17 @@ class Intake:
         ) as error:
             refused.put_aside(self._rooms, raw, error, actor=actor)
             raise
+
+    def _kept(self, keep: Callable[[Connection], Receipt]) -> Receipt:
+        """Commit; where nobody knows whether it was written, ask again: its version is the key."""
+        store = self._rooms.store
+        try:
+            return store.commit(keep)
+        except StoreDoubtError as doubt:
+            try:
+                return store.commit(keep)
+            except StoreBusyError:  # which would say that nothing was written
+                raise doubt from None
 
     def translate_held(self) -> int:
         """Try what another mapping set could not translate; return how many went through."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -17,6 +16,7 @@ from fhirbridge.outbox.states import State, Way
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, lane, resource
+from fhirbridge.store.upsert import insert as upsert
 from fhirbridge.translate.values import Scope, TranslatedResource
 
 MakeProvenance = Callable[[Sequence[str], str, str], TranslatedResource]

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, pause, record
+from fhirbridge.store.upsert import insert
 
 ANY = ""
 # Built once: it is asked before each request.

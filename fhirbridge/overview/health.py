@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.probe import Tested
@@ -24,20 +24,6 @@ class Check:
     good: bool
     found: str
     next: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
-    """How SQLite keeps the file."""
-
-    sqlite: str
-    journal: str
-
-
-def database(tx: Connection) -> Database:
-    """Ask SQLite."""
-    version = tx.scalar(text("SELECT sqlite_version()"))
-    return Database(sqlite=version, journal=tx.scalar(text("PRAGMA journal_mode")))
 
 
 def lasts_days(tx: Connection, room: Room | None, now: datetime) -> int | None:

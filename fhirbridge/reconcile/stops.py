@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fhirbridge.destinations import registry
 from fhirbridge.store import moment
 from fhirbridge.store.tables import watch
+from fhirbridge.store.upsert import insert
 
 OWN = (
     "our own database is not the one that was used last: it is compared with the EHR before "

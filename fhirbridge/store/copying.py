@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import lineage, tables
-from fhirbridge.store.engine import PRIVATE, Store, StoreError
+from fhirbridge.store.engine import Store, StoreError
+from fhirbridge.store.sqlite import PRIVATE
 
 
 def copy(store: Store, to: Path, rng: Rng) -> None:
@@ -53,10 +54,9 @@ def counts(store: Store) -> dict[str, int]:
 
 def file_of(store: Store) -> Path:
     """Return the database's file. Raises StoreError where it is none."""
-    path = store.engine.url.database
-    if store.engine.dialect.name != "sqlite" or not path or path == ":memory:":
+    if store.path is None:
         raise StoreError("this database is not a file", hint="back it up with pg_dump")
-    return Path(path)
+    return store.path
 
 
 def sync(path: Path) -> None:

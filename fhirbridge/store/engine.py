@@ -1,103 +1,111 @@
 """Open the database with the settings that our promises need; a unit of work is a transaction."""
 
-import os
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http import HTTPStatus
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, inspect, select, text
+from sqlalchemy import Connection, exc, insert, inspect, select
 from sqlalchemy.engine import make_url
 
-from fhirbridge.errors import BridgeError
-from fhirbridge.store import patient_tables, tables
+from fhirbridge.store import sqlite, tables
+from fhirbridge.store.database import Beginning, Database
+from fhirbridge.store.errors import (
+    StoreBusyError,
+    StoreConflictError,
+    StoreDoubtError,
+    StoreError,
+    busy,
+)
+from fhirbridge.store.postgres import Postgres
+from fhirbridge.store.sqlite import Sqlite
 from fhirbridge.store.turns import Turns
 
-BUSY_TIMEOUT_MS = 15_000
-PRIVATE = 0o600
-DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-# WAL with two connections can corrupt before these releases: https://sqlite.org/wal.html#walresetbug
-WAL_SAFE_SINCE = (3, 51, 3)
-WAL_SAFE_BACKPORTS: dict[tuple[int, ...], int] = {(3, 50): 7, (3, 44): 6}
+__all__ = ["Store", "StoreBusyError", "StoreConflictError", "StoreDoubtError", "StoreError"]
 
+MOVED = "moved"  # in `meta`, of a database whose work goes on elsewhere
 
-class StoreError(BridgeError):
-    """The database cannot be used as it is."""
-
-    code = "E601"
-
-
-class StoreBusyError(BridgeError):
-    """The database is locked or full; nothing was written."""
-
-    code = "E602"
-    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+Done = TypeVar("Done")
 
 
 class Store:
-    """One database. `begin()` writes, `read()` reads; both give a SQLAlchemy Connection."""
+    """One database. `begin()` writes, `read()` reads; both give a SQLAlchemy Connection.
+
+    A writer that began keeps every other writer out until it ends. `commit()` does not: what it
+    does may run beside others.
+    """
 
     def __init__(self, url: str) -> None:
-        if not _is_sqlite(url):
-            raise StoreError(
-                "only SQLite is supported", hint="set FHIRBRIDGE_DATABASE_URL to sqlite:///PATH"
-            )
-        self.engine = _sqlite_engine(url)
+        """Open nothing yet. Raises StoreError where the URL names no database that we know."""
+        self._database = _database(url)
+        self.engine = self._database.engine
+        self.path = self._database.path
         self._turns = Turns()
 
     def create(self) -> None:
-        """Make the tables that are missing and note the schema's version."""
-        _make_private(self.engine.url.database)
-        with self.begin() as tx:
-            for part in (tables, patient_tables):
-                part.metadata.create_all(tx)
-            for statement in tables.APPEND_ONLY:
-                tx.execute(text(statement))
-            known = tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == "schema"))
-            if known is None:
+        """Make the tables in an empty database and note the schema's version."""
+        self._database.make()
+        with self.making() as tx:
+            if not inspect(tx).has_table("meta"):
+                tables.metadata.create_all(tx)
                 tx.execute(
                     insert(tables.meta).values(name="schema", value=str(tables.SCHEMA_VERSION))
                 )
 
+    @contextmanager
+    def making(self) -> Iterator[Connection]:
+        """One write transaction for who makes the tables; nobody else makes them meanwhile."""
+        with self._transaction(self._database.maker) as tx:
+            yield tx
+
     def is_made(self) -> bool:
         """Say whether there is a database with our tables already."""
-        path = self.engine.url.database
-        if not path or not Path(path).exists():  # looking must not make it
+        if not self._database.exists():
             return False
         with self.read() as tx:
             return inspect(tx).has_table("meta")
 
     def check(self) -> None:
-        """Refuse a database that is missing, newer than this program, or damaged."""
+        """Refuse a database that is missing, of another schema, or damaged. Raises StoreError."""
         with self.read() as tx:
-            if not inspect(tx).has_table("meta"):
-                raise StoreError("the database is empty", hint="run: fhirbridge init")
-            found = tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == "schema"))
+            found = schema(tx)
             if found != str(tables.SCHEMA_VERSION):
-                raise StoreError(
-                    f"the database has schema {found}, this program knows {tables.SCHEMA_VERSION}",
-                    hint="run the version of fhirbridge that wrote it, or restore a backup",
-                )
-            if tx.scalar(text("PRAGMA quick_check(1)")) != "ok":
-                raise _damaged()
+                raise other_schema(found)
+            if tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == MOVED)):
+                raise _moved()
+            self._database.check(tx)
+
+    def describe(self) -> tuple[str, str]:
+        """Return the database's name, and its version and how it writes."""
+        with self.read() as tx:
+            return self._database.describe(tx)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One write transaction: committed at the end, rolled back on any exception."""
-        if not self._turns.take(BUSY_TIMEOUT_MS / 1000):
-            raise _busy("others write all the time, its turn did not come")
-        try:
-            with _friendly(), self.engine.begin() as connection:
-                yield connection
-        finally:
-            self._turns.give()
+        """One write transaction: committed at the end, rolled back on any exception.
+
+        Raises StoreBusyError where nothing was written, StoreDoubtError where nobody knows.
+        """
+        with self._turn(), self._transaction(self._database.alone) as tx:
+            yield tx
+
+    def commit(self, work: Callable[[Connection], Done]) -> Done:
+        """Do `work` in one write transaction that may run beside others, as if one by one.
+
+        Where others are in its way, all of it is done once more, alone: so `work` reads what it
+        decides by in its own transaction, and changes nothing outside of it.
+        """
+        if self._database.beside is not None:
+            # An IntegrityError, too, may come of others: one made the same row just before.
+            in_the_way = suppress(StoreConflictError, exc.IntegrityError)
+            with in_the_way, self._transaction(self._database.beside) as tx:
+                return work(tx)
+        with self.begin() as tx:
+            return work(tx)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot; takes no write lock and writes nothing."""
-        with _friendly(), self.engine.connect().execution_options(read_only=True) as connection:
+        with self._told(), self._connected(self._database.reader) as connection:
             yield connection
             connection.rollback()
 
@@ -105,94 +113,87 @@ class Store:
         """Give back every connection."""
         self.engine.dispose()
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.take(sqlite.BUSY_TIMEOUT_MS / 1000):
+            raise busy("others write all the time, its turn did not come")
+        try:
+            yield
+        finally:
+            self._turns.give()
 
-@contextmanager
-def _friendly() -> Iterator[None]:
-    try:
-        yield
-    except exc.DatabaseError as error:
-        told = _told(error)
-        if told is None:
-            raise
-        raise told from error
+    @contextmanager
+    def _transaction(self, beginning: Beginning) -> Iterator[Connection]:
+        ending = False
+        with self._told():
+            try:
+                with self._connected(beginning) as connection, connection.begin():
+                    if beginning.first:
+                        connection.exec_driver_sql(beginning.first)
+                    yield connection
+                    ending = True
+            except exc.DBAPIError as error:
+                if ending and error.connection_invalidated:
+                    raise _in_doubt() from error
+                raise
+
+    def _connected(self, beginning: Beginning) -> Connection:
+        return self.engine.connect().execution_options(**beginning.options)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.TimeoutError as error:  # of the pool
+            raise busy("no free connection") from error
+        except exc.DBAPIError as error:
+            told = self._database.told(error)
+            if told is None:
+                raise
+            raise told from error
 
 
-def _told(error: exc.DatabaseError) -> BridgeError | None:
-    """Turn what the driver says into our words; None for a mistake in a statement or a row."""
-    # The driver's own text may name files, so only SQLite's name of the error is told.
-    name = str(getattr(error.orig, "sqlite_errorname", "no reason given"))
-    if name.startswith(DAMAGED):
-        return _damaged()
-    if name == "SQLITE_ERROR":
-        return StoreError(
-            "the database lacks what this program needs", hint="restore it from a backup"
-        )
-    if not isinstance(error, exc.OperationalError):
-        return None
-    return _busy(name)
+def schema(tx: Connection) -> str:
+    """Return the version of the schema, or "" where none is noted."""
+    if not inspect(tx).has_table("meta"):
+        raise StoreError("the database is empty", hint="run: fhirbridge init")
+    return tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == "schema")) or ""
 
 
-def _busy(why: str) -> StoreBusyError:
-    return StoreBusyError(
-        f"the database did not answer: {why}",
-        hint="nothing was written; check disk space and other writers, then try again",
+def other_schema(found: str) -> StoreError:
+    """Return why a database of this schema is not used, and what to do."""
+    known = f"the database has schema {found}, this program knows {tables.SCHEMA_VERSION}"
+    if found.isdecimal() and tables.FIRST_SCHEMA <= int(found) < tables.SCHEMA_VERSION:
+        return StoreError(known, hint="make a backup, then run: fhirbridge db upgrade")
+    return StoreError(
+        known, hint="run the version of fhirbridge that wrote it, or restore a backup"
     )
 
 
-def _damaged() -> StoreError:
-    return StoreError("the database file is damaged", hint="restore it from a backup")
+def _moved() -> StoreError:
+    return StoreError(
+        "this database was moved, and nothing is done here any more",
+        hint="set FHIRBRIDGE_DATABASE_URL to the one that it was moved to",
+    )
 
 
-def _is_sqlite(url: str) -> bool:
+def _in_doubt() -> StoreDoubtError:
+    return StoreDoubtError(
+        "the connection to the database was lost while it wrote",
+        hint="do it again: what was written is found, and not written twice",
+    )
+
+
+def _database(url: str) -> Database:
     try:
-        return make_url(url).get_backend_name() == "sqlite"
+        parsed = make_url(url)
     except exc.ArgumentError:
-        return False
-
-
-def _make_private(path: str | None) -> None:
-    """Make the file with its mode before SQLite does; its journals take the mode from it."""
-    if path and path != ":memory:":
-        # Where it is already, it is not opened: closing it would drop this process's locks.
-        with suppress(FileExistsError, FileNotFoundError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
-
-
-def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
-    )
-
-    @event.listens_for(engine, "connect")
-    def settle(connection: sqlite3.Connection, _record: Any) -> None:
-        # SQLAlchemy says BEGIN, not the driver, which would begin too late to hold a write lock.
-        connection.isolation_level = None
-        for pragma in _pragmas(sqlite3.sqlite_version_info):
-            connection.execute(pragma)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("read_only", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _pragmas(version: tuple[int, ...]) -> list[str]:
-    durable = (
-        ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"]
-        if wal_is_safe(version)
-        else ["PRAGMA journal_mode=PERSIST", "PRAGMA synchronous=EXTRA"]
-    )
-    return [
-        f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
-        *durable,
-        "PRAGMA foreign_keys=ON",
-        "PRAGMA secure_delete=ON",
-    ]
-
-
-def wal_is_safe(version: tuple[int, ...]) -> bool:
-    """Say whether this SQLite's WAL cannot corrupt the file under two connections."""
-    backport = WAL_SAFE_BACKPORTS.get(version[:2])
-    return version >= WAL_SAFE_SINCE or (backport is not None and version[2] >= backport)
+        parsed = make_url("none://")
+    known: dict[str, Callable[..., Database]] = {"sqlite": Sqlite, "postgresql": Postgres}
+    chosen = known.get(parsed.get_backend_name().partition("+")[0])
+    if chosen is None:
+        raise StoreError(
+            "only SQLite and PostgreSQL are supported",
+            hint="set FHIRBRIDGE_DATABASE_URL to sqlite:///PATH or postgresql://HOST/NAME",
+        )
+    return chosen(parsed)

@@ -1,7 +1,8 @@
 """Notice that this database is an old copy of itself: a token turns in it and in a file beside it.
 
 The file lies outside the backup. It is written first and names the token that the database has and
-the one that it gets, so that a crash in between is no alarm. Who copies both back is not noticed.
+the one that it gets, so that a crash in between is no alarm. Who copies both back is not noticed,
+nor a PostgreSQL database that was restored: it is used from many machines and has no such file.
 """
 
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, update
 
 from fhirbridge.rng import Rng, new_id
-from fhirbridge.store.engine import PRIVATE, Store
+from fhirbridge.store.engine import Store
+from fhirbridge.store.sqlite import PRIVATE
 from fhirbridge.store.tables import meta
 
 NAME = "lineage"
@@ -32,8 +34,8 @@ def turn(store: Store, rng: Rng) -> bool:
 
 
 def _file(store: Store) -> Path | None:
-    path = store.engine.url.database
-    return None if not path or path == ":memory:" else Path(path + SUFFIX)
+    path = store.path
+    return None if path is None else path.with_name(path.name + SUFFIX)
 
 
 def _keep(tx: Connection, token: str, *, is_new: bool) -> None:

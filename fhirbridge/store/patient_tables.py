@@ -1,8 +1,8 @@
 """The tables of which of an EHR's patients a patient of ours is. Part of `tables.py`'s schema."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Table
 
-from fhirbridge.store.tables import metadata
+from fhirbridge.store.columns import Integer, Text, metadata
 
 # matching: each row is one decision, and is followed by the next; the one that has not ended counts
 patient_link = Table(

@@ -1,8 +1,8 @@
 """Tables of the sign-in to each destination. Only `signin` writes them; all secrets are sealed."""
 
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Column, LargeBinary, Table
 
-metadata = MetaData()
+from fhirbridge.store.columns import Integer, Text, metadata
 
 # How we sign in to a destination; without a row, not at all.
 sign_in = Table(

@@ -9,17 +9,18 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-from fhirbridge.store import sign_in_tables
+from fhirbridge.store import append_only, columns, patient_tables, sign_in_tables
+from fhirbridge.store.columns import Integer, Text
 
-SCHEMA_VERSION = 5
-metadata = sign_in_tables.metadata  # one list for all modules with tables
+FIRST_SCHEMA = 3  # from which a database can be upgraded
+SCHEMA_VERSION = 4  # one more with each migration: docs/layout.md
+metadata = columns.metadata
+PARTS = (patient_tables, sign_in_tables)  # whose tables are in that list as well
 
 # store
 meta = Table(
@@ -361,6 +362,7 @@ evidence = Table(
 )
 Index("evidence_record", evidence.c.record_id)
 Index("evidence_delivery", evidence.c.delivery_id)
+append_only.guard(evidence)
 
 # access
 api_token = Table(
@@ -373,15 +375,4 @@ api_token = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
     Column("revoked_at", Text, nullable=False),
-)
-
-# REPLACE deletes without asking the trigger on DELETE, so a known id is refused on its own.
-APPEND_ONLY = (
-    """CREATE TRIGGER IF NOT EXISTS evidence_is_new BEFORE INSERT ON evidence
-    WHEN EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id)
-    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
-    """CREATE TRIGGER IF NOT EXISTS evidence_is_kept BEFORE DELETE ON evidence
-    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
-    """CREATE TRIGGER IF NOT EXISTS evidence_is_fixed BEFORE UPDATE ON evidence
-    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END""",
 )

@@ -32,4 +32,4 @@ def test_s35_a_backup_goes_to_another_machine_by_two_commands(tmp_path: Path) ->
     assert codec.decode(status.stdout.encode())["records"] == 1
     assert "must be sent to it once more" in back.stderr
     assert (again.returncode, again.stdout) == (1, "")
-    assert "E805 there is a database already" in again.stderr
+    assert "E806 there is a database already" in again.stderr

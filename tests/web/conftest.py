@@ -12,7 +12,7 @@ from fhirbridge import log
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.sandbox.app import create_app as create_sandbox
 from fhirbridge.settings import packaged_mappings
-from fhirbridge.store import engine
+from fhirbridge.store import sqlite
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import MappingSet
 from tests.web.service import Service, a_service
@@ -28,7 +28,7 @@ def service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mappings: MappingSet
 ) -> Iterator[Service]:
     monkeypatch.setattr(mapping_set, "load", lambda _folder, _source: mappings)
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
     lines = io.StringIO()
     log.configure(lines)
     made = a_service(tmp_path / "home", lines)

@@ -1,0 +1,170 @@
+"""A PostgreSQL server of our own: a free port of 127.0.0.1, a folder that is gone after it."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from signal import SIGINT, SIGKILL
+from tempfile import mkdtemp
+from threading import Event
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+
+from fhirbridge.store.engine import Store
+
+USER = "fhirbridge"
+TEMPLATE = "made"
+# Making a database writes a thousand files, which a disk takes a second for.
+MEMORY = Path("/dev/shm")
+START_SECONDS = 60
+STOP_SECONDS = 30
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Where it is; the password lies in a file, as an installation has it."""
+
+    folder: Path
+    port: int
+    pid: int
+
+    def url(self, database: str = "postgres") -> str:
+        passfile = self.folder / "pgpass"
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}?passfile={passfile}"
+
+    def database(self, *, made: bool = True) -> str:
+        """Make a database, with our tables or empty; return its URL."""
+        name = f"test_{next(_NUMBERS)}"
+        template = TEMPLATE if made else "template0"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(
+                SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
+            )
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        name = str(conninfo_to_dict(url)["dbname"])
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(
+                SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name))
+            )
+
+
+def programs() -> Path:
+    """Return the folder of the newest server's programs. Raises FileNotFoundError."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
+    if not found:
+        raise FileNotFoundError("PostgreSQL's server is not installed: scripts/install-test-tools")
+    return found[-1].parent
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Start a server and stop it at the end, also where this process is killed."""
+    folder = Path(mkdtemp(prefix="fhirbridge-postgres-", dir=MEMORY if MEMORY.is_dir() else None))
+    try:
+        port = _free_port()
+        password = secrets.token_hex(16)
+        _write_private(folder / "pgpass", f"127.0.0.1:*:*:{USER}:{password}\n")
+        _initialise(folder, password)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(_serving(folder, port), stdout=log, stderr=log)
+        try:
+            server = Server(folder=folder, port=port, pid=process.pid)
+            _wait(server, process)
+            _make_template(server)
+            yield server
+        finally:
+            _stop(process)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="ascii")
+
+
+def _as_nobody() -> list[str]:
+    """The server refuses to run as root; it ends when who started it ends."""
+    words = ["setpriv", "--pdeathsig", "INT"]
+    if os.geteuid() == 0:
+        words += ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+    return words
+
+
+def _initialise(folder: Path, password: str) -> None:
+    folder.chmod(0o711)
+    _write_private(folder / "password", password)
+    (folder / "data").mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        for path in (folder / "password", folder / "data"):
+            shutil.chown(path, "nobody", "nogroup")
+    words = [str(programs() / "initdb"), "-D", str(folder / "data"), "-U", USER, "--encoding=UTF8"]
+    # Not C: the order of texts must be ours, whatever the order of the server's language is.
+    words += ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
+    words += ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+    words += ["--no-sync", "--no-instructions"]
+    subprocess.run([*_as_nobody(), *words], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def _serving(folder: Path, port: int) -> list[str | Path]:
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "shared_buffers": "32MB",
+        "max_connections": 200,
+        "fsync": "on",
+    }
+    given = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return [*_as_nobody(), programs() / "postgres", "-D", folder / "data", *given]
+
+
+def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + START_SECONDS  # noqa: TID251  a real server on a real clock
+    while True:
+        try:
+            psycopg.connect(server.url()).close()
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > until:  # noqa: TID251
+                log = (server.folder / "log").read_text("utf-8", "replace")
+                raise RuntimeError(f"PostgreSQL did not start: {log}") from None
+            Event().wait(0.05)
+        else:
+            return
+
+
+def _make_template(server: Server) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+    store = Store(server.url(TEMPLATE))
+    store.create()
+    store.close()
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(SIGINT)  # ends at once, and whole
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.send_signal(SIGKILL)
+        process.wait()
