@@ -48,7 +48,9 @@ def of_disk(free: int) -> Check:
 def of_destination(name: str, paused: str, tested: Tested, now: datetime) -> list[Check]:
     """Judge one destination and the clock beside its own."""
     if not tested.answers:
-        return [Check(name=name, good=False, found=tested.reason, next="check network and address")]
+        signing = tested.why.startswith("sign-in: ")
+        what = f"fhirbridge destination test {name}" if signing else "check network and address"
+        return [Check(name=name, good=False, found=tested.reason, next=what)]
     if not tested.signed_in:
         what = "check its credentials, then: fhirbridge destination test"
         return [Check(name=name, good=False, found=tested.reason, next=f"{what} {name}")]
