@@ -104,7 +104,8 @@ def test_r28_a_rotation_under_load_fails_no_request(ehr: SmartEhr, ground: Groun
             ehr.knows = {one["kid"] for one in ground.keys.published(tx)["keys"]}
 
     they_read_our_keys()
-    (old,) = ehr.knows or ()
+    assert ehr.knows is not None
+    (old,) = ehr.knows
     threads = [threading.Thread(target=load) for _ in range(3)]
     for thread in threads:
         thread.start()
