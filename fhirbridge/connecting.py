@@ -45,7 +45,7 @@ class Connecting(Operating):
             known = registry.get(tx, name)
             kept = self._book.change(tx, name, change)
             lacking = self._lacking(tx, known)
-            if kept.settings.method is Method.NONE and lacking:
+            if lacking and _is_open(kept):
                 raise _not_open(known.base_url)
             self._note_sign_in(tx, kept, change, actor=actor)
             return kept.settings
@@ -68,7 +68,7 @@ class Connecting(Operating):
         kept = self._book.change(tx, new.name, change)
         lacking = self._lacking(tx, new)
         if lacking:
-            if kept.settings.method is Method.NONE and not kept.settings.certificate:
+            if _is_open(kept):
                 raise _not_open(new.base_url)
             raise SignInError(f"{lacking} is missing", hint="nothing was added")
         self._note_sign_in(tx, kept, change, actor=actor)
@@ -183,6 +183,10 @@ class Connecting(Operating):
         if kept.settings.method is Method.SMART:
             found += [_key(one, now) for one in signing if one.stage is Stage.USED]
         return found
+
+
+def _is_open(kept: Kept) -> bool:
+    return kept.settings.method is Method.NONE and not kept.settings.certificate
 
 
 def _not_open(base_url: str) -> SignInError:

@@ -64,7 +64,9 @@ def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Ch
     """Judge one destination, its guard and the clock beside its own."""
     name, paused = known.name, known.paused
     if not tested.answers:
-        return [Check(name=name, good=False, found=tested.reason, next="check network and address")]
+        signing = tested.why.startswith("sign-in: ")
+        what = f"fhirbridge destination test {name}" if signing else "check network and address"
+        return [Check(name=name, good=False, found=tested.reason, next=what)]
     if not tested.signed_in:
         what = "check its credentials, then: fhirbridge destination test"
         return [Check(name=name, good=False, found=tested.reason, next=f"{what} {name}")]

@@ -3,7 +3,7 @@
 What was seen of the server, its state and our keys stay behind: another server is another server.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -73,7 +73,9 @@ def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
         paused=registry.NOT_PROVEN,
         limits=_limits(said["limits"]),
     )
-    return Carried(destination=destination, sign_in=Change(**SignIn.of(said["sign_in"]).plain()))
+    # That no sign-in is needed was said of another server.
+    sign_in = replace(SignIn.of(said["sign_in"]), open_allowed=False)
+    return Carried(destination=destination, sign_in=Change(**sign_in.plain()))
 
 
 def _checked(raw: bytes) -> dict[str, Any]:

@@ -127,11 +127,13 @@ class Tokens:
         found, token_url = fetch(row.token_url)
         with self._store.begin() as tx:
             now = self._clock.now()
-            mine = _update(kept).where(sign_in_token.c.fence == row.fence + 1)
-            values = self._values(tx, kept, row, found, now)
-            fresh = {"leased_until": "", "token_url": token_url}
-            if tx.execute(mine.values(**values, **fresh)).rowcount != 1:
+            current = _select(tx, kept)  # somebody may have refused the old token meanwhile
+            if current is None or current.fence != row.fence + 1:
                 return Denied(reason="the sign-in was changed meanwhile")
+            values = self._values(tx, kept, current, found, now)
+            fresh = {"leased_until": "", "token_url": token_url}
+            mine = _update(kept).where(sign_in_token.c.fence == current.fence)
+            tx.execute(mine.values(**values, **fresh))
             after = _select(tx, kept)
         self._tell(kept, found)
         return self._result(after, found)

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -90,18 +91,20 @@ class SignedIn:
         if not _is_unauthorized(outcome):
             return outcome
         # It was refused, so it was not done: the same request may go once more.
-        self._rooms.tokens.refuse(ready.kept, held)
-        fresh = self._token(ready, signer)
+        fresh = self._token(ready, signer, instead_of=held)
         if isinstance(fresh, NotSent):
             return fresh
         again = self._try(request, fresh, ready.wire)
         if isinstance(again, Response) and _is_unauthorized(again):
-            self._rooms.tokens.refuse(ready.kept, fresh)
+            with suppress(BridgeError):  # whoever sends it next is refused as well
+                self._rooms.tokens.refuse(ready.kept, fresh)
             more = f"; {again.note}" if again.note else ""
             return replace(again, note=f"also with a fresh token{more}")
         return again
 
-    def _token(self, ready: "_Ready", signer: Signer) -> Held | NotSent:
+    def _token(
+        self, ready: "_Ready", signer: Signer, *, instead_of: Held | None = None
+    ) -> Held | NotSent:
         smart = Smart(
             transport=ready.wire.inner,
             clock=self._rooms.clock,
@@ -111,6 +114,8 @@ class SignedIn:
             signer=signer,
         )
         try:
+            if instead_of is not None:
+                self._rooms.tokens.refuse(ready.kept, instead_of)
             found = self._rooms.tokens.get(ready.kept, smart.fetch)
         except BridgeError as error:
             return _not_ready(error)

@@ -156,6 +156,7 @@ def test_a2_a_destination_that_refuses_us_stops_with_one_alert_and_keeps_its_bac
     assert states(world) == {"pending"}
     assert world.leaks() == []
     world.gate.lets_in, world.gate.error = True, ""
+    world.clock.advance(timedelta(minutes=5))  # the next call may go
     world.bridge.resume(Stopped("ehr", ""), actor="test")
     world.settle(days=1)
     assert states(world) == {"delivered"}
