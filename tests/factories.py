@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row, select
 
 from fhirbridge import settings
 from fhirbridge.bridge import Bridge
@@ -259,8 +259,7 @@ class World:
         self, name: str = "ehr", *, requires_consent: bool = False, overlay: str = ""
     ) -> FarSide:
         """Add a sandbox EHR as a proven destination; it is owed the backlog."""
-        base_url = f"http://{name}.invalid/fhir"
-        self.ehrs[name] = FarSide(self.clock, base_url)
+        self.ehrs[name] = FarSide(self.clock, base_url := f"http://{name}.invalid/fhir")
         new = Destination(
             name=name,
             base_url=base_url,
@@ -294,8 +293,7 @@ class World:
         until = self.clock.now() + days * A_DAY
         while self.clock.now() < until:
             self.sync()
-            due = self.bridge.next_due()
-            if due is None:
+            if (due := self.bridge.next_due()) is None:
                 self.clock.advance(AFTER_A_LEASE)  # leases of killed workers end
                 if not self.sync().settled:
                     return
@@ -375,13 +373,13 @@ class World:
 
     def differing(self, name: str = "ehr") -> list[str]:
         """References of which an EHR does not show what counts now."""
+        content = select(resource).where(resource.c.purpose == contents.CONTENT)
         with self.store.read() as tx:
-            known = {Identity(r.type, r.resource_id): r.lane for r in _content_rows(tx)}
-            newest = {one: contents.winner(tx, one, "", lane) for one, lane in known.items()}
+            known = {Identity(r.type, r.resource_id): r.lane for r in tx.execute(content)}
             bodies = {
                 one: self.bridge._contents.body(tx, row.id)
-                for one, row in newest.items()
-                if row is not None
+                for one, lane in known.items()
+                if (row := contents.winner(tx, one, "", lane)) is not None
             }
         names, wrong = self.ehr_names(name), []
         for one, body in bodies.items():
@@ -396,11 +394,7 @@ class World:
         with self.store.read() as tx:
             return ledger_of.names(tx, registry.get(tx, name), known)
 
-    def there(self, reference: str, name: str = "ehr") -> str:
+    def there(self, ours: str, name: str = "ehr") -> str:
         """What an EHR calls a resource of ours, both as `Type/id`."""
-        kind, _, own = reference.partition("/")
+        kind, _, own = ours.partition("/")
         return f"{kind}/{self.ehr_names(name).id_of((kind, own))}"
-
-
-def _content_rows(tx: Connection) -> list[Row[Any]]:
-    return list(tx.execute(select(resource).where(resource.c.purpose == contents.CONTENT)))

@@ -79,6 +79,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.deliver",
                 "fhirbridge.destinations",
                 "fhirbridge.intake",
+                "fhirbridge.matching",
                 "fhirbridge.outbox",
                 "fhirbridge.overview",
                 "fhirbridge.plan",
