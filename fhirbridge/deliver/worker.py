@@ -96,7 +96,10 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
             now = sum(hand.settled for hand in hands)
             if now > settled:  # what was settled, such as what all share, lets others go
                 settled = now
-                hire()
+                try:
+                    hire()
+                except BridgeError as error:  # those at work go on
+                    log.get().error("sweep.broke_off", code=error.code)
     finally:  # also where somebody wants the process to end
         stopped.set()
         leave(rooms, hands, GRACE_SECONDS)

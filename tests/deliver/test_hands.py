@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -15,7 +16,7 @@ from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import AT_WORK, LaneName
-from fhirbridge.store.engine import Store
+from fhirbridge.store.engine import Store, StoreBusyError
 from fhirbridge.store.tables import lane
 from tests.factories import World, a_short_visit, few_mappings
 from tests.fakes import Outcome, SandboxTransport
@@ -148,6 +149,25 @@ def test_once_what_all_share_is_there_a_sweep_has_all_its_hands_at_work(tmp_path
     worker.sweep(at_once(world))
 
     assert watched.most == 2
+    assert set(world.states()) == {"delivered"}
+
+
+def test_where_no_more_hands_can_be_hired_those_at_work_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, calls = worker.wanted, []
+
+    def busy_later(*given: Any) -> dict[str, int]:
+        calls.append(given)
+        if len(calls) > 1:
+            raise StoreBusyError("the database did not answer")
+        return wanted(*given)
+
+    monkeypatch.setattr(worker, "wanted", busy_later)
+
+    worker.sweep(at_once(world))
+
+    assert len(calls) > 1
     assert set(world.states()) == {"delivered"}
 
 
