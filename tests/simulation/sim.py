@@ -42,7 +42,7 @@ OTHER_FAULTS = (
 FEWEST_STEPS, MOST_STEPS = 30, 70
 ROUNDS = 40
 RESTORED_ONE_IN = 3  # seeds: in the others the EHR never goes back to a backup
-ASSIGNED_ONE_IN, ASSIGNED_FROM = 8, 5  # of these the EHR names what is new
+ASSIGNED_ONE_IN, ASSIGNED_FROM = 7, 5  # of these the EHR names what is new
 MOST_IN_A_LANE = 100  # steps of one worker
 SHOWN = 40  # lines of a trace in a failure
 
