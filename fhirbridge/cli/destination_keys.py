@@ -26,7 +26,11 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("name")
-@click.option("--algorithm", type=click.Choice([*Algorithm]), default=Algorithm.ES384.value)
+@click.option(
+    "--algorithm",
+    type=click.Choice([one.value for one in Algorithm]),
+    default=Algorithm.ES384.value,
+)
 @click.option(
     "--from-file",
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),

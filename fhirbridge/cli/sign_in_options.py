@@ -35,7 +35,7 @@ _OPTIONS = (
     click.option(
         "--sign-in",
         "method",
-        type=click.Choice([*Method]),
+        type=click.Choice([one.value for one in Method]),
         help="smart: SMART Backend Services; bearer: a token; basic: name and password.",
     ),
     click.option(

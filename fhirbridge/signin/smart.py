@@ -1,5 +1,6 @@
 """Fetch a token by SMART Backend Services: find the endpoint, sign an assertion, send it there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -23,7 +24,7 @@ class Smart:
     rng: Rng
     base_url: str
     settings: SignIn
-    signer: Signer
+    signer: Callable[[], Signer | None]  # asked at each call: keys change while workers wait
 
     def fetch(self, known_url: str) -> tuple[Fetched, str]:
         """Do one call, with a new assertion; also return the token endpoint to remember.
@@ -33,7 +34,11 @@ class Smart:
         url = self.settings.token_url or known_url or self._discovered()
         if not isinstance(url, str):
             return url, ""
-        outcome = self.transport.send(self._request(url), deadline_seconds=CALL_SECONDS)
+        signer = self.signer()
+        if signer is None:
+            return Failed(reason="there is no key that signs"), known_url
+        request = self._request(url, signer)
+        outcome = self.transport.send(request, deadline_seconds=CALL_SECONDS)
         found = grant.read(outcome, asked=self.settings.scopes, now=self.clock.now())
         moved = isinstance(found, Failed) and found.moved
         return found, "" if moved or self.settings.token_url else url
@@ -43,13 +48,13 @@ class Smart:
         outcome = self.transport.send(question, deadline_seconds=CALL_SECONDS)
         return discovery.token_url(outcome, self.base_url)
 
-    def _request(self, url: str) -> Request:
+    def _request(self, url: str, signer: Signer) -> Request:
         form = {
             "grant_type": "client_credentials",
             "scope": self.settings.scopes,
             "client_assertion_type": assertion.TYPE,
             "client_assertion": assertion.signed(
-                self.signer,
+                signer,
                 client=self.settings.client,
                 audience=url,
                 jti=new_id(self.rng),

@@ -62,8 +62,8 @@ class SignedIn:
             return _not_ready(error)
         if isinstance(ready, NotSent):
             return ready
-        if ready.signer is not None:
-            return self._with_token(request, ready, ready.signer)
+        if ready.kept.settings.method is Method.SMART:
+            return self._with_token(request, ready)
         headers = {**request.headers, **_fixed(ready.kept)}
         return _explained(ready.wire.send(headers, request))
 
@@ -72,26 +72,24 @@ class SignedIn:
         rooms, name, base_url = self._rooms, self._destination.name, self._destination.base_url
         with rooms.store.read() as tx:
             kept = rooms.book.find(tx, name) or _nothing_set(name)
-            smart = kept.settings.method is Method.SMART
-            signer = rooms.keys.signer(tx, name) if smart else None
-        signs = signer is not None
+            signs = kept.settings.method is Method.SMART and rooms.keys.signs(tx, name)
         lacking = methods.lacking(kept.settings, kept.secrets, base_url, signs=signs)
         if lacking:
             words = f"{lacking} is not set: fhirbridge destination sign-in {name}"
             return NotSent(reason=SIGN_IN + words, refused=True)
         way = methods.way(kept.settings, kept.secrets, base_url, default_proxy=rooms.proxy)
         wire = _Within(rooms.connect(self._destination, way), rooms.clock, deadline_seconds)
-        return _Ready(kept=kept, signer=signer, wire=wire)
+        return _Ready(kept=kept, wire=wire)
 
-    def _with_token(self, request: Request, ready: "_Ready", signer: Signer) -> Outcome:
-        held = self._token(ready, signer)
+    def _with_token(self, request: Request, ready: "_Ready") -> Outcome:
+        held = self._token(ready)
         if isinstance(held, NotSent):
             return held
         outcome = self._try(request, held, ready.wire)
         if not _is_unauthorized(outcome):
             return outcome
         # It was refused, so it was not done: the same request may go once more.
-        fresh = self._token(ready, signer, instead_of=held)
+        fresh = self._token(ready, instead_of=held)
         if isinstance(fresh, NotSent):
             return fresh
         again = self._try(request, fresh, ready.wire)
@@ -102,16 +100,14 @@ class SignedIn:
             return replace(again, note=f"also with a fresh token{more}")
         return again
 
-    def _token(
-        self, ready: "_Ready", signer: Signer, *, instead_of: Held | None = None
-    ) -> Held | NotSent:
+    def _token(self, ready: "_Ready", *, instead_of: Held | None = None) -> Held | NotSent:
         smart = Smart(
             transport=ready.wire.inner,
             clock=self._rooms.clock,
             rng=self._rooms.rng,
             base_url=self._destination.base_url,
             settings=ready.kept.settings,
-            signer=signer,
+            signer=self._signer,
         )
         try:
             if instead_of is not None:
@@ -122,6 +118,10 @@ class SignedIn:
         if isinstance(found, Denied):
             return NotSent(reason=SIGN_IN + found.reason, refused=found.refused)
         return found
+
+    def _signer(self) -> Signer | None:
+        with self._rooms.store.read() as tx:
+            return self._rooms.keys.signer(tx, self._destination.name)
 
     def _try(self, request: Request, held: Held, wire: "_Within") -> Outcome:
         headers = {**request.headers, "Authorization": f"Bearer {held.token}"}
@@ -150,7 +150,6 @@ class _Within:
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Ready:
     kept: Kept
-    signer: Signer | None
     wire: _Within
 
 

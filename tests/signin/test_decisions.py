@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fhirbridge.egress.exchange import Request, Response
-from fhirbridge.ehr.probe import Tested
+from fhirbridge.ehr import probe
 from fhirbridge.fhir import codec
 from fhirbridge.signin import diagnosis, grant, methods, scopes, turns
 from fhirbridge.signin.methods import Change, Method, Secrets, SignIn
@@ -93,22 +93,30 @@ def test_a_narrower_grant_is_seen_and_a_wider_one_is_none() -> None:
 @pytest.mark.parametrize(
     ("tested", "step", "words"),
     [
-        (Tested(answers=False, why="dns: no such name"), "address", "no machine has this name"),
-        (Tested(answers=False, why="connect: refused"), "connection", "nothing listens"),
-        (Tested(answers=False, why="proxy: answered 407"), "connection", "407"),
-        (Tested(answers=False, why="tls: unknown issuer"), "TLS", "not trusted here"),
-        (Tested(answers=False, why="tls: client certificate wanted"), "sign-in", "certificate"),
-        (Tested(answers=False, why="sign-in: no more"), "sign-in", "no more"),
-        (Tested(answers=True, signed_in=False, status=401, reason="r"), "sign-in", "r"),
-        (Tested(answers=True, signed_in=False, status=403, reason="r"), "access", "r"),
         (
-            Tested(answers=True, signed_in=True, server_time=START - 5 * MINUTE),
+            probe.Tested(answers=False, why="dns: no such name"),
+            "address",
+            "no machine has this name",
+        ),
+        (probe.Tested(answers=False, why="connect: refused"), "connection", "nothing listens"),
+        (probe.Tested(answers=False, why="proxy: answered 407"), "connection", "407"),
+        (probe.Tested(answers=False, why="tls: unknown issuer"), "TLS", "not trusted here"),
+        (
+            probe.Tested(answers=False, why="tls: client certificate wanted"),
+            "sign-in",
+            "certificate",
+        ),
+        (probe.Tested(answers=False, why="sign-in: no more"), "sign-in", "no more"),
+        (probe.Tested(answers=True, signed_in=False, status=401, reason="r"), "sign-in", "r"),
+        (probe.Tested(answers=True, signed_in=False, status=403, reason="r"), "access", "r"),
+        (
+            probe.Tested(answers=True, signed_in=True, server_time=START - 5 * MINUTE),
             "clock",
             "5 minutes ahead of the EHR's",
         ),
     ],
 )
-def test_a_test_names_the_one_step_that_fails(tested: Tested, step: str, words: str) -> None:
+def test_a_test_names_the_one_step_that_fails(tested: probe.Tested, step: str, words: str) -> None:
     (wrong,) = [one for one in diagnosis.steps(tested, START) if one.good is False]
 
     assert (wrong.name, words in wrong.found, bool(wrong.next)) == (step, True, True)
