@@ -96,7 +96,7 @@ def matches(*found: tuple[dict[str, Any], str]) -> Step:
         for body, said in found
     ]
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": grade}
-    raw = http(200, codec.encode(bundle))
+    raw = http(codec.encode(bundle))
     return lambda talk: talk.say(raw)
 
 
@@ -105,12 +105,12 @@ ANSWERS: dict[str, tuple[Step, str]] = {
     "probable": (matches((an_ehr_patient(), "probable")), "held"),
     "two": (matches((an_ehr_patient(), "certain"), (an_ehr_patient("e2"), "certain")), "held"),
     "an outcome": (
-        lambda talk: talk.say(http(422, b'{"resourceType":"OperationOutcome"}')),
+        lambda talk: talk.say(http(b'{"resourceType":"OperationOutcome"}', status="422 Synthetic")),
         "held",
     ),
-    "no such operation": (lambda talk: talk.say(http(501, b"")), "held"),
-    "a page": (lambda talk: talk.say(http(200, b"<html>")), "pending"),
-    "an error": (lambda talk: talk.say(http(500, b"")), "pending"),
+    "no such operation": (lambda talk: talk.say(http(b"", status="501 Synthetic")), "held"),
+    "a page": (lambda talk: talk.say(http(b"<html>", status="200 Synthetic")), "pending"),
+    "an error": (lambda talk: talk.say(http(b"", status="500 Synthetic")), "pending"),
 }
 
 
