@@ -171,7 +171,7 @@ def _tell(done: Decided, about: About, *, json_wanted: bool) -> None:
     if json_wanted:
         printing.data(asdict(done))
     else:
-        click.echo(f"{done.state or 'to be asked'}; {done.released} deliveries go on.")
+        click.echo(f"{done.state}; {done.released} deliveries go on.")
     if done.elsewhere:
         where = f"{about.destination} {about.lane}"
         printing.words(

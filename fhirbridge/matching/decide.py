@@ -44,6 +44,7 @@ class Why(StrEnum):
     CHANGED = "changed"
     TAKEN = "taken"
     BY_HAND = "by-hand"
+    TO_BE_ASKED = "to-be-asked"
 
 
 WORDS = {
@@ -64,6 +65,7 @@ WORDS = {
     Why.CHANGED: "birth date or family name changed in the EHR since the link was made",
     Why.TAKEN: "another of the clinic's patients is linked to this one",
     Why.BY_HAND: "a person took the link back",
+    Why.TO_BE_ASKED: "the EHR is to be asked again",
 }
 
 

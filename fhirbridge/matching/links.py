@@ -204,7 +204,7 @@ class Links:
             "record_id": who.record_id,
             "actor": actor,
             "at": now,
-            "checked_at": now,
+            "checked_at": "" if Why.TO_BE_ASKED in decision.why else now,
             "only_for": decision.only_for,
             "ended_at": now if rejects else "",
             "sealed": self._vault.seal(key, codec.encode(seen), f"link:{row_id}"),

@@ -26,7 +26,6 @@ from fhirbridge.reconcile import lines
 from fhirbridge.reconcile.act import Hands, Rooms
 from fhirbridge.reconcile.compare import Kind, Shown, Theirs
 from fhirbridge.reconcile.findings import Found
-from fhirbridge.store import moment
 from fhirbridge.store.patient_tables import patient_link
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 from fhirbridge.store.tables import ledger as held
@@ -150,7 +149,7 @@ class Patients:
             self._links.append(tx, who, decision, {}, actor=actor)
             now = kept.current(tx, *about)
             if now is not None and now.ehr_id == ehr_id:
-                now = self._taken_back(tx, who, reason, actor)
+                now = self._held(tx, who, Why.BY_HAND, reason, actor)
             return Decided(
                 state=now.state if now is not None else "",
                 elsewhere=len(_elsewhere(tx, about)),
@@ -162,18 +161,17 @@ class Patients:
         with self._rooms.store.begin() as tx:
             _decisions(tx, about)
             who = self._who(tx, about, registry.get(tx, about.destination))
-            made = self._taken_back(tx, who, reason, actor)
+            made = self._held(tx, who, Why.BY_HAND, reason, actor)
             return Decided(state=made.state, elsewhere=len(_elsewhere(tx, about)))
 
     def ask(self, about: About, *, reason: str, actor: str) -> Decided:
         """Let the EHR be asked from the beginning, as of a patient who was never decided about."""
         _check_reason(reason)
         with self._rooms.store.begin() as tx:
-            last = _decisions(tx, about)[-1]
-            self._who(tx, about, registry.get(tx, about.destination))
-            kept.end(tx, *about, at=moment.to_text(self._rooms.clock.now()))
-            self._note(tx, last, Action.PATIENT_DECIDED, actor, reason=reason)
-            return Decided(state="", released=self._release(tx, about, actor))
+            _decisions(tx, about)
+            who = self._who(tx, about, registry.get(tx, about.destination))
+            made = self._held(tx, who, Why.TO_BE_ASKED, reason, actor)
+            return self._decided(tx, about, made, actor)
 
     def bring(self, about: About, *, reason: str, actor: str) -> list[str]:
         """Owe again, in the chart that is linked now, what was written in another one.
@@ -242,10 +240,8 @@ class Patients:
         if tx.execute(chosen.limit(1)).first() is not None:
             raise PatientError("a request of this patient is under way", hint="try again")
 
-    def _taken_back(self, tx: Connection, who: Who, reason: str, actor: str) -> Row[Any]:
-        decision = Decision(
-            state=State.HELD, how=How.PERSON.value, why=(Why.BY_HAND,), reason=reason
-        )
+    def _held(self, tx: Connection, who: Who, why: Why, reason: str, actor: str) -> Row[Any]:
+        decision = Decision(state=State.HELD, how=How.PERSON.value, why=(why,), reason=reason)
         return self._links.append(tx, who, decision, {}, actor=actor)
 
     def _decided(self, tx: Connection, about: About, made: Row[Any], actor: str) -> Decided:

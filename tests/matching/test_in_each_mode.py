@@ -105,12 +105,12 @@ ANSWERS: dict[str, tuple[Step, str]] = {
     "probable": (matches((an_ehr_patient(), "probable")), "held"),
     "two": (matches((an_ehr_patient(), "certain"), (an_ehr_patient("e2"), "certain")), "held"),
     "an outcome": (
-        lambda talk: talk.say(http(b'{"resourceType":"OperationOutcome"}', status="422 Refused")),
+        lambda talk: talk.say(http(b'{"resourceType":"OperationOutcome"}', status="422 Synthetic")),
         "held",
     ),
-    "no such operation": (lambda talk: talk.say(http(b"", status="501 Not Implemented")), "held"),
-    "a page": (lambda talk: talk.say(http(b"<html>")), "pending"),
-    "an error": (lambda talk: talk.say(http(b"", status="500 Internal Server Error")), "pending"),
+    "no such operation": (lambda talk: talk.say(http(b"", status="501 Synthetic")), "held"),
+    "a page": (lambda talk: talk.say(http(b"<html>", status="200 Synthetic")), "pending"),
+    "an error": (lambda talk: talk.say(http(b"", status="500 Synthetic")), "pending"),
 }
 
 

@@ -156,6 +156,27 @@ def test_settings_go_from_test_to_production_without_secrets_paused_and_unproven
     assert (refused.status, "networks" in refused.err) == (1, True)
 
 
+def test_safety_10_whose_patients_they_are_goes_along_to_production(desk: Desk) -> None:
+    """Else the first delivery would make a second Patient for each that the hospital has."""
+    systems = {"urn:oid:1.2.3": "https://ehr.example.org/mrn"}
+    with sandbox_for("") as url:
+        desk.run("destination", "add", "ehr", url, "--patients", "match", *system_options(systems))
+        file = desk.folder / "ehr.json"
+        file.write_text(desk.run("destination", "export", "ehr").out)
+        done = desk.run("destination", "import", str(file), "--name", "real")
+
+    assert done.status == 0, done.err
+    (real,) = [one for one in desk.json("destination", "list") if one["name"] == "real"]
+    assert (real["patients"], real["patient_systems"]) == ("match", systems)
+    file.write_text(file.read_text().replace('"policy":"match"', '"policy":"maybe"'))
+    refused = desk.run("destination", "import", str(file), "--name", "third")
+    assert (refused.status, "patients" in refused.err) == (1, True)
+
+
+def system_options(systems: dict[str, str]) -> list[str]:
+    return [word for pair in systems.items() for word in ("--patient-system", "=".join(pair))]
+
+
 def test_a_secret_that_others_can_read_is_not_taken(desk: Desk) -> None:
     path = Path(secret_file(desk))
     path.chmod(0o644)
