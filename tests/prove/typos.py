@@ -48,6 +48,8 @@ ASKED_AFTER = re.compile(r" (?:not )?in ")
 ADDRESS = re.compile(r"https?://|^keyspace: |identifier\('|\bcode: |\burl: ")
 # What a free text of the record is searched for, or compared with, stands in no list either.
 OF_FREE_TEXT = re.compile(r"(?:\.(?:contains|startsWith)\(|instrument\.unit = )$")
+# What other mappings refer to: a wrong letter there is felt in their lines too.
+REFERRED = re.compile(r"(?:mapping|target|scope|keyspace|key): ")
 # A line of an element that holds words, and what stands before a word that is only compared.
 OF_WORDS = re.compile(r" *(?:- )?\{?(?:text|display|title|description|comment|unit|valueString): ")
 COMPARED = re.compile(r"(?:= |\bin \(|\| |\bcoded\(|\btranslate\()$")
@@ -157,15 +159,22 @@ def judged(typos: Sequence[Typo]) -> list[Finder]:
 
 
 def batches(typos: Sequence[Typo]) -> list[list[Typo]]:
-    """Share out the typos in files of which none uses another, one of each file to a batch."""
+    """Share out the typos that no other file feels, one of each file to a batch."""
+    files = mapping_set.read(translating.MAPPINGS)
     shared: dict[tuple[str, int], list[Typo]] = {}
     counted: Counter[str] = Counter()
     for typo in typos:
         folder = typo.file.partition("/")[0]
-        if folder in ("resources", "conceptmaps", "documents"):
+        line = _line_of(files, typo)
+        if folder in ("resources", "conceptmaps", "documents") and not REFERRED.match(line):
             shared.setdefault((folder, counted[typo.file]), []).append(typo)
             counted[typo.file] += 1
     return list(shared.values())
+
+
+def _line_of(files: Files, typo: Typo) -> str:
+    text = files.by_name[typo.file].decode("utf-8")
+    return text.splitlines()[text.count("\n", 0, typo.at)]
 
 
 def named_together(typos: Sequence[Typo]) -> list[Typo]:
@@ -181,7 +190,6 @@ def named_together(typos: Sequence[Typo]) -> list[Typo]:
 def found_by(typo: Typo) -> Finder:
     """Say who finds one typo in the mappings of this repository."""
     files = mapping_set.read(translating.MAPPINGS)
-    text = files.by_name[typo.file].decode("utf-8")
     wrong = spoilt(files, typo)
     enough = enough_for(wrong, typo.file)
     if enough != wrong and _is_named(faults(enough), files, typo):
@@ -191,7 +199,7 @@ def found_by(typo: Typo) -> Finder:
     except MappingError as error:
         return _by_loader(error.faults, files, typo)
     # Anything else that only the cases find is a check that the loader lacks.
-    if found is Finder.CASES and not only_cases_can_know(text, typo):
+    if found is Finder.CASES and not only_cases_can_know(files, typo):
         found = Finder.NOBODY
     if found is Finder.NOBODY and (said := faults(wrong)):
         return _by_loader(said, files, typo)
@@ -202,11 +210,11 @@ def _by_loader(said: Sequence[Fault], files: Files, typo: Typo) -> Finder:
     return Finder.LOADER if _is_named(said, files, typo) else Finder.USER
 
 
-def only_cases_can_know(text: str, typo: Typo) -> bool:
+def only_cases_can_know(files: Files, typo: Typo) -> bool:
     """Tell whether no list says which words are right there, or both of them are."""
-    line = text.splitlines()[text.count("\n", 0, typo.at)]
+    text = files.by_name[typo.file].decode("utf-8")
     asked = (one for one in LITERAL.finditer(text) if OF_FREE_TEXT.search(text[: one.start()]))
-    if ADDRESS.search(line) or any(typo.at in range(*one.span()) for one in asked):
+    if ADDRESS.search(_line_of(files, typo)) or any(typo.at in range(*one.span()) for one in asked):
         return True
     word = next(one for one in WORD.finditer(text) if typo.at in range(*one.span()))
     at = typo.at - word.start()
