@@ -111,6 +111,10 @@ class Patients:
                     hint="such as urn:oid:2.16.840.1.113883.19.5 or https://ehr.example.org/mrn",
                 )
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        return {"policy": self.policy.value, "systems": dict(self.systems)}
+
     def columns(self) -> dict[str, str]:
         """Return it as it is stored."""
         systems = codec.canonical(dict(self.systems)).decode()

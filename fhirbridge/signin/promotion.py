@@ -9,7 +9,7 @@ from typing import Any
 
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import Destination, Limits
+from fhirbridge.destinations.registry import Destination, Limits, Patients, Policy
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.signin.methods import Change, SignIn
@@ -23,6 +23,7 @@ FIELDS = {
     "overlay": str,
     "networks": list,
     "limits": dict,
+    "patients": dict,
     "sign_in": dict,
 }
 
@@ -51,6 +52,7 @@ def to_file(destination: Destination, sign_in: SignIn) -> dict[str, Any]:
         "overlay": destination.overlay,
         "networks": list(destination.networks),
         "limits": destination.limits.plain(),
+        "patients": destination.patients.plain(),
         "sign_in": sign_in.plain(),
     }
 
@@ -72,6 +74,7 @@ def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
         networks=registry.checked_networks([str(one) for one in said["networks"]]),
         paused=registry.NOT_PROVEN,
         limits=_limits(said["limits"]),
+        patients=_patients(said["patients"]),
     )
     # That no sign-in is needed was said of another server.
     sign_in = replace(SignIn.of(said["sign_in"]), open_allowed=False)
@@ -95,6 +98,13 @@ def _checked(raw: bytes) -> dict[str, Any]:
     if unknown:
         raise DestinationFileError(f"the file has a field that nobody knows: {unknown[0][:40]}")
     return said
+
+
+def _patients(said: dict[str, Any]) -> Patients:
+    policy, systems = said.get("policy"), said.get("systems")
+    if policy not in set(Policy) or not isinstance(systems, dict):
+        raise DestinationFileError("the file has no usable patients: policy, systems")
+    return Patients(policy=Policy(policy), systems={key: str(one) for key, one in systems.items()})
 
 
 def _limits(said: dict[str, Any]) -> Limits:
