@@ -3,6 +3,7 @@
 import inspect
 import ssl
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from fhirbridge.clock import SystemClock
 from fhirbridge.egress.connections import BadCaFileError, trust
 from fhirbridge.egress.exchange import NotSent, Request, Response, Unknown
 from fhirbridge.egress.transport import HttpTransport
+from fhirbridge.egress.way import Way
 from tests.egress import certificates, fake_server
 from tests.egress.certificates import DAY, LONG_AGO, Identity
 from tests.egress.conftest import MakeTransport, Serve
@@ -221,7 +223,8 @@ def test_s09_verification_has_no_switch() -> None:
     context = trust(None)
 
     assert not switches & set(inspect.signature(HttpTransport).parameters)
-    assert list(inspect.signature(trust).parameters) == ["ca_file"]
+    assert list(inspect.signature(trust).parameters) == ["ca_file", "way"]
+    assert {one.name for one in fields(Way)} == {"authorities", "certificate", "key", "proxy"}
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
