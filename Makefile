@@ -27,7 +27,7 @@ test: venv test-tools check ## install what the tests need, check, and run every
 
 .PHONY: test-unit
 test-unit: venv ## the tests that need nothing but Python; seconds
-	@$(BIN)/pytest $(PARALLEL) -m "not hapi and not browser and not slow"
+	@$(BIN)/pytest $(PARALLEL) -m "not hapi and not browser and not slow and not postgres"
 
 .PHONY: test-hapi
 test-hapi: venv test-tools ## the tests against a real HAPI server and the HL7 validator
@@ -65,7 +65,7 @@ venv: ## make .venv from requirements.lock, when it is missing or old
 	@cat requirements.lock setup.cfg pyproject.toml | sha256sum | cmp -s - .venv/made-from || scripts/install-environment
 
 .PHONY: test-tools
-test-tools: ## install the JDK and Maven where they are missing (asks for root only then)
+test-tools: ## install the JDK, Maven and PostgreSQL where they are missing (asks for root only then)
 	@scripts/install-test-tools
 
 .PHONY: lock

@@ -53,7 +53,22 @@ def postgres() -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+EACH_ENGINE = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=EACH_ENGINE)
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database for one bridge: SQLite in memory, and PostgreSQL."""
+    if request.param == "sqlite":
+        yield "sqlite://"
+    else:
+        of_postgres: Server = request.getfixturevalue("postgres")
+        url = of_postgres.database()
+        yield url
+        of_postgres.drop(url)
+
+
+@pytest.fixture(params=EACH_ENGINE)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a database with our tables, on each engine in turn."""
     if request.param == "sqlite":

@@ -21,6 +21,8 @@ from fhirbridge.store.sqlite import Sqlite
 
 __all__ = ["Store", "StoreBusyError", "StoreConflictError", "StoreDoubtError", "StoreError"]
 
+MOVED = "moved"  # in `meta`, of a database whose work goes on elsewhere
+
 Done = TypeVar("Done")
 
 
@@ -40,12 +42,18 @@ class Store:
     def create(self) -> None:
         """Make the tables in an empty database and note the schema's version."""
         self._database.make()
-        with self._transaction(self._database.maker) as tx:
+        with self.making() as tx:
             if not inspect(tx).has_table("meta"):
                 tables.metadata.create_all(tx)
                 tx.execute(
                     insert(tables.meta).values(name="schema", value=str(tables.SCHEMA_VERSION))
                 )
+
+    @contextmanager
+    def making(self) -> Iterator[Connection]:
+        """One write transaction for who makes the tables; nobody else makes them meanwhile."""
+        with self._transaction(self._database.maker) as tx:
+            yield tx
 
     def is_made(self) -> bool:
         """Say whether there is a database with our tables already."""
@@ -59,7 +67,9 @@ class Store:
         with self.read() as tx:
             found = schema(tx)
             if found != str(tables.SCHEMA_VERSION):
-                raise _other(found)
+                raise other_schema(found)
+            if tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == MOVED)):
+                raise _moved()
             self._database.check(tx)
 
     def describe(self) -> tuple[str, str]:
@@ -93,9 +103,9 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot; takes no write lock and writes nothing."""
-        with self._transaction(self._database.reader) as tx:
-            yield tx
-            tx.rollback()
+        with self._told(), self._connected(self._database.reader) as connection:
+            yield connection
+            connection.rollback()
 
     def close(self) -> None:
         """Give back every connection."""
@@ -104,18 +114,28 @@ class Store:
     @contextmanager
     def _transaction(self, beginning: Beginning) -> Iterator[Connection]:
         ending = False
+        with self._told():
+            try:
+                with self._connected(beginning) as connection, connection.begin():
+                    if beginning.first:
+                        connection.exec_driver_sql(beginning.first)
+                    yield connection
+                    ending = True
+            except exc.DBAPIError as error:
+                if ending and error.connection_invalidated:
+                    raise _in_doubt() from error
+                raise
+
+    def _connected(self, beginning: Beginning) -> Connection:
+        return self.engine.connect().execution_options(**beginning.options)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            fresh = self.engine.connect().execution_options(**beginning.options)
-            with fresh as connection, connection.begin():
-                if beginning.first:
-                    connection.exec_driver_sql(beginning.first)
-                yield connection
-                ending = True
+            yield
         except exc.TimeoutError as error:  # of the pool
             raise busy("no free connection") from error
         except exc.DBAPIError as error:
-            if ending and error.connection_invalidated:
-                raise _in_doubt() from error
             told = self._database.told(error)
             if told is None:
                 raise
@@ -129,10 +149,20 @@ def schema(tx: Connection) -> str:
     return tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == "schema")) or ""
 
 
-def _other(found: str) -> StoreError:
+def other_schema(found: str) -> StoreError:
+    """Return why a database of this schema is not used, and what to do."""
+    known = f"the database has schema {found}, this program knows {tables.SCHEMA_VERSION}"
+    if found.isdecimal() and tables.FIRST_SCHEMA <= int(found) < tables.SCHEMA_VERSION:
+        return StoreError(known, hint="make a backup, then run: fhirbridge db upgrade")
     return StoreError(
-        f"the database has schema {found}, this program knows {tables.SCHEMA_VERSION}",
-        hint="run the version of fhirbridge that wrote it, or restore a backup",
+        known, hint="run the version of fhirbridge that wrote it, or restore a backup"
+    )
+
+
+def _moved() -> StoreError:
+    return StoreError(
+        "this database was moved, and nothing is done here any more",
+        hint="set FHIRBRIDGE_DATABASE_URL to the one that it was moved to",
     )
 
 

@@ -2,11 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, create_engine, event, exc, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.store.database import Beginning
@@ -28,6 +27,7 @@ SETTINGS = {
 CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock
 MISSING = ("42P01", "42703", "3F000")  # table, column, schema
 NOT_ALLOWED = "42501"
+_ENGINES: WeakSet[Engine] = WeakSet()
 MAKING = 0x66686972  # the advisory lock of who makes the tables
 
 
@@ -77,8 +77,7 @@ class Postgres:
             raise StoreError(
                 "PostgreSQL's driver is not installed", hint="pip install 'fhirbridge[postgres]'"
             ) from None
-        event.listen(self.engine, "connect", _note_process)
-        event.listen(self.engine, "checkout", _refuse_parents)
+        _ENGINES.add(self.engine)
         event.listen(self.engine, "handle_error", _without_values)
 
     def make(self) -> None:
@@ -136,16 +135,13 @@ def _state(error: BaseException | None) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
-def _note_process(_connection: Any, record: ConnectionPoolEntry) -> None:
-    record.info["process"] = os.getpid()
-
-
-def _refuse_parents(_connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+def _forget_the_parents() -> None:
     """Let a forked process open its own connections: two on one would read each other's answers."""
-    if record.info["process"] != os.getpid():
-        proxy.dbapi_connection = None
-        record.dbapi_connection = None  # type: ignore[misc]  # as SQLAlchemy's own manual does
-        raise exc.DisconnectionError("this connection is another process's")
+    for engine in list(_ENGINES):
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_the_parents)
 
 
 def _without_values(context: ExceptionContext) -> None:

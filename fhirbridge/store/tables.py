@@ -18,7 +18,8 @@ from sqlalchemy import (
 from fhirbridge.store import append_only
 from fhirbridge.store.columns import Integer, Text
 
-SCHEMA_VERSION = 3
+FIRST_SCHEMA = 3  # from which a database can be upgraded
+SCHEMA_VERSION = 3  # one more with each migration: docs/layout.md
 metadata = MetaData()
 
 # store

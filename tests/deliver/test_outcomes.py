@@ -1,5 +1,6 @@
 """Whatever a transport does to a request, each resource ends up in the EHR exactly once."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -28,6 +29,15 @@ TROUBLES: list[list[Trouble]] = [
     [Says(status=409)],
     [Says(status=412)],
 ]
+
+
+@pytest.fixture
+def world(either: str) -> Iterator[World]:
+    """A bridge with one EHR, `ehr`, on each database."""
+    made = World(url=either)
+    made.connect()
+    yield made
+    made.store.close()
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=repr)

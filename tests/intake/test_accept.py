@@ -1,6 +1,6 @@
 """Taking a record in: one commit or nothing, and nothing that a clinic sent is lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -35,6 +35,15 @@ YES = {
     "status": "active",
     "signed_at": "2026-04-20T10:32:00-05:00",
 }
+
+
+@pytest.fixture
+def world(either: str) -> Iterator[World]:
+    """A bridge with one EHR, `ehr`, on each database."""
+    made = World(url=either)
+    made.connect()
+    yield made
+    made.store.close()
 
 
 def counts(world: World) -> dict[str, int]:

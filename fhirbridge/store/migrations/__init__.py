@@ -1,0 +1,1 @@
+"""How the schema became what it is: one module for each version, done in turn by `upgrade`."""
