@@ -117,6 +117,27 @@ class EvidenceLog:
         return self._vault.unseal(key, row.payload, f"evidence:{row_id}")[SALT_BYTES:]
 
 
+def head(tx: Connection) -> str:
+    """RFC 6962 tree head over all rows, by time and then id: two logs with one head are equal."""
+    leaves = tx.scalars(select(evidence.c.leaf).order_by(evidence.c.at, evidence.c.id))
+    trees: list[tuple[int, bytes]] = []  # of 2^n leaves each, the largest first
+    for leaf in leaves:
+        size, tree = 1, bytes.fromhex(leaf)
+        while trees and trees[-1][0] == size:
+            size, tree = 2 * size, _node(trees.pop()[1], tree)
+        trees.append((size, tree))
+    if not trees:
+        return hashlib.sha256().hexdigest()
+    _, made = trees.pop()
+    while trees:
+        made = _node(trees.pop()[1], made)
+    return made.hex()
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
 def leaf_hash(salt: bytes, fields: dict[str, str]) -> str:
     """RFC 6962 leaf: SHA-256 over 0x00, the row's salt and its canonical fields."""
     return hashlib.sha256(b"\x00" + salt + codec.canonical(fields)).hexdigest()

@@ -14,6 +14,7 @@ from fhirbridge.errors import BridgeError
 WRONG_USE = 64
 COMMANDS = {
     "init": ("fhirbridge.cli.setup:init", "Make keys, database and the first token."),
+    "db": ("fhirbridge.cli.database:database", "Upgrade the database, or move it to PostgreSQL."),
     "destination": (
         "fhirbridge.cli.destination:destination",
         "Add, list, probe, test and limit EHR servers.",
@@ -29,6 +30,7 @@ COMMANDS = {
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
+    "worker": ("fhirbridge.cli.serving:worker", "Deliver in the background, without the API."),
     "sandbox": ("fhirbridge.cli.serving:sandbox", "Run a sandbox EHR to try things on."),
     "demo": ("fhirbridge.cli.demo:demo", "Show the whole journey with synthetic patients."),
 }

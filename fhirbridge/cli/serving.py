@@ -1,6 +1,8 @@
 """`fhirbridge serve` and `fhirbridge sandbox`: gunicorn, one process with threads."""
 
 import re
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,25 @@ def serve(bind: str | None, *, no_deliver: bool, ready_file: Path | None) -> Non
     bridge.close()
     service = Service(chosen, deliver=not no_deliver)
     _run(service.make, address, ready_file, started=service.started, ended=service.ended)
+
+
+@click.command()
+def worker() -> None:
+    """Deliver in the background until it is told to end; as many as you like, on any machine.
+
+    With `serve --no-deliver` where records come in. `serve` also looks at the EHRs; a worker
+    only delivers.
+    """
+    log.configure()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    bridge = opening.open_bridge(settings.read())
+    loop = bridge.delivery_loop(go_on=lambda: not stopped.is_set())
+    loop.start()
+    stopped.wait()
+    loop.stop(EXCHANGE_SECONDS)
+    bridge.close()
 
 
 @click.command()

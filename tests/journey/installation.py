@@ -59,11 +59,11 @@ class Installation:
             opened.close()
 
 
-def install(home: Path, *, mappings: Path | None = None) -> Installation:
+def install(home: Path, *, mappings: Path | None = None, database_url: str = "") -> Installation:
     """Make keys and database below `home`; with the packaged mappings, or others."""
     chosen = Settings(
         home=home,
-        database_url=f"sqlite:///{home / 'fhirbridge.db'}",
+        database_url=database_url or f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
         mappings=mappings or settings.packaged_mappings(),

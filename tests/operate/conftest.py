@@ -90,7 +90,11 @@ class Desk:
 
 @pytest.fixture(scope="session")
 def written_mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("few") / "mappings"
+    return write_mappings(tmp_path_factory.mktemp("few") / "mappings")
+
+
+def write_mappings(folder: Path) -> Path:
+    """Write the few mappings with one case into a folder."""
     case = {f"{CASE}/record.json": codec.encode(a_short_visit())}
     for name, raw in {**few_mappings().by_name, **case}.items():
         path = folder / name
