@@ -70,7 +70,7 @@ def _reading(send: Send, entry: Any) -> Reading:
 def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     meta = theirs.get("meta")
     version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
-    own = str(theirs.get("id", ""))
+    own = str(theirs.get("id") or "")
     if (unlike := _unlike(send, theirs, own, version)) is not None:
         return Reading(send=send, found=unlike)
     if _is_there(send, send.body, theirs):

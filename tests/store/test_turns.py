@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fhirbridge.store import engine
+from fhirbridge.store import sqlite
 from fhirbridge.store.engine import Store, StoreBusyError
 from fhirbridge.store.turns import Turns
 
@@ -85,7 +85,7 @@ def test_a_write_whose_turn_does_not_come_is_busy_and_the_next_one_goes(
     thread = threading.Thread(target=write)
     thread.start()
     assert inside.wait(SECONDS)
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 10)
 
     with pytest.raises(StoreBusyError), store.begin():
         pass

@@ -44,6 +44,7 @@ def _patient_link() -> None:
                 "why",
                 "follows",
                 "compared",
+                "only_for",
             )
         ),
         sa.Column("record_id", Text, sa.ForeignKey("record.id"), nullable=False),
