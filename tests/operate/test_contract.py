@@ -94,8 +94,10 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
         ("sync resume --destination ehr", "changed still_paused destination patient"),
         (
             "destination list",
-            "name base_url mode traits requires_consent test_server overlay networks paused guard "
-            "weak limits",
+            (
+                "name base_url mode traits requires_consent test_server overlay networks paused "
+                "guard weak limits"
+            ),
         ),
         ("destination test ehr", "name good answers signed_in unchanged reason"),
         ("doctor", "good checks"),
