@@ -63,6 +63,7 @@ class Storm:
             self.world.ehr.behave(assigns_ids=True)
             found = self.world.bridge.probe_destination("ehr", actor="test")
             assert found.mode is Mode.ASSIGNED
+            self.world.ehr.transport.sent.clear()
         self.records: dict[tuple[str, int], Record] = {}
         self.came = 0
         self.workers: list[Iterator[str] | None] = [None, None]
