@@ -17,6 +17,7 @@ from fhirbridge.records import schema
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.sandbox.storage import Version
 from fhirbridge.store.engine import Store, StoreBusyError
+from fhirbridge.store.room import ENDLESS
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import destination, resource
 from fhirbridge.translate.values import Translation
@@ -115,6 +116,7 @@ class Place(World):
         self.store = self.memory
         self.vault = Vault(bytes(range(32)), self.rng)
         self.told = []
+        self.disk = ENDLESS
         self.ehrs = {EHR: FarSide(self.clock, BASE_URL)}
         beginning = _beginning(requires_consent=requires_consent, known=known, assigned=assigned)
         self.memory.fill(beginning.pattern)
