@@ -49,7 +49,7 @@ def test_r31_the_keys_of_a_plan(desk: Desk) -> None:
     assert keys(plain) == keys(open_) == {"made_at", "state", "summary", "deliveries"}
     assert keys(plain["summary"]) == PLAN_STEPS
     assert keys(plain["deliveries"]) == {
-        "delivery", "destination", "patient", "record", "step", "reason", "resources",
+        "delivery", "destination", "guard", "patient", "record", "step", "reason", "resources",
     }  # fmt: skip
     resources = [r for one in plain["deliveries"] for r in one["resources"]]
     assert keys(resources) == {"resource", "step", "changes"}
@@ -94,7 +94,10 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
         ("sync resume --destination ehr", "changed still_paused destination patient"),
         (
             "destination list",
-            "name base_url mode traits requires_consent test_server overlay networks paused limits",
+            (
+                "name base_url mode traits requires_consent test_server overlay networks paused "
+                "guard weak limits patients patient_systems"
+            ),
         ),
         ("destination test ehr", "name good answers signed_in unchanged reason"),
         ("doctor", "good checks"),
