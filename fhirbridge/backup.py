@@ -24,6 +24,7 @@ from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings
 from fhirbridge.store import copying, moment
 from fhirbridge.store.engine import Store
+from fhirbridge.store.room import JOURNALS
 from fhirbridge.store.sealed import fingerprint
 
 DATABASE = "fhirbridge.db"
@@ -59,9 +60,7 @@ def write(settings: Settings, folder: Path, passphrase: bytes | None) -> Manifes
 
     Raises BackupError, and what opening raises.
     """
-    _check_passphrase(passphrase)
-    if folder.exists():
-        raise BackupError(f"{folder.name} is there already", hint="name a folder that is not")
+    check_wishes(folder, passphrase)
     keys = _keys(settings)
     store = _opened(settings)
     part = folder.with_name(folder.name + ".part")
@@ -90,7 +89,7 @@ def _fill(part: Path, store: Store, keys: dict[str, bytes], passphrase: bytes | 
         made_at=moment.to_text(SystemClock().now()),
         software=__version__,
         files={one.name: _sha256(one) for one in sorted(part.iterdir())},
-        rows=_rows(part / DATABASE),
+        rows=copying.counts(part / DATABASE),
         keys={name: fingerprint(key) for name, key in keys.items()},
     )
     (part / MANIFEST).write_bytes(codec.encode(asdict(manifest)))
@@ -135,7 +134,7 @@ def check(folder: Path) -> Manifest:
     for name, digest in manifest.files.items():
         if _sha256(folder / name) != digest:
             raise _no_backup(folder, f"{name} was changed")
-    if _rows(folder / DATABASE) != manifest.rows:
+    if copying.counts(folder / DATABASE) != manifest.rows:
         raise _no_backup(folder, "the database has other rows than it had")
     return manifest
 
@@ -156,7 +155,10 @@ def _no_backup(folder: Path, why: str) -> BackupError:
     )
 
 
-def _check_passphrase(passphrase: bytes | None) -> None:
+def check_wishes(folder: Path, passphrase: bytes | None) -> None:
+    """Refuse what cannot be done, before anything is noted or written. Raises BackupError."""
+    if folder.exists():
+        raise BackupError(f"{folder.name} is there already", hint="name a folder that is not")
     if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE:
         raise BackupError(
             f"the passphrase has fewer than {LEAST_PASSPHRASE} characters",
@@ -177,21 +179,14 @@ def _target(settings: Settings) -> Path:
         target = copying.file_of(store)
     finally:
         store.close()
-    if target.exists():
-        raise BackupError(
-            f"there is a database already: {target.name}",
-            hint="end fhirbridge and move that file away; nothing is overwritten",
-        )
+    for ending in JOURNALS:  # a journal would be applied to what is put beside it
+        there = target.with_name(target.name + ending)
+        if there.exists():
+            raise BackupError(
+                f"there is a database already: {there.name}",
+                hint=f"end fhirbridge and move all {target.name}* away; nothing is overwritten",
+            )
     return target
-
-
-def _rows(database: Path) -> dict[str, int]:
-    store = Store(f"sqlite:///{database}")
-    try:
-        store.check()
-        return copying.counts(store)
-    finally:
-        store.close()
 
 
 def _files(settings: Settings) -> dict[str, Path]:

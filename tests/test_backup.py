@@ -15,7 +15,7 @@ from fhirbridge.backup import DATABASE, KEYS, MANIFEST, BackupError
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.settings import Settings
-from fhirbridge.store import copying, lineage
+from fhirbridge.store import copying, lineage, sqlite
 from fhirbridge.store.engine import Store
 from tests.fakes import SeededRng
 from tests.journey.canaries import hits, record_with_canaries
@@ -83,6 +83,22 @@ def test_s35_on_a_new_machine_a_backup_brings_everything_back(
     assert made.rows["record"] == 1
     with closing(sqlite3.connect(there.home / DATABASE)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_s35_neither_writing_nor_looking_changes_a_backup_where_the_journal_is_a_wal(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "wal_is_safe", lambda _version: True)
+    home = install(tmp_path / "home")
+    with home.bridge() as bridge:
+        bridge.warm_up()
+        bridge.accept(SERIES[0].read_bytes(), actor="test")
+        backup.write(home.settings, folder, PASSPHRASE)
+    before = contents(folder)
+
+    backup.check(folder)
+
+    assert contents(folder) == before
 
 
 def test_s35_what_came_after_it_is_not_in_it_and_what_goes_on_is_not_disturbed(
@@ -200,6 +216,18 @@ def test_a_database_that_is_there_is_never_overwritten(home: Installation, folde
 
     assert "a database already" in refused(home.settings, folder)
     assert contents(home.settings.home) == before
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal", "-shm"])
+def test_p10_a_journal_that_was_left_behind_is_not_applied_to_what_is_put_back(
+    home: Installation, folder: Path, tmp_path: Path, ending: str
+) -> None:
+    backup.write(home.settings, folder, PASSPHRASE)
+    there = elsewhere(home.settings, tmp_path / "new")
+    there.home.mkdir()
+    (there.home / f"fhirbridge.db{ending}").touch()
+
+    assert f"fhirbridge.db{ending}" in refused(there, folder)
 
 
 def test_a_folder_that_is_there_is_never_overwritten(home: Installation, folder: Path) -> None:

@@ -38,9 +38,11 @@ def backup(folder: Path, *, passphrase_file: Path | None, json_wanted: bool) -> 
     The keys are in it only with a passphrase; keep that elsewhere. FOLDER is there whole or not at
     all. Records wait meanwhile, for some seconds for each gigabyte.
     """
+    passphrase = _passphrase(passphrase_file)
+    backups.check_wishes(folder, passphrase)
     with opened() as bridge:
         bridge.note_backup(actor=ACTOR)
-    made = backups.write(settings.read(), folder, _passphrase(passphrase_file))
+    made = backups.write(settings.read(), folder, passphrase)
     _show(made, folder, json_wanted=json_wanted)
     if backups.KEYS not in made.files:
         printing.words("The keys are NOT in it: back up master.key and site.key yourself.")

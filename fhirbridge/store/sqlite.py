@@ -48,7 +48,7 @@ class Sqlite:
 
     def check(self, tx: Connection) -> None:
         if tx.scalar(text("PRAGMA quick_check(1)")) != "ok":
-            raise _damaged()
+            raise damaged()
 
     def describe(self, tx: Connection) -> tuple[str, str]:
         version = tx.scalar(text("SELECT sqlite_version()"))
@@ -58,7 +58,7 @@ class Sqlite:
         # The driver's own text may name files, so only SQLite's name of the error is told.
         name = str(getattr(error.orig, "sqlite_errorname", "no reason given"))
         if name.startswith(DAMAGED):
-            return _damaged()
+            return damaged()
         if name == "SQLITE_ERROR":
             return lacking()
         return busy(name) if isinstance(error, exc.OperationalError) else None
@@ -76,7 +76,8 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _damaged() -> StoreError:
+def damaged() -> StoreError:
+    """Return what is said of a file that is no whole database."""
     return StoreError("the database file is damaged", hint="restore it from a backup")
 
 
