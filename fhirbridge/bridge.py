@@ -147,20 +147,32 @@ class Bridge(Connecting):
             self._intake.owe_backlog(tx, name)
         return self.probe_destination(name, actor=actor)
 
-    def probe_destination(self, name: str, *, actor: str) -> Destination:
-        """Find out what the server honours; write only to a sandbox or a named test server."""
+    def probe_destination(self, name: str, *, agreed_with: str = "", actor: str) -> Destination:
+        """Find out what the server honours.
+
+        Writes Patients that are nobody, and removes them, at a sandbox, at a named test server, or
+        where somebody there agreed. What was seen of any other stands while it promises the same.
+        """
+        registry.check_words(agreed_with)
         with self._store.read() as tx:
             known = registry.get(tx, name)
         ehr = self._parts.ehr_for(known)
         traits = probe.look(ehr)
-        if traits.sandbox or known.test_server:
+        seen = asdict(traits)
+        if traits.sandbox or known.test_server or agreed_with:
             named = f"fhirbridge-probe-{new_id(self._parts.rng)[:12]}"
-            traits = trials.try_writes(ehr, traits, named)
+            seen = asdict(trials.try_writes(ehr, traits, named))
+        elif known.traits.get("capability") == traits.capability:
+            seen = dict(known.traits)
         with self._store.begin() as tx:
-            registry.note_probe(tx, name, asdict(traits))
+            registry.note_probe(tx, name, seen)
             found = registry.get(tx, name)
             outcome = "unproven" if found.mode is Mode.UNPROVEN else "proven"
-            detail = {"mode": found.mode.value, "left_behind": list(traits.left_behind)}
+            detail = {
+                "mode": found.mode.value,
+                "left_behind": list(seen["left_behind"]),
+                "agreed_with": agreed_with,
+            }
             self._note(
                 tx,
                 actor,

@@ -205,15 +205,21 @@ def show(name: str, *, json_wanted: bool) -> None:
 
 @destination.command()
 @click.argument("name")
+@click.option(
+    "--agreed-with",
+    default="",
+    metavar="WHO",
+    help="Try it at a server that is no test server, too: who agreed there. No patient's name.",
+)
 @as_json
-def probe(name: str, *, json_wanted: bool) -> None:
+def probe(name: str, *, agreed_with: str, json_wanted: bool) -> None:
     """Probe NAME again: find out what the server honours, and choose how deliveries go.
 
-    Patients that are nobody are written and removed again, but only at the sandbox and at a server
-    that was named a test server; any other is only read.
+    Patients that are nobody are written and removed again: at the sandbox, at a server that was
+    named a test server, and where somebody there agreed (it is noted). Any other is only read.
     """
     with opened() as bridge:
-        found = bridge.probe_destination(name, actor=ACTOR)
+        found = bridge.probe_destination(name, agreed_with=agreed_with, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
     _tell_what_was_seen(found, json_wanted=json_wanted)
 

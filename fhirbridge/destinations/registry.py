@@ -30,7 +30,10 @@ LONGEST_REASON = 300
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
 OF_A_NEWER_VERSION = "a newer version of fhirbridge chose how deliveries go: use that one"
-NOT_PROVEN = "not proven: run fhirbridge destination probe NAME on a sandbox or a named test server"
+NOT_PROVEN = (
+    "not proven: run fhirbridge destination probe NAME, "
+    "with --agreed-with WHO where it is no test server"
+)
 
 
 class Policy(StrEnum):
@@ -238,6 +241,12 @@ def note_probe(tx: Connection, name: str, traits: dict[str, Any]) -> None:
     tx.execute(update(destination).where(destination.c.name == name).values(**values))
 
 
+def check_words(why: str) -> None:
+    """Refuse what a person says, where it is no line of text. Raises DestinationError."""
+    if len(why) > LONGEST_REASON or not why.isprintable() or why != why.strip():
+        raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
+
+
 def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
     """Let updates go without a guard of the server, for this reason; "" takes that back.
 
@@ -245,8 +254,7 @@ def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
     Raises DestinationError.
     """
     known = get(tx, name)
-    if len(why) > LONGEST_REASON or not why.isprintable() or why != why.strip():
-        raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
+    check_words(why)
     tx.execute(update(destination).where(destination.c.name == name).values(weak=why))
     other = known.paused if known.mode is not Mode.UNPROVEN else ""
     note_probe(tx, name, known.traits)

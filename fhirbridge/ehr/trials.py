@@ -30,7 +30,7 @@ Guard = Mapping[str, str]
 def try_writes(ehr: Ehr, seen: Traits, probe_id: str) -> Traits:
     """Try guards, bundles and searches on Patients that are nobody, then remove them.
 
-    Only for a sandbox or a server that was named as a test server: never a production chart.
+    For a sandbox, a named test server, or where somebody there agreed; never on anyone's chart.
     """
     trial = _Trial(ehr, probe_id)
     try:

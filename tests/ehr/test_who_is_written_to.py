@@ -1,4 +1,6 @@
-"""Adding a destination reads; it writes only to a sandbox or to a server named as a test server."""
+"""Adding a destination reads; it writes only to a sandbox, a named test server, or by agreement."""
+
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,60 @@ def test_safety_02_a_production_server_is_only_read_and_gets_no_delivery(world: 
     assert {request.url for request in world.ehr.transport.sent} == {f"{BASE}/metadata"}
     assert (added.mode, added.paused) == (Mode.UNPROVEN, registry.NOT_PROVEN)
     assert world.ehr.references() == []
+
+
+def test_safety_02_a_production_server_is_tried_by_agreement_alone_and_nothing_stays(
+    world: World,
+) -> None:
+    """Without it no delivery would ever reach a hospital: what it honours must be seen first."""
+    world.ehr.transport.choose = as_a_hospital
+    add(world, test_server=False)
+
+    proven = world.bridge.probe_destination("ehr", agreed_with="integration desk", actor="test")
+
+    assert (proven.mode, proven.paused, proven.test_server) == (Mode.TRANSACTION, "", False)
+    assert world.ehr.references() == []
+    writes = [one for one in world.ehr.transport.sent if one.method in {"PUT", "POST"}]
+    bodies = [one.body or b"" for one in writes if not one.url.endswith("_search")]
+    assert bodies
+    assert [one for one in bodies if b"Synthetic-Probe" not in one] == []
+    assert [codec.decode(row.detail.encode())["agreed_with"] for row in probes(world)] == [
+        "",
+        "integration desk",
+    ]
+
+
+def test_safety_02_a_later_look_at_a_production_server_reads_and_leaves_the_proof(
+    world: World,
+) -> None:
+    world.ehr.transport.choose = as_a_hospital
+    add(world, test_server=False)
+    proven = world.bridge.probe_destination("ehr", agreed_with="integration desk", actor="test")
+    world.ehr.transport.sent.clear()
+
+    again = world.bridge.probe_destination("ehr", actor="test")
+
+    assert again == proven
+    assert {request.method for request in world.ehr.transport.sent} == {"GET"}
+
+
+def test_safety_02_a_production_server_that_promises_something_else_is_proven_anew(
+    world: World,
+) -> None:
+    world.ehr.transport.choose = as_a_hospital
+    add(world, test_server=False)
+    world.bridge.probe_destination("ehr", agreed_with="integration desk", actor="test")
+    other = codec.decode(HOSPITAL.body) | {"rest": [{"mode": "server"}]}
+    changed = Says(status=200, body=codec.encode(other))
+    world.ehr.transport.choose = lambda one: changed if one.url.endswith("/metadata") else None
+
+    again = world.bridge.probe_destination("ehr", actor="test")
+
+    assert (again.mode, again.paused) == (Mode.UNPROVEN, registry.NOT_PROVEN)
+
+
+def probes(world: World) -> list[Any]:
+    return world.evidence("destination.probed")
 
 
 def test_a_server_named_as_a_test_server_is_tried_and_nothing_stays(world: World) -> None:
