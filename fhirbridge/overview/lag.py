@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -25,8 +26,9 @@ class Lag:
     counted: int
 
     def plain(self) -> dict[str, Any]:
-        """Return it as JSON has it, without decimals that say nothing."""
-        return {name: round(value, 1) for name, value in asdict(self).items()}
+        """Return it as JSON takes it, without digits that say nothing."""
+        tenths = {n: Decimal(f"{value:.1f}") for n, value in asdict(self).items()}
+        return {**tenths, "counted": self.counted}
 
 
 def of_destination(tx: Connection, name: str, now: datetime) -> Lag:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from fhirbridge.fhir import codec
 from fhirbridge.overview import lag
 from fhirbridge.overview.lag import Lag
 from tests.factories import World, a_short_visit
@@ -64,6 +65,14 @@ def test_r34_a_backfill_is_meant_to_wait() -> None:
     world.clock.advance(timedelta(minutes=5))
 
     assert of(world) == NOTHING
+
+
+def test_it_is_written_as_json_without_digits_that_say_nothing() -> None:
+    lag_of_a_third = Lag(waiting=1 / 3, p50=2, p95=2.04, p99=61, counted=7)
+
+    assert codec.encode(lag_of_a_third.plain()) == (
+        b'{"waiting":0.3,"p50":2.0,"p95":2.0,"p99":61.0,"counted":7}'
+    )
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_lag() -> None:
