@@ -7,7 +7,8 @@ import pytest
 
 from fhirbridge.reconcile.patients import About
 from fhirbridge.records.history import Chart
-from tests.factories import AFTER_A_LEASE, Record, retracted
+from tests.deliver.refusing import heal, refuse
+from tests.factories import AFTER_A_LEASE, Record, a_pulse, retracted
 from tests.intake.charts import take_back
 from tests.matching.clinic import Clinic, an_ehr_patient, put, visit
 
@@ -144,3 +145,30 @@ def test_safety_10_who_was_linked_for_what_is_taken_back_is_asked_of_again() -> 
 
     assert clinic.patient_rows()[-1].state == "held"
     assert [one["status"] for one in clinic.ehr.all_of("Observation")] == ["entered-in-error"]
+
+
+# --- the delivery that brought the patient was closed ------------------------------------------
+
+
+@pytest.mark.parametrize("how", TAKEN_BACK)
+def test_safety_13_a_first_visit_that_was_refused_in_part_is_taken_back(how: str) -> None:
+    clinic = Clinic(an_ehr_patient())
+    record = visit()
+    record["vitals"] += [a_pulse("v-2", 99)]
+    refuse(clinic, lambda one: one.get("valueQuantity", {}).get("value") == 99)
+    receipt = clinic.accept(record)
+    clinic.settle()
+    assert [row.state for row in clinic.patient_rows()] == ["parked"]
+    assert [one["status"] for one in clinic.ehr.all_of("Observation")] == ["final"]
+    heal(clinic)
+    clinic.clock.advance(LONG)
+
+    TAKEN_BACK[how](clinic, receipt, record)
+    clinic.settle()
+
+    assert [row.state for row in clinic.patient_rows()] == ["superseded", "delivered"]
+    assert [one["status"] for one in clinic.ehr.all_of("Observation")] == ["entered-in-error"]
+    desk = clinic.bridge.patients
+    about = About("ehr", clinic.link.lane)
+    desk.unlink(about, reason="synthetic doubt", actor="anna")
+    assert desk.link(about, "ehr-1", despite=(), reason="it is", actor="anna").state == "linked"
