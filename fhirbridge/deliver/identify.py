@@ -57,7 +57,7 @@ class Identify:
         if link.state == kept.State.HELD:
             return _held(guard.held_for(link.why.split()))
         note_linked(tx, link)
-        release(tx, self._settlement, link.destination, link.lane, actor=kept.ACTOR)
+        release_linked(tx, self._settlement, link)
         return ASKED
 
 
@@ -75,6 +75,20 @@ def note_linked(tx: Connection, link: Row[Any]) -> None:
         compared=kept.compared(tx, link),
         at=link.at,
     )
+
+
+def release_linked(tx: Connection, settlement: Settlement, link: Row[Any]) -> None:
+    """Put back what waited for this link; of one for a single record, no other record's visit.
+
+    That would be held again, and what the link is for after it, round and round.
+    """
+    chosen = Selection(destination=link.destination, patient=link.lane, reason=PATIENT)
+    ids = [
+        row.id
+        for row in stuck.find(tx, chosen, (State.HELD,))
+        if not (link.only_for and guard.is_of_a_visit(row.reason))
+    ]
+    stuck.put_back(tx, settlement, ids, actor=kept.ACTOR)
 
 
 def release(

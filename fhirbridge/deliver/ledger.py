@@ -104,7 +104,7 @@ def note_theirs(
     destination: str,
     identity: Identity,
     ehr_id: str,
-    compared: Row[str, str],
+    compared: Row[Any],
     at: str,
 ) -> None:
     """Note that the EHR has its own of this under `ehr_id`: ours points to it, and never writes it.

@@ -97,4 +97,6 @@ def _unlike(send: Send, theirs: dict[str, Any], own: str, version: str) -> Found
 
 
 def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    return projection.same({**send.there.written(ours), "id": theirs["id"]}, theirs)
+    # Theirs may still point to a patient whom the EHR has made part of another one since.
+    named = send.there.read(theirs)
+    return projection.same({**send.there.written(ours), "id": theirs["id"]}, named)

@@ -263,9 +263,14 @@ def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
 
 
 def _gave_ids(tx: Connection, name: str) -> bool:
-    """Say whether this EHR has something of ours under an id that it gave."""
+    """Say whether this EHR has something of ours under an id that it gave.
+
+    Of its own patients, which ours point to, no version is known: they are nothing of ours.
+    """
     theirs = select(ledger.c.ehr_id).where(
-        ledger.c.destination == name, ledger.c.ehr_id != ledger.c.resource_id
+        ledger.c.destination == name,
+        ledger.c.ehr_id != ledger.c.resource_id,
+        ledger.c.ehr_version != "",
     )
     return tx.execute(theirs.limit(1)).first() is not None
 

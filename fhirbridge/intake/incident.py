@@ -18,6 +18,7 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.intake import again
 from fhirbridge.intake.owing import Owing
 from fhirbridge.intake.rooms import Rooms
+from fhirbridge.matching import kept
 from fhirbridge.outbox import contents, stuck, taken_back
 from fhirbridge.outbox.contents import SHARED_LANE, Identity, Owner
 from fhirbridge.outbox.enqueue import NOTHING_HELD
@@ -129,11 +130,13 @@ class Incident:
         for one, lane in lanes.items():
             if lane == SHARED_LANE and contents.is_held(tx, name, one):
                 done.shared.append(_named(name, one))
+        are_theirs = kept.are_theirs(tx, destination, row.patient_key)
         touched = [
             one
             for one, lane in lanes.items()
             if lane == row.patient_key
             and contents.winner(tx, one, destination.overlay, lane) is None
+            and not (are_theirs and one.type == "Patient")  # the EHR's own: it stays as it is
         ]
         document = history.content(tx, self._rooms.vault, row.id)["document"]
         owed = self._rooms.outbox.put(

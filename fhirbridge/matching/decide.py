@@ -69,13 +69,17 @@ WORDS = {
 }
 
 
+# What is true of one visit and not of another: each is asked about for itself.
+OF_A_VISIT = frozenset({Why.INACTIVE, Why.DECEASED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ours:
     """Our side: the Patient as translated, and its identifiers as this EHR names them."""
 
     person: Person
     tokens: frozenset[Token]  # only those of kinds that both sides have
-    visit: str | None  # when it began; "" where that is not known, None where it does not matter
+    visit: str | None  # when it began; "" where that is not known, None where all is taken back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +160,15 @@ def disagreements(ours: Ours, patient: Mapping[str, Any]) -> list[Why]:
 
 
 def _no_use(ours: Ours, theirs: Person) -> list[Why]:
+    if ours.visit is None:
+        return []  # what is taken back is there already, whatever became of the patient
     why = [] if theirs.active else [Why.INACTIVE]
     return [*why, Why.DECEASED] if _died_before(theirs.deceased, ours.visit) else why
 
 
-def _died_before(deceased: str, visit: str | None) -> bool:
+def _died_before(deceased: str, visit: str) -> bool:
     """Say whether somebody was dead when a visit began, or nobody can tell; by the day."""
-    if not deceased or visit is None:
+    if not deceased:
         return False
     day = deceased[:10]
     return not (visit and day[:4].isdigit() and visit[: len(day)] <= day)

@@ -45,9 +45,9 @@ def guard(tx: Connection, destination: Destination, delivery: Row[Any], *, now: 
     if link.state == State.MADE:
         return Guard(Next.GO, link.id)
     held = link.state == State.HELD
-    if held and (link.why == Why.BY_HAND or link.checked_at > delivery.changed_at):
-        return Guard(Next.HOLD, reason=held_for(link.why.split()))
     meant = link.only_for in ("", delivery.record_id)
+    if held and (link.why == Why.BY_HAND or (meant and link.checked_at > delivery.changed_at)):
+        return Guard(Next.HOLD, reason=held_for(link.why.split()))
     if held or not meant or _is_old(link, now) or not _is_compared(tx, destination, link):
         return Guard(Next.ASK)
     return Guard(Next.GO, link.id)
@@ -56,6 +56,11 @@ def guard(tx: Connection, destination: Destination, delivery: Row[Any], *, now: 
 def held_for(why: Sequence[str]) -> str:
     """Say why a delivery waits, as its reason."""
     return f"{PATIENT}{decide.sentence(why)}; see fhirbridge patient list"
+
+
+def is_of_a_visit(reason: str) -> bool:
+    """Say whether a delivery waits for what is true of its own visit alone."""
+    return any(decide.WORDS[one] in reason for one in decide.OF_A_VISIT)
 
 
 def _is_old(link: Row[Any], now: datetime) -> bool:

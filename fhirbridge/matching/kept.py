@@ -57,12 +57,19 @@ def are_theirs(tx: Connection, destination: Destination, lane: str) -> bool:
 def our_patient(
     tx: Connection, destination: Destination, lane: str, subject: str
 ) -> Row[Any] | None:
-    """Return the Patient that counts; where no record says one any more, the one owed last."""
+    """Return the Patient that counts; where no record says one any more, the one owed last.
+
+    What brought that may have been closed: then it is the one that was compared last.
+    """
     identity = Identity("Patient", subject)
     row = contents.winner(tx, identity, destination.overlay, lane)
-    if row is None or row.purpose == WITHDRAWN:
-        return contents.last_pinned(tx, destination.name, identity, lane)
-    return row
+    if row is not None and row.purpose != WITHDRAWN:
+        return row
+    owed = contents.last_pinned(tx, destination.name, identity, lane)
+    if owed is not None:
+        return owed
+    link = current(tx, destination.name, lane)
+    return compared(tx, link) if link is not None and link.compared else None
 
 
 def standing(tx: Connection, destination: str) -> list[Row[Any]]:
@@ -85,10 +92,10 @@ def waiting(tx: Connection, destination: str) -> int:
     return tx.scalar(chosen) or 0
 
 
-def compared(tx: Connection, link: Row[Any]) -> Row[str, str]:
+def compared(tx: Connection, link: Row[Any]) -> Row[Any]:
     """Return the version of our Patient of which a link was made."""
     chosen = (
-        select(resource.c.id, resource.c.digest)
+        select(resource)
         .where(resource.c.type == "Patient", resource.c.resource_id == link.subject)
         .where(resource.c.digest == link.compared)
         .order_by(resource.c.sequence.desc())

@@ -104,7 +104,7 @@ class Links:
         ours = Ours(
             person=whole,
             tokens=frozenset((systems[s], value) for s, value in whole.identifiers if s in systems),
-            visit=None if source.in_error else self._visit(tx, record_id),
+            visit=None if source.in_error or source.retracted else self._visit(tx, record_id),
         )
         return Side(row, body, ours)
 
@@ -132,7 +132,7 @@ class Links:
             why=verdict.why,
             follows=stands.id if stands is not None else "",
             candidates=verdict.candidates,
-            only_for=row.record_id if verdict.certain and _is_dead(sight, reference) else "",
+            only_for=row.record_id if _is_of_a_visit(verdict, sight) else "",
         )
         if same and stands is not None:  # as it was, also where it was held meanwhile
             decision = replace(decision, how=stands.how, follows=stands.follows)
@@ -271,5 +271,9 @@ def _is_said(known: Row[Any], decision: Decision) -> bool:
     return bool(known.why == " ".join(decision.why))
 
 
-def _is_dead(sight: Sight, reference: str) -> bool:
-    return bool(person.read(sight.bodies[reference]).deceased)
+def _is_of_a_visit(verdict: Verdict, sight: Sight) -> bool:
+    """Say whether another visit of this patient, or one that is taken back, may fare otherwise."""
+    if not verdict.certain:
+        return not decide.OF_A_VISIT.isdisjoint(verdict.why)
+    theirs = person.read(sight.bodies[verdict.reference])
+    return bool(theirs.deceased) or not theirs.active

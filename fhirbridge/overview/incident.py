@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from fhirbridge.audit.log import Action
+from fhirbridge.destinations import registry
 from fhirbridge.fhir.retract import can_retract
+from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE
 from fhirbridge.outbox.states import LANDED, OPEN, STUCK, Became
 from fhirbridge.records import history
@@ -29,6 +31,7 @@ RECORD = ("id", "session_key", "version", "state", "in_error", "retracted", "rec
 RECORD_TOO = ("recorded_at", "translation", "set_digest", "warnings", "held")
 DELIVERY = ("id", "destination", "record_id", "state", "reason", "attempts", "created_at")
 DELIVERY_TOO = ("changed_at", "due_at")
+WAYS_BACK = {RETRACTION: "is taken back", PROVENANCE: "stays: it says who sent what"}
 
 
 def listing(tx: Connection, chart: Chart) -> dict[str, Any]:
@@ -184,13 +187,17 @@ def _way_back(tx: Connection, row: Row[Any], chart: Chart, ids: list[str]) -> st
         return "stays: all patients share it"
     if row.lane != chart.patient:
         return "is in another patient's chart by now"
-    if row.purpose == RETRACTION:
-        return "is taken back"
-    if row.purpose == PROVENANCE:
-        return "stays: it says who sent what"
+    if row.type == "Patient" and _is_theirs(tx, row):
+        return "stays: it is the EHR's own patient"
+    if row.purpose in WAYS_BACK:
+        return WAYS_BACK[row.purpose]
     if tx.execute(_said_by_others(row, ids).limit(1)).first() is not None:
         return "stays as other sessions say it"
     return "entered in error" if can_retract(row.type) else "a person's task: no status for it"
+
+
+def _is_theirs(tx: Connection, row: Row[Any]) -> bool:
+    return kept.are_theirs(tx, registry.get(tx, row.destination), row.lane)
 
 
 def _said_by_others(row: Row[Any], ids: list[str]) -> Any:

@@ -62,4 +62,4 @@ def _judge(
         now = rooms.links.settle(tx, destination, link, seen)
         if now.state == State.LINKED and now.id != link.id:
             identify.note_linked(tx, now)
-            identify.release(tx, rooms.settlement, now.destination, now.lane, actor=kept.ACTOR)
+            identify.release_linked(tx, rooms.settlement, now)

@@ -112,12 +112,15 @@ class Patients:
                     + " ".join(f"--despite {one}" for one in sorted(against)),
                 )
             stands = kept.current(tx, *about)
+            assert who.side is not None
+            of_no_visit = who.side.ours.visit is None  # then death and use were not looked at
             decision = Decision(
                 state=State.LINKED,
                 ehr_id=ehr_id,
                 how=How.PERSON.value,
                 follows=stands.id if stands is not None else "",
                 candidates=(reference,),
+                only_for=who.record_id if of_no_visit else "",
                 reason=reason,
             )
             made = self._links.append(tx, who, decision, bodies, actor=actor)

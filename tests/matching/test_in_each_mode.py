@@ -80,6 +80,20 @@ def test_a_worker_killed_at_any_step_leaves_the_rest_to_the_next_one(
     assert len(charted(world)) == 1
 
 
+def test_r26_a_later_probe_finds_the_same_way_though_the_ehr_named_its_patient(
+    world: World,
+) -> None:
+    world.take(visit())
+    with world.store.read() as tx:
+        before = registry.get(tx, "ehr")
+
+    found = world.bridge.probe_destination("ehr", actor="test")
+
+    assert (found.mode, found.paused) == (before.mode, "")
+    world.take(visit(2))
+    assert set(world.states()) == {"delivered"}
+
+
 # --- over a real socket ------------------------------------------------------------------------
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from fhirbridge.egress.exchange import Request
 from fhirbridge.reconcile.patients import About, PatientError
-from tests.factories import AFTER_A_LEASE, amended, rate
+from tests.factories import AFTER_A_LEASE, Record, amended, rate
+from tests.fakes import Fault
 from tests.matching.clinic import Clinic, an_ehr_patient, merged_into, put, visit
 
 LONG = 6 * AFTER_A_LEASE  # longer than a link is relied on
@@ -246,3 +248,34 @@ def test_a_person_may_say_that_the_ehr_has_none_and_then_ours_is_made() -> None:
     assert clinic.charted() == clinic.patients() != set()
     with pytest.raises(PatientError):
         clinic.bridge.patients.make(about(clinic), reason="twice", actor="anna")
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.DROPPED])
+@pytest.mark.parametrize("sent", [visit(2), amended(visit(), rate(81))], ids=["new", "amended"])
+def test_o23_what_went_unheard_before_a_merge_is_no_clinicians_edit(
+    clinic: Clinic, sent: Record, fault: Fault
+) -> None:
+    sends: list[Request] = []
+
+    def down_from_then_on(one: Request) -> Fault | None:
+        if b'"transaction"' in (one.body or b"") and not sends:
+            sends.append(one)
+            return fault
+        return Fault.NOT_SENT if sends else None
+
+    clinic.matching.choose = down_from_then_on
+    clinic.take(sent)
+    clinic.matching.choose = lambda _one: None
+    merge(clinic)
+    look(clinic)
+    assert clinic.link.ehr_id == "ehr-9"
+
+    clinic.settle()
+
+    assert set(clinic.states()) == {"delivered"}
+    assert clinic.bridge.drift("ehr") == []
+    pulses = [one["valueQuantity"]["value"] for one in clinic.ehr.all_of("Observation")]
+    assert sorted(pulses) == ([72, 72] if sent["version"] == 1 else [81])
+    written = clinic.bridge.patients.shown(about(clinic), values=False, actor="test")["written"]
+    listed = sorted(f"Patient/{one['patient']}" for one in written if one["type"] == "Observation")
+    assert listed == charts_of_pulses(clinic)
