@@ -8,11 +8,10 @@ from sqlalchemy import Connection, Row, or_, select
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import (
-    EDITED,
     GONE,
+    IN_DOUBT,
     MERGED,
     OPEN,
-    POISON,
     RETRACTED,
     STUCK,
     UNCERTAIN,
@@ -30,14 +29,14 @@ def stop(
     What all patients share goes on. So does what is under way, or may be there in a form that
     nobody knows: it is looked at first, and the sender lets no more of it go.
     """
-    in_doubt = [delivery.c.reason.startswith(one) for one in (EDITED, GONE, MERGED, POISON)]
+    looked_at_first = [delivery.c.reason.startswith(one) for one in (*IN_DOUBT, GONE, MERGED)]
     chosen = (
         select(delivery.c.id)
         .where(
             delivery.c.record_id.in_(records),
             delivery.c.lane != SHARED_LANE,
             delivery.c.state.in_([State.PENDING, State.HELD, State.PARKED]),
-            ~or_(*in_doubt),
+            ~or_(*looked_at_first),
         )
         .order_by(delivery.c.destination, delivery.c.sequence)
     )
