@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from fhirbridge.outbox import selection
+from fhirbridge.outbox.beside import went_unheard
 from fhirbridge.outbox.claim import LEASE, NO_LEASE
 from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.outbox.selection import Selection, of_deliveries
@@ -76,7 +77,10 @@ def _meant(chosen: Selection) -> list[ColumnElement[bool]]:
 
 
 def _is_begun(now: datetime) -> ColumnElement[bool]:
-    """Say whether a worker that is alive has chosen it: its run is counted, its lane leased."""
+    """Say whether something of it may be there, or a worker that is alive has chosen it.
+
+    Chosen: its run is counted, its lane leased.
+    """
     leased = (
         select(lane.c.fence)
         .where(
@@ -87,7 +91,7 @@ def _is_begun(now: datetime) -> ColumnElement[bool]:
         )
         .exists()
     )
-    return and_(delivery.c.runs > 0, leased)
+    return or_(went_unheard(), and_(delivery.c.runs > 0, leased))
 
 
 def _take_lane_away(tx: Connection, destination: str, name: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
+from fhirbridge.outbox.beside import went_unheard
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import (
@@ -36,7 +37,7 @@ def stop(
             delivery.c.record_id.in_(records),
             delivery.c.lane != SHARED_LANE,
             delivery.c.state.in_([State.PENDING, State.HELD, State.PARKED]),
-            ~or_(*looked_at_first),
+            ~or_(went_unheard(), *looked_at_first),
         )
         .order_by(delivery.c.destination, delivery.c.sequence)
     )
