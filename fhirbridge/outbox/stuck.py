@@ -97,6 +97,7 @@ def replace_set_aside(
             record.c.session_key == session_key,
             record.c.patient_key == patient_key,
             delivery.c.state == State.PARKED,
+            delivery.c.repairs.is_(False),  # it brings back what other sessions lost, too
             or_(delivery.c.reason.startswith(REFUSED), delivery.c.reason.startswith(CANCELLED)),
             ~went_unheard(),
         )

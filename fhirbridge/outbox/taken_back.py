@@ -27,8 +27,9 @@ def stop(
 ) -> list[str]:
     """Close what waits of records that were taken back from a chart; return the deliveries.
 
-    What all patients share goes on. So does what is under way, or may be there in a form that
-    nobody knows: it is looked at first, and the sender lets no more of it go.
+    What all patients share goes on, and a repair: it brings back what other sessions lost too, and
+    the sender leaves out what was taken back. So does what is under way, or may be there in a form
+    that nobody knows: it is looked at first, and the sender lets no more of it go.
     """
     looked_at_first = [delivery.c.reason.startswith(one) for one in (*IN_DOUBT, GONE, MERGED)]
     chosen = (
@@ -36,6 +37,7 @@ def stop(
         .where(
             delivery.c.record_id.in_(records),
             delivery.c.lane != SHARED_LANE,
+            delivery.c.repairs.is_(False),
             delivery.c.state.in_([State.PENDING, State.HELD, State.PARKED]),
             ~or_(went_unheard(), *looked_at_first),
         )

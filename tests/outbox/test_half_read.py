@@ -41,16 +41,17 @@ def half_refused() -> tuple[World, dict[str, Any], str]:
     """A visit of which one entry is forbidden, and of what comes after it nothing was heard."""
     world = a_world(Mode.BATCH)
     server = limits_of(world)
+    says = {FORBIDDEN: "403", SIGNED_OUT: "401"}
 
     def fate(entry: dict[str, Any]) -> str:
         value = entry.get("resource", {}).get("valueQuantity", {}).get("value", 0)
-        return {FORBIDDEN: "403", SIGNED_OUT: "401"}.get(value, "")
+        return says.get(value, "")
 
     server._fate = fate  # type: ignore[method-assign]
     record = a_short_visit(vitals=MANY)
     receipt = world.accept(record)
     world.sync()
-    server._fate = lambda _entry: ""  # type: ignore[method-assign]
+    says.clear()
     world.resume()
     (row,) = world.patient_rows()
     assert row.state == "parked"
