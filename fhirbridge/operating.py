@@ -124,7 +124,7 @@ class Operating(House):
             return stuck.put_back(tx, self._settlement, ids, actor=actor)
 
     def cancellable(self, chosen: Selection) -> Cancelled:
-        """Count what `cancel` would set aside now, and what is under way. Writes nothing."""
+        """Count what `cancel` would set aside now, and what goes on. Writes nothing."""
         with self._store.read() as tx:
             now = self.clock.now()
             count = len(cancel.queued(tx, chosen, now))

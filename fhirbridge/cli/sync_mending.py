@@ -88,7 +88,8 @@ def cancel(
     Name a DELIVERY_ID, or say with options or --all which. It is parked with the reason
     `cancelled:`, and `retry` sends it. What arrived stays; what needs it waits; a corrected version
     of the record replaces it. Of a --patient or a --record, what other patients need too stays in
-    line. Exit status 3: some of it is under way and goes on.
+    line. What takes something back from a chart (entered-in-error) is never set aside. Exit status
+    3: some of it is under way, or takes something back, and goes on.
     """
     meant = replace(chosen, delivery_id=delivery_id)
     _check(meant, every=every)
@@ -99,7 +100,9 @@ def cancel(
     if json_wanted:
         printing.data(asdict(done))
     else:
-        click.echo(f"{done.cancelled} deliveries cancelled, {done.under_way} under way.")
+        click.echo(
+            f"{done.cancelled} deliveries cancelled, {done.under_way} under way or taking back."
+        )
     if delivery_id and not done.cancelled and not done.under_way:
         raise click.ClickException("no delivery of this id is queued; nothing was changed")
     printing.remark("To send them after all: fhirbridge sync retry --reason cancelled:")

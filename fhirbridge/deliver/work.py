@@ -64,6 +64,8 @@ class Work:
         about = _about(tx, self._items)
         self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
+        if row.repairs:  # of several sessions: what another one says too comes back
+            self._taken_back -= {one for one in self._taken_back if self._still_said(about[one])}
         self._doubtful = beside.left_in_doubt(tx, row)
         self._newer = beside.delivered_later(tx, row)
         self.settled = {
@@ -161,6 +163,12 @@ class Work:
             return item.outcome != Became.SENT  # what may be there is read first
         return self._retracts(item) and line is not None and self._is_in_another_chart(line)
 
+    def _still_said(self, made: Any) -> bool:
+        """Say whether a session that stands says the same of what was taken back."""
+        identity = Identity(made.type, made.resource_id)
+        best = contents.winner(self._tx, identity, made.overlay, made.lane)
+        return best is not None and best.digest == made.digest
+
     def _is_their_patient(self, item: Item) -> bool:
         """Say whether it is the Patient of one whom the EHR has: that one is never written."""
         return self._patient_is_theirs and item.identity.type == "Patient"
@@ -168,7 +176,7 @@ class Work:
     def _is_outdated(self, item: Item, line: Row[Any] | Line | None) -> bool:
         """Say of what a repair brings back whether it is older than what came, or left, since.
 
-        A Provenance goes with what it names.
+        A Provenance goes with what it names, be that left out of this repair.
         """
         if line is not None and line.digest:
             return True
@@ -176,6 +184,9 @@ class Work:
         if self._purposes[item.resource] == PROVENANCE:
             body = self._body(self._tx, item.resource)
             named = [Identity(*found) for found in literal_references(body)]
+            left_out = {one.identity for one in self._items if one.resource in self._taken_back}
+            if any(one in left_out and one not in self._lines for one in named):
+                return True
         since = contents.brought(self._tx, name, item.resource)
         return any(
             contents.taken_back(self._tx, name, one, since)
@@ -283,6 +294,7 @@ class Work:
 def _about(tx: Connection, items: Sequence[Item]) -> dict[str, Any]:
     chosen = (
         select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
+        .add_columns(resource.c.type, resource.c.resource_id, resource.c.overlay, resource.c.digest)
         .join(record, record.c.id == resource.c.record_id)
         .where(resource.c.id.in_([item.resource for item in items]))
     )

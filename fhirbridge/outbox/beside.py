@@ -69,7 +69,8 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
     """Return what an earlier delivery may have brought of which nobody learned the outcome.
 
     One that stopped its worker again and again was set aside without having been read back; of one
-    that somebody edited, or that was shown as another, something may be there unknown.
+    that somebody edited, or that was shown as another, something may be there unknown; and what
+    went out unheard may be.
     """
     chosen = (
         select(delivery_item.c.type, delivery_item.c.resource_id)
@@ -79,10 +80,25 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             delivery.c.lane == row.lane,
             delivery.c.sequence < row.sequence,
             delivery.c.state.in_(STUCK),
-            or_(*(delivery.c.reason.startswith(one) for one in IN_DOUBT)),
+            or_(
+                *(delivery.c.reason.startswith(one) for one in IN_DOUBT),
+                delivery_item.c.outcome == Became.SENT,
+            ),
         )
     )
     return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
+
+
+def went_unheard() -> ColumnElement[bool]:
+    """Say of a delivery whether something of it went out and nobody knows yet what came of it.
+
+    So of one that is pending, too: where it is read back in parts, and an answer ended half way.
+    """
+    return (
+        select(delivery_item.c.delivery_id)
+        .where(delivery_item.c.delivery_id == delivery.c.id, delivery_item.c.outcome == Became.SENT)
+        .exists()
+    )
 
 
 def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from fhirbridge.outbox import selection
+from fhirbridge.outbox.beside import went_unheard
 from fhirbridge.outbox.selection import Selection, of_deliveries
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import CANCELLED, REFUSED, RETRACTED, State
@@ -82,7 +83,8 @@ def replace_set_aside(
 ) -> bool:
     """Close what was refused or cancelled of a session's earlier versions; say if there was any.
 
-    Of those in this patient's chart: taking them back from another one stays owed.
+    Of those in this patient's chart: taking them back from another one stays owed. One of which
+    something may be there unheard is not closed: `retry` looks at it first.
 
     A corrected version brings all of it that is not there yet. Without this it would wait for ever
     behind the version that it corrects.
@@ -95,7 +97,9 @@ def replace_set_aside(
             record.c.session_key == session_key,
             record.c.patient_key == patient_key,
             delivery.c.state == State.PARKED,
+            delivery.c.repairs.is_(False),  # it brings back what other sessions lost, too
             or_(delivery.c.reason.startswith(REFUSED), delivery.c.reason.startswith(CANCELLED)),
+            ~went_unheard(),
         )
         .order_by(delivery.c.sequence)
     )

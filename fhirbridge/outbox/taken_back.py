@@ -5,14 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
+from fhirbridge.outbox.beside import went_unheard
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import (
-    EDITED,
     GONE,
+    IN_DOUBT,
     MERGED,
     OPEN,
-    POISON,
     RETRACTED,
     STUCK,
     UNCERTAIN,
@@ -27,17 +27,19 @@ def stop(
 ) -> list[str]:
     """Close what waits of records that were taken back from a chart; return the deliveries.
 
-    What all patients share goes on. So does what is under way, or may be there in a form that
-    nobody knows: it is looked at first, and the sender lets no more of it go.
+    What all patients share goes on, and a repair: it brings back what other sessions lost too, and
+    the sender leaves out what was taken back. So does what is under way, or may be there in a form
+    that nobody knows: it is looked at first, and the sender lets no more of it go.
     """
-    in_doubt = [delivery.c.reason.startswith(one) for one in (EDITED, GONE, MERGED, POISON)]
+    looked_at_first = [delivery.c.reason.startswith(one) for one in (*IN_DOUBT, GONE, MERGED)]
     chosen = (
         select(delivery.c.id)
         .where(
             delivery.c.record_id.in_(records),
             delivery.c.lane != SHARED_LANE,
+            delivery.c.repairs.is_(False),
             delivery.c.state.in_([State.PENDING, State.HELD, State.PARKED]),
-            ~or_(*in_doubt),
+            ~or_(went_unheard(), *looked_at_first),
         )
         .order_by(delivery.c.destination, delivery.c.sequence)
     )

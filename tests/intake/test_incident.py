@@ -6,7 +6,8 @@ from sqlalchemy import select
 from fhirbridge.fhir.retract import can_retract
 from fhirbridge.intake.incident import IncidentError
 from fhirbridge.outbox.selection import Selection
-from fhirbridge.outbox.states import RETRACTED
+from fhirbridge.outbox.settle import Move
+from fhirbridge.outbox.states import IN_DOUBT, POISON, RETRACTED, State
 from fhirbridge.records import history
 from fhirbridge.records.history import UnknownChartError
 from fhirbridge.store.tables import record
@@ -123,6 +124,37 @@ def test_safety_13_what_may_have_landed_is_read_and_then_taken_back(
 
     there = [one["status"] for one in world.ehr.all_of("Observation")]
     assert there == (["entered-in-error"] if fault is Fault.LOST else [])
+    assert world.rows("held", "parked", "pending", "unknown") == []
+
+
+@pytest.mark.parametrize("reason", IN_DOUBT)
+def test_safety_13_what_may_be_there_in_a_form_nobody_knows_is_taken_back(
+    world: World, reason: str
+) -> None:
+    receipt = world.accept(a_short_visit())
+    pulse = pulse_of(world, receipt)
+    for _ in world.drain(world.shared_lane()):
+        pass
+    world.ehr.transport.script = [Fault.LOST]
+    for step in world.drain(world.patient_lane()):
+        if step == "settled":
+            break
+    (unheard,) = world.patient_rows()
+    stuck = State.PARKED if reason == POISON else State.HELD
+    with world.store.begin() as tx:
+        world.bridge._settlement.move(tx, unheard.id, Move(to=stuck, reason=f"{reason}{pulse}"))
+
+    done = take_back(world, receipt.id)
+    world.settle()
+    still = [row.state for row in world.patient_rows()]
+    world.retry(unheard.id)
+    world.settle()
+
+    assert done.stopped == []
+    assert still == [stuck, "pending"]
+    assert {"destination": "ehr", "resource": pulse} in done.retracted
+    assert [one["resource"].split("/")[0] for one in done.by_hand] == ["Patient"]
+    assert world.ehr.read(pulse)["status"] == "entered-in-error"
     assert world.rows("held", "parked", "pending", "unknown") == []
 
 

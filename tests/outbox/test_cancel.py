@@ -13,6 +13,7 @@ from fhirbridge.outbox.claim import FencedError
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from tests.deliver import refusing
 from tests.factories import AFTER_A_LEASE, World, a_pulse, a_short_visit, amended, rate
+from tests.intake.charts import pulse_of, take_back
 
 POSITIVE = {
     "id": "as-1",
@@ -133,6 +134,19 @@ def test_r18_of_one_patient_what_others_need_stays_in_line(world: World) -> None
     assert done.cancelled == 1
     assert [row.id for row in world.rows("parked")] == [mine.id]
     assert len(pulses(world)) == 1
+
+
+def test_r18_what_takes_back_goes_on_and_is_counted(world: World) -> None:
+    receipt = world.take(a_short_visit(1))
+    take_back(world, receipt.id)
+    world.accept(a_short_visit(2))
+
+    done = cancel(world)
+    world.settle()
+
+    assert done == Cancelled(cancelled=1, under_way=1)
+    assert world.ehr.read(pulse_of(world, receipt))["status"] == "entered-in-error"
+    assert [row.reason.partition(":")[0] for row in world.rows("parked")] == ["cancelled"]
 
 
 def _of_another_destination(_world: World) -> Selection:
