@@ -1,7 +1,8 @@
 """Notice that this database is an old copy of itself: a token turns in it and in a file beside it.
 
 The file lies outside the backup. It is written first and names the token that the database has and
-the one that it gets, so that a crash in between is no alarm. Who copies both back is not noticed,
+the one that it gets, so that a crash in between is no alarm; an old copy's own token never stands
+in it, so that one is noticed again after such a crash. Who copies both back is not noticed,
 nor a PostgreSQL database that was restored: it is used from many machines and has no such file.
 """
 
@@ -28,9 +29,10 @@ def turn(store: Store, rng: Rng) -> bool:
         known = tx.scalar(select(meta.c.value).where(meta.c.name == NAME))
         listed = _read(beside)
         token = new_id(rng)
-        _write(beside, [known or token, token])
+        is_ours = known in listed if known is not None else not listed
+        _write(beside, [known, token] if is_ours and known is not None else [token])
         _keep(tx, token, is_new=known is None)
-        return known in listed if known is not None else not listed
+        return is_ours
 
 
 def _file(store: Store) -> Path | None:

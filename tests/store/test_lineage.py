@@ -71,6 +71,21 @@ def test_a_crash_between_the_file_and_the_database_is_no_alarm(tmp_path: Path) -
     assert lineage.turn(store, rng) is True
 
 
+def test_a_crash_between_the_file_and_the_database_lets_no_old_copy_pass(tmp_path: Path) -> None:
+    store, rng = a_store(tmp_path), SeededRng()
+    lineage.turn(store, rng)
+    (tmp_path / "x.db.lineage").unlink()
+    store.close()
+    shutil.copyfile(tmp_path / "x.db", tmp_path / "before")
+    assert lineage.turn(store, rng) is False
+    store.close()
+    for left in tmp_path.glob("x.db-*"):
+        left.unlink()
+    shutil.copyfile(tmp_path / "before", tmp_path / "x.db")  # the file was written, nothing else
+
+    assert lineage.turn(store, rng) is False
+
+
 def test_a_database_in_memory_has_no_past() -> None:
     store = Store("sqlite://")
     store.create()
