@@ -59,6 +59,11 @@ def records(settings: Settings) -> int:
         bridge.close()
 
 
+def turn(store: Store, rng: SeededRng) -> bool:
+    with store.begin() as tx:
+        return lineage.turn(tx, store.path, rng)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -124,13 +129,13 @@ def test_p11_wherever_it_is_put_back_it_is_noticed_as_an_old_copy(
     there = elsewhere(home.settings, tmp_path / "new")
     backup.restore(there, folder, PASSPHRASE)
     store = Store(home.settings.database_url)
-    lineage.turn(store, SeededRng(1))
+    turn(store, SeededRng(1))
     shutil.copyfile(folder / DATABASE, home.settings.home / DATABASE)
     rng = SeededRng(2)
 
-    assert lineage.turn(Store(there.database_url), rng) is False
-    assert lineage.turn(store, rng) is False
-    assert lineage.turn(store, rng) is True, "it is noticed once"
+    assert turn(Store(there.database_url), rng) is False
+    assert turn(store, rng) is False
+    assert turn(store, rng) is True, "it is noticed once"
 
 
 @pytest.mark.parametrize("file", [DATABASE, KEYS, MANIFEST])
