@@ -35,6 +35,7 @@ from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
+from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
 from fhirbridge.signin.methods import UNCHANGED, Change
@@ -166,6 +167,7 @@ class Bridge(Connecting):
             seen = dict(known.traits)
         with self._store.begin() as tx:
             registry.note_probe(tx, name, seen)
+            stops.enforce(tx)
             found = registry.get(tx, name)
             outcome = "unproven" if found.mode is Mode.UNPROVEN else "proven"
             detail = {
@@ -207,6 +209,7 @@ class Bridge(Connecting):
         """Let updates go where the server guards none, for this reason; "" takes that back."""
         with self._store.begin() as tx:
             registry.allow_weak_guard(tx, name, why)
+            stops.enforce(tx)
             found = registry.get(tx, name)
             detail = {"allowed": bool(why), "reason": why, "mode": found.mode.value}
             self._note(tx, actor, Action.DESTINATION_WEAK_GUARD, destination=name, detail=detail)
