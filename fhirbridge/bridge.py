@@ -316,9 +316,15 @@ class Bridge(Connecting):
             self._note(tx, actor, Action.DATABASE_BACKED_UP)
 
     def note_restore(self, *, made_at: str, actor: str) -> None:
-        """Note that this database was put back from a copy that was `made_at` that time."""
+        """Note that this database was put back from a copy that was `made_at` that time.
+
+        No token of the copy is good any more: somebody may have revoked it since.
+        """
         with self._store.begin() as tx:
-            self._note(tx, actor, Action.DATABASE_RESTORED, detail={"made_at": made_at})
+            revoked = tokens.revoke_every(tx, now=self.clock.now())
+            self._book.forget_tokens(tx)
+            detail = {"made_at": made_at, "tokens_revoked": revoked}
+            self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 
     def check(self) -> None:
         """Refuse a database that cannot be used. Raises StoreError."""
