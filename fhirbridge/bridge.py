@@ -35,6 +35,7 @@ from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
+from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
 from fhirbridge.signin.methods import UNCHANGED, Change
@@ -166,6 +167,7 @@ class Bridge(Connecting):
             seen = dict(known.traits)
         with self._store.begin() as tx:
             registry.note_probe(tx, name, seen)
+            stops.enforce(tx)
             found = registry.get(tx, name)
             outcome = "unproven" if found.mode is Mode.UNPROVEN else "proven"
             detail = {
@@ -207,6 +209,7 @@ class Bridge(Connecting):
         """Let updates go where the server guards none, for this reason; "" takes that back."""
         with self._store.begin() as tx:
             registry.allow_weak_guard(tx, name, why)
+            stops.enforce(tx)
             found = registry.get(tx, name)
             detail = {"allowed": bool(why), "reason": why, "mode": found.mode.value}
             self._note(tx, actor, Action.DESTINATION_WEAK_GUARD, destination=name, detail=detail)
@@ -313,9 +316,15 @@ class Bridge(Connecting):
             self._note(tx, actor, Action.DATABASE_BACKED_UP)
 
     def note_restore(self, *, made_at: str, actor: str) -> None:
-        """Note that this database was put back from a copy that was `made_at` that time."""
+        """Note that this database was put back from a copy that was `made_at` that time.
+
+        No token of the copy is good any more: somebody may have revoked it since.
+        """
         with self._store.begin() as tx:
-            self._note(tx, actor, Action.DATABASE_RESTORED, detail={"made_at": made_at})
+            revoked = tokens.revoke_every(tx, now=self.clock.now())
+            self._book.forget_tokens(tx)
+            detail = {"made_at": made_at, "tokens_revoked": revoked}
+            self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 
     def check(self) -> None:
         """Refuse a database that cannot be used. Raises StoreError."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fhirbridge import backup, opening
+from fhirbridge.access.tokens import Role
 from fhirbridge.backup import DATABASE, KEYS, MANIFEST, BackupError
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
@@ -57,6 +58,11 @@ def records(settings: Settings) -> int:
         return bridge.status().records
     finally:
         bridge.close()
+
+
+def turn(store: Store, rng: SeededRng) -> bool:
+    with store.begin() as tx:
+        return lineage.turn(tx, store.path, rng)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -124,13 +130,31 @@ def test_p11_wherever_it_is_put_back_it_is_noticed_as_an_old_copy(
     there = elsewhere(home.settings, tmp_path / "new")
     backup.restore(there, folder, PASSPHRASE)
     store = Store(home.settings.database_url)
-    lineage.turn(store, SeededRng(1))
+    turn(store, SeededRng(1))
     shutil.copyfile(folder / DATABASE, home.settings.home / DATABASE)
     rng = SeededRng(2)
 
-    assert lineage.turn(Store(there.database_url), rng) is False
-    assert lineage.turn(store, rng) is False
-    assert lineage.turn(store, rng) is True, "it is noticed once"
+    assert turn(Store(there.database_url), rng) is False
+    assert turn(store, rng) is False
+    assert turn(store, rng) is True, "it is noticed once"
+
+
+def test_s35_an_api_token_that_was_revoked_since_opens_nothing_after_a_restore(
+    home: Installation, folder: Path, tmp_path: Path
+) -> None:
+    with home.bridge() as bridge:
+        lost = bridge.make_token(name="a lost laptop", role=Role.ADMIN, actor="test")
+        made = backup.write(home.settings, folder, PASSPHRASE)
+        bridge.revoke_token("a lost laptop", actor="test")
+    there = elsewhere(home.settings, tmp_path / "new")
+    backup.restore(there, folder, PASSPHRASE)
+
+    with closing(opening.open_bridge(there)) as bridge:
+        bridge.note_restore(made_at=made.made_at, actor="test")
+
+        assert bridge.authenticate(lost) is None
+        fresh = bridge.make_token(name="a new laptop", role=Role.ADMIN, actor="test")
+        assert bridge.authenticate(fresh) is not None
 
 
 @pytest.mark.parametrize("file", [DATABASE, KEYS, MANIFEST])

@@ -103,6 +103,12 @@ def revoke(tx: Connection, name: str, *, now: datetime) -> int:
     return count
 
 
+def revoke_every(tx: Connection, *, now: datetime) -> int:
+    """Revoke all live tokens; return how many."""
+    gone = update(api_token).where(api_token.c.revoked_at == "")
+    return tx.execute(gone.values(revoked_at=moment.to_text(now))).rowcount
+
+
 def every(tx: Connection) -> list[dict[str, str]]:
     """Return all tokens without their secrets: name, role, created_at, expires_at, revoked_at."""
     shown = (api_token.c.name, api_token.c.role, api_token.c.created_at)

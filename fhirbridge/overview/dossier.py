@@ -1,4 +1,8 @@
-"""The evidence of one patient's chart as a folder, for a person and for a machine. Holds PHI."""
+"""The evidence of one patient's chart as a folder, for a person and for a machine. Holds PHI.
+
+It holds nobody else's: what an EHR answered when it was asked who the patient is shows everybody
+who was found, so of that there are the row and its digest only.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,6 +14,8 @@ from sqlalchemy import Connection, Row, or_, select
 
 from fhirbridge import __version__
 from fhirbridge.audit.log import LEAF_FIELDS, SALT_BYTES, Action, EvidenceLog, leaf_hash
+from fhirbridge.deliver.prepare import Step
+from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.overview import folder, incident
 from fhirbridge.overview.folder import Folder
@@ -167,10 +173,13 @@ class Dossier:
             return {"erased": True}
         except TamperedError:
             return {"sound": False}
+        is_sound = hashlib.sha256(salted).hexdigest() == row.payload_digest
+        if codec.decode(row.detail.encode()).get("step") == Step.WHO:
+            return {"withheld": True, "sound": is_sound}
         name = f"payloads/{row.id}.{ENDINGS.get(row.action, 'words')}"
         out.write(name, salted[SALT_BYTES:])
         return {
             "payload": name,
             "payload_salt": salted[:SALT_BYTES].hex(),
-            "sound": hashlib.sha256(salted).hexdigest() == row.payload_digest,
+            "sound": is_sound,
         }

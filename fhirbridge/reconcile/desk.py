@@ -41,12 +41,14 @@ class Reconcile:
 
     def begin(self) -> None:
         """Before anything is sent: notice that our own database went back, and stop if it did."""
-        is_ours = lineage.turn(self._rooms.store, self._rooms.rng)
-        with self._rooms.store.begin() as tx:
+        store = self._rooms.store
+        with store.begin() as tx:
+            is_ours = lineage.turn(tx, store.path, self._rooms.rng)
             if not is_ours:
                 stops.stop_all(tx, stops.OWN)
-                log.get().error("database.went_back")
             stops.enforce(tx)
+        if not is_ours:
+            log.get().error("database.went_back")
 
     def catch_up(self) -> None:
         """Compare whole what was stopped because our own database went back."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from fhirbridge.clock import Clock
 from fhirbridge.fhir import codec
@@ -13,6 +13,9 @@ from fhirbridge.signin.methods import NO_SECRETS, OPEN, Change, Secrets, SignIn
 from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.sign_in_tables import sign_in, sign_in_token
+
+_TEXTS = "scopes issued_at refresh_at expires_at token_url leased_until refused_at quiet_until"
+_FORGOTTEN = {"sealed": None, **dict.fromkeys([*_TEXTS.split(), "trouble"], "")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,10 @@ class Book:
             for table in (sign_in, sign_in_token):
                 tx.execute(delete(table).where(table.c.destination == destination))
 
+    def forget_tokens(self, tx: Connection) -> None:
+        """Forget the token of every destination, and what came of asking for it."""
+        tx.execute(update(sign_in_token).values(_FORGOTTEN))
+
     def _put(self, tx: Connection, destination: str, settings: SignIn, secrets: Secrets) -> Kept:
         self.forget(tx, destination)
         new = new_id(self._rng)
@@ -89,12 +96,5 @@ def owner(sign_in_id: str) -> str:
 
 
 def _no_token(destination: str, sign_in_id: str) -> dict[str, Any]:
-    texts = "scopes issued_at refresh_at expires_at token_url leased_until refused_at quiet_until"
-    return {
-        "destination": destination,
-        "sign_in": sign_in_id,
-        "version": 0,
-        "sealed": None,
-        "fence": 0,
-        **dict.fromkeys([*texts.split(), "trouble"], ""),
-    }
+    named = {"destination": destination, "sign_in": sign_in_id}
+    return {**named, "version": 0, "fence": 0, **_FORGOTTEN}

@@ -1,7 +1,8 @@
 """Notice that this database is an old copy of itself: a token turns in it and in a file beside it.
 
 The file lies outside the backup. It is written first and names the token that the database has and
-the one that it gets, so that a crash in between is no alarm. Who copies both back is not noticed,
+the one that it gets, so that a crash in between is no alarm; an old copy's own token never stands
+in it, so that one is noticed again after such a crash. Who copies both back is not noticed,
 nor a PostgreSQL database that was restored: it is used from many machines and has no such file.
 """
 
@@ -11,7 +12,6 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, update
 
 from fhirbridge.rng import Rng, new_id
-from fhirbridge.store.engine import Store
 from fhirbridge.store.sqlite import PRIVATE
 from fhirbridge.store.tables import meta
 
@@ -19,23 +19,22 @@ NAME = "lineage"
 SUFFIX = ".lineage"
 
 
-def turn(store: Store, rng: Rng) -> bool:
-    """Take the next token; say whether this database is the one that took the last one."""
-    beside = _file(store)
-    if beside is None:
+def turn(tx: Connection, database: Path | None, rng: Rng) -> bool:
+    """Take the next token; say whether this database, a file or none, took the last one.
+
+    `tx` writes: its lock also keeps two of us from the file. What is done against an old copy is
+    done in the same transaction.
+    """
+    if database is None:
         return True
-    with store.begin() as tx:  # the write lock also keeps two of us from the file
-        known = tx.scalar(select(meta.c.value).where(meta.c.name == NAME))
-        listed = _read(beside)
-        token = new_id(rng)
-        _write(beside, [known or token, token])
-        _keep(tx, token, is_new=known is None)
-        return known in listed if known is not None else not listed
-
-
-def _file(store: Store) -> Path | None:
-    path = store.path
-    return None if path is None else path.with_name(path.name + SUFFIX)
+    beside = database.with_name(database.name + SUFFIX)
+    known = tx.scalar(select(meta.c.value).where(meta.c.name == NAME))
+    listed = _read(beside)
+    token = new_id(rng)
+    is_ours = known in listed if known is not None else not listed
+    _write(beside, [known, token] if is_ours and known is not None else [token])
+    _keep(tx, token, is_new=known is None)
+    return is_ours
 
 
 def _keep(tx: Connection, token: str, *, is_new: bool) -> None:

@@ -139,6 +139,28 @@ def test_p11_our_own_database_put_back_is_compared_whole_before_anything_is_sent
     assert kept == [one for one in before if one.type == "Observation"]
 
 
+def test_p11_a_kill_while_an_old_copy_is_stopped_lets_nothing_go_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    world = World(url=f"sqlite:///{tmp_path / 'w.db'}", mapped=few_mappings)
+    world.connect()
+    world.store.close()
+    shutil.copyfile(tmp_path / "w.db", tmp_path / "backup")
+    world.sync()
+    copy_back(world, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(stops, "stop_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            watch(world).round()
+
+    world.bridge._reconcile.begin()
+
+    assert world.paused() == stops.OWN
+
+
 def test_nothing_is_sent_while_the_ehr_does_not_answer_the_comparison(tmp_path: Path) -> None:
     world = World(url=f"sqlite:///{tmp_path / 'w.db'}", mapped=few_mappings)
     world.connect()

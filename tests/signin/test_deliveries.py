@@ -186,3 +186,13 @@ def test_a_destination_of_another_machine_without_a_sign_in_gets_nothing(
 
     assert "a way to sign in (--sign-in) is not set" in world.bridge.destination("ehr").paused
     assert states(world) == {"pending"}
+
+
+def test_s35_a_token_that_came_back_with_a_backup_is_not_sent(world: SignedInWorld) -> None:
+    world.take(a_short_visit(1))
+    world.bridge.note_restore(made_at="2026-03-01T08:00:00Z", actor="test")
+
+    world.take(a_short_visit(2))
+
+    assert world.gate.token_calls == 2
+    assert states(world) == {"delivered"}

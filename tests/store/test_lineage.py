@@ -14,65 +14,85 @@ def a_store(folder: Path) -> Store:
     return store
 
 
+def turn(store: Store, rng: SeededRng) -> bool:
+    with store.begin() as tx:
+        return lineage.turn(tx, store.path, rng)
+
+
 def test_the_same_database_is_itself_however_often_it_is_used(tmp_path: Path) -> None:
     store, rng = a_store(tmp_path), SeededRng()
 
-    assert [lineage.turn(store, rng) for _ in range(4)] == [True] * 4
+    assert [turn(store, rng) for _ in range(4)] == [True] * 4
     assert (tmp_path / "x.db.lineage").stat().st_mode & 0o077 == 0
     assert sorted(path.name for path in tmp_path.glob("x.db.lineage*")) == ["x.db.lineage"]
 
 
 def test_p11_an_old_copy_put_back_is_noticed_once(tmp_path: Path) -> None:
     store, rng = a_store(tmp_path), SeededRng()
-    lineage.turn(store, rng)
+    turn(store, rng)
     store.close()
     shutil.copyfile(tmp_path / "x.db", tmp_path / "backup")
     for _ in range(2):
-        lineage.turn(store, rng)
+        turn(store, rng)
     store.close()
     for left in tmp_path.glob("x.db-*"):
         left.unlink()
     shutil.copyfile(tmp_path / "backup", tmp_path / "x.db")
 
-    assert [lineage.turn(store, rng) for _ in range(3)] == [False, True, True]
+    assert [turn(store, rng) for _ in range(3)] == [False, True, True]
 
 
 def test_a_copy_from_before_the_first_use_is_noticed(tmp_path: Path) -> None:
     rng = SeededRng()
     store = a_store(tmp_path)
-    lineage.turn(store, rng)
+    turn(store, rng)
     store.close()
     for left in tmp_path.glob("x.db*"):
         if left.name != "x.db.lineage":
             left.unlink()
 
-    assert lineage.turn(a_store(tmp_path), rng) is False
+    assert turn(a_store(tmp_path), rng) is False
 
 
 def test_a_database_that_comes_to_a_place_without_its_file_is_noticed(tmp_path: Path) -> None:
     store, rng = a_store(tmp_path), SeededRng()
-    lineage.turn(store, rng)
+    turn(store, rng)
     (tmp_path / "x.db.lineage").unlink()
 
-    assert [lineage.turn(store, rng), lineage.turn(store, rng)] == [False, True]
+    assert [turn(store, rng), turn(store, rng)] == [False, True]
 
 
 def test_a_crash_between_the_file_and_the_database_is_no_alarm(tmp_path: Path) -> None:
     store, rng = a_store(tmp_path), SeededRng()
-    lineage.turn(store, rng)
+    turn(store, rng)
     store.close()
     shutil.copyfile(tmp_path / "x.db", tmp_path / "before")
-    lineage.turn(store, rng)
+    turn(store, rng)
     store.close()
     for left in tmp_path.glob("x.db-*"):
         left.unlink()
     shutil.copyfile(tmp_path / "before", tmp_path / "x.db")  # the file was written, nothing else
 
-    assert lineage.turn(store, rng) is True
+    assert turn(store, rng) is True
+
+
+def test_a_crash_between_the_file_and_the_database_lets_no_old_copy_pass(tmp_path: Path) -> None:
+    store, rng = a_store(tmp_path), SeededRng()
+    turn(store, rng)
+    (tmp_path / "x.db.lineage").unlink()
+    store.close()
+    shutil.copyfile(tmp_path / "x.db", tmp_path / "before")
+    assert turn(store, rng) is False
+    store.close()
+    for left in tmp_path.glob("x.db-*"):
+        left.unlink()
+    shutil.copyfile(tmp_path / "before", tmp_path / "x.db")  # the file was written, nothing else
+
+    assert turn(store, rng) is False
 
 
 def test_a_database_in_memory_has_no_past() -> None:
     store = Store("sqlite://")
     store.create()
 
-    assert lineage.turn(store, SeededRng()) is True
+    assert turn(store, SeededRng()) is True
