@@ -21,7 +21,7 @@ COMMANDS = {
     ),
     "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
-    "ingest": ("fhirbridge.cli.records:ingest", "Take in session records from files."),
+    "ingest": ("fhirbridge.cli.records:ingest", "Take in session and stock records from files."),
     "record": ("fhirbridge.cli.records:record", "Check, import, invent and show session records."),
     "stock": ("fhirbridge.cli.stock:stock", "List and show stock documents."),
     "sync": ("fhirbridge.cli.sync:sync", "Plan, do, watch and mend deliveries."),

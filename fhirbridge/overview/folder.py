@@ -19,7 +19,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 class FolderError(BridgeError):
     """A folder cannot be made as asked; nothing of it is there."""
 
-    code = "E806"
+    code = "E807"
 
 
 class Folder:
