@@ -1,12 +1,13 @@
 """safety.md 13: the package of one patient's chart holds nobody else's demographics."""
 
 from pathlib import Path
+from typing import Any
 
 from fhirbridge.fhir import codec
 from fhirbridge.records.history import Chart
 from tests.matching.clinic import Clinic, an_ehr_patient, visit
 
-SOMEBODY_ELSE = {"name": [{"family": "SYNTHETIC ELSEWHERE", "given": ["Other"]}]}
+SOMEBODY_ELSE: dict[str, Any] = {"name": [{"family": "SYNTHETIC ELSEWHERE", "given": ["Other"]}]}
 
 
 def test_safety_13_who_else_an_ehr_showed_when_it_was_asked_who_the_patient_is_is_not_packed(
