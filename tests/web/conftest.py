@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,15 +19,17 @@ from tests.web.service import Service, a_service
 
 
 @pytest.fixture(scope="session")
-def mappings() -> MappingSet:
-    return mapping_set.load(packaged_mappings(), source_schema())
+def compiled() -> Mapping[str, MappingSet]:
+    """The packaged set without an overlay and with each of theirs: a set never changes."""
+    return mapping_set.compile_all(mapping_set.read(packaged_mappings()), source_schema())
 
 
 @pytest.fixture
 def service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mappings: MappingSet
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: Mapping[str, MappingSet]
 ) -> Iterator[Service]:
-    monkeypatch.setattr(mapping_set, "load", lambda _folder, _source: mappings)
+    monkeypatch.setattr(mapping_set, "compile_all", lambda _files, _source: compiled)
+    monkeypatch.setattr(mapping_set, "compile_set", lambda _files, _source, name: compiled[name])
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
     lines = io.StringIO()
     log.configure(lines)
