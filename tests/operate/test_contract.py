@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its
 
 WAITING = "attempts destination due_at id lane problems reason record_id sequence state"
 DESTINATION = (
-    "name base_url mode guard weak paused waits_until waits_for limits deliveries resources"
+    "name base_url mode guard weak paused waits_until waits_for limits deliveries resources lag"
 )
 STATUS = {
     "records": "",
@@ -101,7 +101,7 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
                 "guard weak limits patients patient_systems"
             ),
         ),
-        ("destination test ehr", "name good answers signed_in unchanged reason"),
+        ("destination test ehr", "name good answers signed_in unchanged reason steps"),
         ("doctor", "good checks"),
     ],
 )
