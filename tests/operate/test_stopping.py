@@ -247,11 +247,15 @@ def test_an_applied_plan_that_is_killed_is_finished_by_applying_it_again(
         run.kill()
         run.wait(30)
         gate.opened.set()
+    # The places of killed hands are free again after half a minute, which nobody waits for here.
+    desk.run("destination", "set", "ehr", "--concurrent", "8")
     rest = desk.run("sync", "apply", file, "--json")
 
     assert rest.data["resumed"] is True
     left = [one["state"] for one in rest.data["deliveries"] if one["state"] != "delivered"]
-    assert left in ([], ["sending"])  # the one that was under way keeps its lease for a minute
+    # What the two hands had taken, begun or not, keeps its lease for a minute.
+    assert len(left) <= 2
+    assert set(left) <= {"sending", "pending"}
     assert rest.status == (3 if left else 0)
     assert set(ehr.versions().values()) == {1}
 
