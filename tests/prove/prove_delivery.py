@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tests.deliver.lost_answers import lost_answers
 from tests.deliver.taking_apart import examine
+from tests.deliver.test_storms import after_a_storm
 from tests.factories import World, few_mappings
 
 ENTRIES = 60
@@ -33,3 +34,11 @@ def test_r07_answers_that_are_lost_again_and_again_double_nothing_and_lose_nothi
     assert lost_answers(LOST) == []
 
     say(f"the answers to {LOST} writes were lost: 0 resources doubled, 0 lost")
+
+
+def test_a_hundred_storms_at_an_ehr_that_gives_ids() -> None:
+    found = {
+        seed: faults for seed in range(220, 320) if (faults := after_a_storm(seed, assigned=True))
+    }
+
+    assert found == {}
