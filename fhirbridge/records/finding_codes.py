@@ -119,8 +119,8 @@ def page() -> str:
         "`fhirbridge record check FILES` and every answer to a record that is sent name each",
         "finding by a JSON Pointer into the record, a code that never changes its meaning, and a",
         "sentence. Bytes that are no JSON are refused with E101, a version that was taken in with",
-        "other content with E201, a session that changes its patient with E202, unless it was taken",
-        "back from the first one (`fhirbridge incident`).",
+        "other content with E201, a session that changes its patient with E202, unless it was",
+        "taken back from the first one (`fhirbridge incident`).",
     ]
     for title, digits, effect in EFFECTS:
         lines += ["", f"## {title}", effect, "", "| code | found | what to do |", "|---|---|---|"]
