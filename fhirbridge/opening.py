@@ -37,7 +37,7 @@ from fhirbridge.signin.transport import Rooms as SigningRooms
 from fhirbridge.signin.transport import SignedIn
 from fhirbridge.store import room
 from fhirbridge.store.engine import Store
-from fhirbridge.store.room import Disk
+from fhirbridge.store.room import MEGABYTE, Disk
 from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
@@ -46,7 +46,6 @@ from fhirbridge.translate.values import Site
 PRIVATE = 0o600
 OTHERS = 0o077
 UNFINISHED = "init.unfinished"
-MEGABYTE = 1_000_000
 
 
 class KeyFileError(BridgeError):

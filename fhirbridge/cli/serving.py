@@ -20,7 +20,6 @@ from fhirbridge.reconcile.watch import Watch
 THREADS = 8
 GRACE_SECONDS = 30
 EXCHANGE_SECONDS = 20  # of them, to end what is under way to an EHR
-LAST_PORT = 65535
 ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 NOBODY_IS_TOLD = (
@@ -189,6 +188,6 @@ def _run(
 
 
 def _checked(address: str) -> str:
-    if not ADDRESS.fullmatch(address) or int(address.rpartition(":")[2]) > LAST_PORT:
+    if not ADDRESS.fullmatch(address) or int(address.rpartition(":")[2]) > settings.LAST_PORT:
         raise click.UsageError("--bind is HOST:PORT, for example 127.0.0.1:8350")
     return address

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     Row,
     Select,
@@ -314,12 +315,16 @@ def taken_back(tx: Connection, destination: str, identity: Identity, since: int)
 
 def is_held(tx: Connection, destination: str, identity: Identity) -> bool:
     """Say whether this destination is known to hold any version of a resource."""
-    chosen = select(ledger.c.ehr_id).where(
+    chosen = select(ledger.c.ehr_id).where(*_is_line(destination, identity))
+    return tx.execute(chosen).first() is not None
+
+
+def _is_line(destination: str, identity: Identity) -> tuple[ColumnElement[bool], ...]:
+    return (
         ledger.c.destination == destination,
         ledger.c.type == identity.type,
         ledger.c.resource_id == identity.id,
     )
-    return tx.execute(chosen).first() is not None
 
 
 def held_purpose(tx: Connection, destination: str, identity: Identity) -> str:
@@ -328,9 +333,7 @@ def held_purpose(tx: Connection, destination: str, identity: Identity) -> str:
         select(resource.c.purpose)
         .join(ledger, ledger.c.resource == resource.c.id)
         .where(
-            ledger.c.destination == destination,
-            ledger.c.type == identity.type,
-            ledger.c.resource_id == identity.id,
+            *_is_line(destination, identity),
         )
     )
     return tx.scalar(chosen) or ""
@@ -342,9 +345,7 @@ def held_row(tx: Connection, destination: str, identity: Identity, lane: str) ->
         select(ledger.c.resource)
         .join(resource, resource.c.id == ledger.c.resource)
         .where(
-            ledger.c.destination == destination,
-            ledger.c.type == identity.type,
-            ledger.c.resource_id == identity.id,
+            *_is_line(destination, identity),
             resource.c.lane == lane,
         )
     )

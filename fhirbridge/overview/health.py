@@ -9,10 +9,9 @@ from sqlalchemy import Connection, func, select
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.store import moment
-from fhirbridge.store.room import Disk, Room
+from fhirbridge.store.room import MEGABYTE, Disk, Room
 from fhirbridge.store.tables import record
 
-MEGABYTE = 1_000_000
 LARGEST_SKEW = timedelta(seconds=30)  # half a lease, and what tokens forgive
 
 

@@ -17,7 +17,7 @@ from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.overview import health, lag
 from fhirbridge.records import history
 from fhirbridge.store import moment
-from fhirbridge.store.room import ENDLESS, Disk
+from fhirbridge.store.room import ENDLESS, MEGABYTE, Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, ledger, record
 
@@ -79,8 +79,8 @@ def read(
 def _disk(tx: Connection, disk: Disk, now: datetime) -> dict[str, Any]:
     room = disk.measure()
     return {
-        "free_mb": None if room is None else room.free // health.MEGABYTE,
-        "least_mb": disk.least // health.MEGABYTE,
+        "free_mb": None if room is None else room.free // MEGABYTE,
+        "least_mb": disk.least // MEGABYTE,
         "lasts_days": health.lasts_days(tx, room, now),
     }
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from fhirbridge.errors import BridgeError
 
+MEGABYTE = 1_000_000
 JOURNALS = ("", "-wal", "-shm", "-journal")
 # Below this part of what a person is told of, nothing is taken in: the rest is for what is owed.
 FLOOR = 10
