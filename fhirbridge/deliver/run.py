@@ -122,9 +122,16 @@ class _Lane:
         kills the worker is found.
         """
         self.chosen = self._next(tx, most) if self._go_on() else []
+        if self.chosen and self._is_second_suspect(tx, self.chosen[0]):
+            self.chosen = []
         claim.count_runs(tx, self.chosen)
         if not self.chosen:
             claim.release(tx, self._name, self._fence)
+
+    def _is_second_suspect(self, tx: Connection, row: Row[Any]) -> bool:
+        now = self._rooms.clock.now()
+        suspect = row.runs >= claim.SUSPECT_RUNS
+        return suspect and claim.has_suspect_beside(tx, self._name, now)
 
     def _next(self, tx: Connection, most: int) -> list[Row[Any]]:
         now = self._rooms.clock.now()

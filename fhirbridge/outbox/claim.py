@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Row,
     Select,
     Update,
@@ -38,6 +39,7 @@ LEASE = timedelta(seconds=60)  # twice the longest exchange
 AT_WORK = timedelta(seconds=35)  # the longest exchange, and a little
 NO_LEASE = ""
 ROWS_AT_ONCE = 20
+SUSPECT_RUNS = 2  # begun so often without an end: it may be what stops its worker
 
 
 class FencedError(BridgeError):
@@ -269,6 +271,23 @@ def count_runs(tx: Connection, chosen: Sequence[Row[Any]], *, by: int = 1) -> No
         tx.execute(counted.values(runs=delivery.c.runs + by))
 
 
+def has_suspect_beside(tx: Connection, name: LaneName, now: datetime) -> bool:
+    """Say whether another lane, of any destination, works on what its worker died of twice.
+
+    Two of them never go at once: what only was beside the one that kills must not be blamed for it.
+    """
+    chosen = select(delivery.c.id).join(
+        lane, (lane.c.destination == delivery.c.destination) & (lane.c.lane == delivery.c.lane)
+    )
+    found = chosen.where(
+        or_(lane.c.destination != name.destination, lane.c.lane != name.lane),
+        *_is_at_work(lane, now),
+        delivery.c.state.in_(OPEN),
+        delivery.c.runs > SUSPECT_RUNS,
+    )
+    return tx.execute(found.limit(1)).first() is not None
+
+
 def _is_free() -> ColumnElement[bool]:
     """Say whether a lane has no live lease; one that ends too late was given by a wrong clock."""
     return or_(lane.c.leased_until <= bindparam("now"), lane.c.leased_until > bindparam("longest"))
@@ -280,19 +299,12 @@ def _at(now: datetime) -> dict[str, str]:
 
 
 def _has_room(name: LaneName, now: datetime) -> ColumnElement[bool]:
-    """Say whether one more lane may be at work.
-
-    Whoever is at work has renewed its lease within the longest exchange; the others are dead.
-    """
+    """Say whether one more lane may be at work."""
     other = lane.alias()
     at_work = (
         select(func.count())
         .select_from(other)
-        .where(
-            other.c.destination == name.destination,
-            other.c.leased_until > moment.to_text(now + LEASE - AT_WORK),
-            other.c.leased_until <= moment.to_text(now + LEASE),
-        )
+        .where(other.c.destination == name.destination, *_is_at_work(other, now))
         .scalar_subquery()
     )
     most = select(destinations.c.concurrent).where(destinations.c.name == name.destination)
@@ -305,3 +317,14 @@ def _is_blocked() -> ColumnElement[bool]:
 
 def _is(name: LaneName) -> tuple[Any, Any]:
     return lane.c.destination == name.destination, lane.c.lane == name.lane
+
+
+def _is_at_work(of: FromClause, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Say that a lane is at work: its lease was renewed within the longest exchange.
+
+    The others are dead.
+    """
+    return (
+        of.c.leased_until > moment.to_text(now + LEASE - AT_WORK),
+        of.c.leased_until <= moment.to_text(now + LEASE),
+    )

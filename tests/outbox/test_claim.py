@@ -280,3 +280,31 @@ def test_a_stopped_destination_stops_no_other(world: World) -> None:
     assert {row.state for row in world.rows() if row.destination == "ehr"} == {"pending"}
     assert len(other.all_of("Patient")) == 1
     assert world.ehr.all_of("Patient") == []
+
+
+def test_p18_what_was_beside_the_one_that_kills_its_worker_is_not_begun_beside_it_again(
+    world: World,
+) -> None:
+    for patient in ("a", "b", "c"):
+        world.accept(a_short_visit(patient=patient))
+    lanes = [LaneName(row.destination, row.lane) for row in world.patient_rows()]
+    for _ in world.drain(world.shared_lane()):
+        pass
+    died_twice(world, lanes[:2])
+
+    deadly, beside, fresh = (world.drain(name) for name in lanes)
+
+    assert [next(deadly), next(deadly)] == ["leased", "claimed"]
+    assert list(beside) == ["leased", "released"]
+    assert list(fresh)[-1] == "released"
+    assert [row.runs for row in world.patient_rows()] == [3, 2, 0]
+    world.clock.advance(AFTER_A_LEASE)  # the one that kills did it again
+    world.settle()
+    assert set(world.states()) == {"delivered"}
+
+
+def died_twice(world: World, lanes: list[LaneName]) -> None:
+    for name in lanes:
+        of_lane = (delivery.c.destination == name.destination) & (delivery.c.lane == name.lane)
+        with world.store.begin() as tx:
+            tx.execute(update(delivery).where(of_lane).values(runs=2))
