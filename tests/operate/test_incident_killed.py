@@ -42,6 +42,7 @@ def home(desk: Desk, installed: Installation) -> Installation:
         database_url=f"sqlite:///{desk.home / 'fhirbridge.db'}",
         master_key_file=desk.home / "master.key",
         site_key_file=desk.home / "site.key",
+        evidence_key_file=desk.home / "evidence.key",
     )
     return Installation(settings=there, clock=ShiftedClock())
 
