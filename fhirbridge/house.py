@@ -6,6 +6,8 @@ from typing import Any
 
 from fhirbridge.alerts.book import Tell
 from fhirbridge.alerts.command import nobody
+from fhirbridge.audit import checkpoints
+from fhirbridge.audit.checkpoints import Checkpoints
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import run, worker
@@ -48,6 +50,7 @@ class Parts:
     crew: worker.Crew = worker.in_turn
     tell: Tell = nobody
     disk: Disk = ENDLESS
+    seed: Callable[[], bytes] = checkpoints.no_seed  # of the key that signs the evidence
 
 
 class House:
@@ -59,6 +62,11 @@ class House:
         self._parts = parts
         self._store = parts.store
         self._audit = EvidenceLog(clock=parts.clock, rng=parts.rng, vault=parts.vault)
+        self._checkpoints = Checkpoints(
+            origin=f"{parts.site.host}/{parts.site.tenant}/evidence",
+            rng=parts.rng,
+            seed=parts.seed,
+        )
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
         self._settlement = Settlement(audit=self._audit, clock=parts.clock)
         self._outbox = Outbox(

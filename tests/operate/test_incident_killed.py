@@ -42,6 +42,7 @@ def home(desk: Desk, installed: Installation) -> Installation:
         database_url=f"sqlite:///{desk.home / 'fhirbridge.db'}",
         master_key_file=desk.home / "master.key",
         site_key_file=desk.home / "site.key",
+        evidence_key_file=desk.home / "evidence.key",
     )
     return Installation(settings=there, clock=ShiftedClock())
 
@@ -114,7 +115,9 @@ def test_safety_13_a_kill_anywhere_packs_all_or_nothing(
         if target.exists():  # killed after it was there
             manifest = codec.decode((target / "manifest.json").read_bytes())
             there = [one for one in target.rglob("*") if one.is_file()]
-            assert len(there) == len(manifest["files"]) + 1, place
+            assert len(there) == len(manifest["files"]) + 2, (
+                place
+            )  # the manifest, and its signature
             target.rename(tmp_path / f"made-{place}")
             made += 1
 
