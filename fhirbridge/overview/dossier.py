@@ -7,12 +7,14 @@ who was found, so of that there are the row and its digest only.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
 from fhirbridge import __version__
+from fhirbridge.audit import places
 from fhirbridge.audit.checkpoints import Checkpoints, Signed
 from fhirbridge.audit.log import LEAF_FIELDS, SALT_BYTES, Action, EvidenceLog, leaf_hash
 from fhirbridge.deliver.prepare import Step
@@ -60,6 +62,7 @@ class Dossier:
     ) -> None:
         self._tx = tx
         self._signed, self._signing = signed, signing
+        self._node = cache(places.node_of(tx))  # its rows lie beside each other
         self._vault = vault
         self._contents = contents
         self._audit = audit
@@ -169,7 +172,7 @@ class Dossier:
             self._unsound += not is_sound
             yield {
                 **fields,
-                **proof.place(self._tx, row.id, self._signed.size),
+                **proof.place(self._tx, row.id, self._signed.size, self._node),
                 "sound": is_sound,
                 **kept,
             }

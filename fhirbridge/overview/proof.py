@@ -35,12 +35,12 @@ def leaf_fields(row: Row[Any]) -> dict[str, Any]:
     return {**fields, "salt": row.salt.hex(), "leaf": row.leaf}
 
 
-def place(tx: Connection, row_id: str, size: int) -> dict[str, Any]:
+def place(tx: Connection, row_id: str, size: int, node: tree.Node) -> dict[str, Any]:
     """Return where a row is in the tree of `size` rows, and the proof; null where it came later."""
     number = places.place(tx, row_id)
     if number is None or number >= size:
         return {"number": None}
-    proof = tree.inclusion(number, size, places.node_of(tx))
+    proof = tree.inclusion(number, size, node)
     return {"number": number, "inclusion": [one.hex() for one in proof]}
 
 
