@@ -230,7 +230,7 @@ class World:
         return Ehr(
             base_url=destination.base_url,
             transport=self.ehrs[destination.name].transport,
-            batches=modes.reads_in_batches(destination.traits),
+            batches=destination.reads_in_batches,
             guards=not modes.is_weak(destination.traits),
         )
 
