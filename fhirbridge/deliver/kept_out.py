@@ -12,7 +12,13 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge.deliver import ledger, order
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.destinations.types import DOSE_TYPE, EVENT_TYPES, NOTE_TYPE, Taken
+from fhirbridge.destinations.types import (
+    DOSE_TYPE,
+    EVENT_TYPES,
+    NOTE_TYPE,
+    URGENT_TYPES,
+    Taken,
+)
 from fhirbridge.outbox import addenda
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import ADDENDA, RETRACTION, SHARED_LANE, Identity
@@ -41,7 +47,6 @@ class Aside:
     withheld: set[int] = field(default_factory=set)  # until the EHR has the note that says it
     to_come: set[int] = field(default_factory=set)  # of these, notes: an addendum is to be made
     lacking: Identity | None = None  # that note, where this delivery does not bring it
-    unsaid: bool = False  # no note at all is to say it
     elsewhere: Identity | None = None  # it stands in another patient's chart, for good
 
 
@@ -81,8 +86,8 @@ class KeptOut:
         for item in sorted(left, key=lambda one: not self._is_note(one)):  # what others wait for
             if item.position not in known and item.position not in found.withheld:
                 self._sort_one(item, known)
-        if held := self._doses_of_unsaid_events(items):
-            found.withheld |= {one.position for one in left if one.identity in held}
+        held = frozenset(self._doses_of_unsaid_events(items))
+        found.withheld |= {one.position for one in left if one.identity in held}
         return found
 
     def _is_note(self, item: Item) -> bool:
@@ -122,8 +127,9 @@ class KeptOut:
         taken = self._destination.takes(item.identity.type)
         if retracts or taken is Taken.SEND:
             return
-        # A dose must not go while nothing says what went wrong with it: what does is never skipped.
-        if taken is Taken.SKIP and not self._doses_of(item):
+        # A dose must not go while nothing says what went wrong with it, and what a person must hear
+        # of must be said: neither is ever skipped.
+        if taken is Taken.SKIP and not (self._is_urgent(item) or self._doses_of(item)):
             self._settle(item, Became.SKIPPED, "")
         elif self._row.lane == SHARED_LANE:
             self._settle(item, Became.SKIPPED, "it belongs to no patient's note")
@@ -138,14 +144,17 @@ class KeptOut:
             self._aside.elsewhere = item.identity
             return
         became = Became.CANNOT_RETRACT if retracts else Became.CANNOT_UPDATE
-        if not any(one.identity in self._lines for one in self._changed_notes(known)):
-            if self._changed_notes(known):
-                self._aside.withheld.add(item.position)  # the first note is still to come
-            else:
-                self._settle(item, became, f"{NO_CHANGE}; no note says it")
+        notes = self._changed_notes(known)
+        if not notes:
+            self._settle(item, became, f"{NO_CHANGE}; no note says it")
             return
-        # A dose that stands there as it was not given is a person's to put right, whatever is said.
-        if became is Became.CANNOT_UPDATE and item.identity.type != DOSE_TYPE:
+        if not any(one.identity in self._lines for one in notes):
+            self._aside.withheld.add(item.position)  # the first note is still to come
+            return
+        # A dose that stands there as it was not given, or an answer that must be heard, is a
+        # person's to put right, whatever is said.
+        grave = item.identity.type == DOSE_TYPE or self._is_urgent(item)
+        if became is Became.CANNOT_UPDATE and not grave:
             became = Became.CARRIED
         self._by_note(item, became, f"{NO_CHANGE}; said by", known)
 
@@ -169,7 +178,6 @@ class KeptOut:
             self._settle(item, became, f"{words} {', '.join(shown)}")
         else:
             self._aside.withheld.add(item.position)
-            self._aside.unsaid = self._aside.lacking is None
 
     def _shown(self, note: Item) -> str:
         return self._newest(note.identity)
@@ -194,17 +202,18 @@ class KeptOut:
         lane = self._tx.scalar(select(resource.c.lane).where(resource.c.id == line.resource))
         return lane not in (self._row.lane, SHARED_LANE)
 
+    def _is_urgent(self, item: Item) -> bool:
+        """Say whether it may be what of an urgent delivery a person must hear of."""
+        return bool(self._row.urgent) and item.identity.type in URGENT_TYPES
+
     def _doses_of(self, item: Item) -> frozenset[Identity]:
         """Return the doses of which this says that something went wrong."""
         if item.identity.type not in EVENT_TYPES:
             return frozenset()
         return order.suspected(self._body(self._tx, item.resource))
 
-    def _doses_of_unsaid_events(self, items: Sequence[Item]) -> frozenset[Identity]:
-        """Return the doses that wait: a note is to say what went wrong with them, and does not."""
-        return frozenset(self._doses_of_withheld(items))
-
-    def _doses_of_withheld(self, items: Sequence[Item]) -> Iterator[Identity]:
+    def _doses_of_unsaid_events(self, items: Sequence[Item]) -> Iterator[Identity]:
+        """Yield the doses that wait: a note is to say what went wrong with them, and does not."""
         for item in items:
             if item.position in self._aside.withheld and item.identity not in self._lines:
                 yield from self._doses_of(item)

@@ -298,6 +298,8 @@ class Work:
         )
 
     def _as_sent(self, resource_row: str) -> dict[str, Any]:
+        if not (self._destination.leaves_out or self._destination.types):
+            return self._body(self._tx, resource_row)
         aside = (*NOT_AS_ITSELF, Became.BY_HAND)
         items = {
             one.identity: one.position in self.aside.withheld

@@ -9,6 +9,7 @@ from fhirbridge.errors import BridgeError
 NOTE_TYPE = "DocumentReference"
 DOSE_TYPE = "MedicationAdministration"
 EVENT_TYPES = ("AdverseEvent", "Observation")  # may say that something went wrong with a dose
+URGENT_TYPES = (*EVENT_TYPES, "Condition")  # may say what a person must hear of
 
 
 class Taken(StrEnum):

@@ -15,18 +15,23 @@ Logical = dict[str, Any]  # a Reference without `reference`
 # Who and where: worth more by name than not at all.
 ACTORS = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location"})
 # R4: elements that may not be missing where what holds them is there, by type and path. A patient
-# is never left out, so what only points to one does not stand here.
+# is never left out, so that no `subject` stands here; nor does Provenance.target, of which a
+# Provenance without any is not sent at all.
 REQUIRED = frozenset(
     {
         ("AdverseEvent", "suspectEntity.instance"),
         ("Appointment", "participant.actor"),  # app-1: a type or an actor
+        ("Consent", "provision.actor.reference"),
+        ("Consent", "provision.data.reference"),
         ("DocumentReference", "relatesTo.target"),
         ("Encounter", "diagnosis.condition"),
         ("Encounter", "location.location"),
-        ("MedicationAdministration", "performer.actor"),
+        ("Medication", "ingredient.itemReference"),
         ("MedicationAdministration", "medicationReference"),
+        ("MedicationAdministration", "performer.actor"),
         ("MedicationRequest", "medicationReference"),
         ("MedicationStatement", "medicationReference"),
+        ("Procedure", "focalDevice.manipulated"),
         ("Procedure", "performer.actor"),
         ("Provenance", "agent.who"),
         ("Provenance", "entity.what"),
