@@ -33,7 +33,7 @@ from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
-from fhirbridge.profiles.profile import NO_PROFILE, Profile
+from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
 from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id

@@ -15,11 +15,11 @@ from fhirbridge.destinations.registry import (
     Patients,
     Policy,
 )
-from fhirbridge.destinations.types import Taken
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.operating import Operating
 from fhirbridge.overview.health import Check
-from fhirbridge.profiles.profile import Profile
+from fhirbridge.profiles.profile_file import Profile
 from fhirbridge.reconcile import renewed, stops
 from fhirbridge.signin import certificates, diagnosis, keys, methods, promotion, scopes
 from fhirbridge.signin.book import Kept

@@ -25,8 +25,8 @@ from fhirbridge.destinations.registry import (
     Patients,
     Policy,
 )
-from fhirbridge.profiles import profile as profiles
-from fhirbridge.profiles.profile import NO_PROFILE
+from fhirbridge.profiles import profile_file as profiles
+from fhirbridge.profiles.profile_file import NO_PROFILE
 
 
 @click.group()

@@ -8,10 +8,10 @@ import click
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
-from fhirbridge.destinations.types import Taken
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.fhir.validate import is_type
-from fhirbridge.profiles import profile as profiles
-from fhirbridge.profiles.profile import Profile
+from fhirbridge.profiles import profile_file as profiles
+from fhirbridge.profiles.profile_file import Profile
 
 PROFILE = click.option(
     "--profile",

@@ -129,10 +129,11 @@ def tasks(*, destination: str, json_wanted: bool) -> int:
 
 
 def show_tasks(found: Sequence[Mapping[str, Any]]) -> None:
-    """Show what a person must do in an EHR."""
-    names = ("task", "destination", "patient", "what", "in_the_ehr", "reason")
-    heads = ["task", "destination", "patient", "what", "in the EHR", "why"]
-    printing.table("For a person to do", heads, [[one[name] for name in names] for one in found])
+    """Show what a person must do in an EHR: a line each, so that a name can be copied."""
+    click.echo(f"For a person to do: {len(found)}")
+    for one in found:
+        where = f"{one['in_the_ehr']} at {one['destination']}"
+        click.echo(f"  {one['task']}  {one['what']} {where}: {one['reason']}")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from fhirbridge.deliver import ledger
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.destinations.types import NOTE_TYPE
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import left_out
 from fhirbridge.fhir.left_out import Logical, Named
 from fhirbridge.fhir.names import TAG_SYSTEM

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 
 from fhirbridge.deliver import ledger, order
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.destinations.types import (
+from fhirbridge.destinations.taken import (
     DOSE_TYPE,
     EVENT_TYPES,
     NOTE_TYPE,

@@ -17,7 +17,7 @@ from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.destinations.types import NOTE_TYPE
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import guard, kept
 from fhirbridge.matching.guard import Guard, Next

@@ -12,7 +12,7 @@ from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.deliver.kept_out import Aside, KeptOut
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.destinations.types import NOTE_TYPE
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from fhirbridge.destinations import modes
-from fhirbridge.destinations import types as of_types
+from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.types import Taken
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination, ledger

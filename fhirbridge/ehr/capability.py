@@ -22,7 +22,6 @@ def claims(statement: dict[str, Any]) -> dict[str, bool]:
         "own_ids": any(one.get("updateCreate") is True for one in patients),
         "conditional_create": any(one.get("conditionalCreate") is True for one in patients),
         "version_guard": any(one.get("versioning") == "versioned-update" for one in patients),
-        "update": "update" in own,
         "transaction": "transaction" in whole,
         "batch": "batch" in whole,
         "search": "search-type" in own,

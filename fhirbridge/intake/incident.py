@@ -14,7 +14,7 @@ from fhirbridge.audit.log import Action, Entry
 from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.destinations.types import NOTE_TYPE
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake import again
 from fhirbridge.intake.owing import Owing

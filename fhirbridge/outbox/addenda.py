@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from fhirbridge.destinations.types import NOTE_TYPE
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.addendum import addendum, in_words
 from fhirbridge.outbox import beside, claim

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from fhirbridge.audit.log import Action
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.types import NOTE_TYPE
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir.retract import can_retract
 from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import ADDENDUM, PROVENANCE, RETRACTION, SHARED_LANE, TAKING_BACK

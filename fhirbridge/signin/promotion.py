@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from fhirbridge.destinations import addresses, registry
-from fhirbridge.destinations import types as of_types
+from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, Limits, Patients, Policy
-from fhirbridge.destinations.types import Taken
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.signin.methods import Change, SignIn

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.types import Taken, TypesError
+from fhirbridge.destinations.taken import Taken, TypesError
 from fhirbridge.fhir.references import literal_references
+from tests.alerts.test_suicidality import a_positive_visit
 from tests.deliver.by_mode import a_world, limits_of
 from tests.deliver.refusing import of_type
 from tests.deliver.test_what_must_never_happen import DOSE, a_visit_with_an_event, is_event, watch
-from tests.factories import World, a_visit, amended, mappings, rate
+from tests.factories import Record, World, a_short_visit, a_visit, amended, mappings, rate
 
 NOTE = "DocumentReference"
 SKIP, BY_NOTE, SEND = Taken.SKIP, Taken.NOTE, Taken.SEND
@@ -20,6 +21,13 @@ def a_world_that_takes(mode: Mode = Mode.SINGLE, **types: Taken) -> World:
     world = a_world(mode, mapped=mappings)
     world.bridge.set_types("ehr", types, actor="test")
     return world
+
+
+def a_visit_with_a_dose() -> Record:
+    """A short visit that points here and there: conditions, a plan, an order, a dose."""
+    whole = a_visit(1)
+    parts = ("conditions", "plan", "orders", "administrations")
+    return a_short_visit(**{name: whole[name] for name in parts})
 
 
 def outcomes(world: World) -> dict[str, set[str]]:
@@ -44,7 +52,7 @@ def test_what_is_left_out_is_reported_and_nothing_points_to_it(mode: Mode) -> No
     world = a_world_that_takes(
         mode, Encounter=SKIP, CarePlan=SKIP, Practitioner=SKIP, MedicationRequest=BY_NOTE
     )
-    receipt = world.take(a_visit(1))
+    receipt = world.take(a_visit_with_a_dose())
 
     assert set(world.states()) == {"delivered"}
     became = outcomes(world)
@@ -75,7 +83,7 @@ def test_what_is_left_out_is_reported_and_nothing_points_to_it(mode: Mode) -> No
 @pytest.mark.parametrize("mode", [Mode.TRANSACTION, Mode.CREATE_ONLY])
 def test_a_type_that_is_taken_later_follows_by_plan_and_apply(mode: Mode) -> None:
     world = a_world_that_takes(mode, Encounter=SKIP, MedicationRequest=BY_NOTE)
-    record = a_visit(1)
+    record = a_visit_with_a_dose()
     world.take(record)
     world.take(amended(record, rate(91)))
 
@@ -101,7 +109,7 @@ def test_a_type_that_is_taken_later_follows_by_plan_and_apply(mode: Mode) -> Non
 
 def test_what_is_there_already_stays_in_step_after_its_type_is_left_out() -> None:
     world = a_world_that_takes()
-    record = a_visit(1)
+    record = a_visit_with_a_dose()
     world.take(record)
     world.bridge.set_types("ehr", {"Observation": SKIP}, actor="test")
 
@@ -114,7 +122,7 @@ def test_what_is_there_already_stays_in_step_after_its_type_is_left_out() -> Non
 
 def test_a_lost_answer_is_read_back_as_it_was_sent_though_a_type_is_taken_since() -> None:
     world = a_world_that_takes(Encounter=SKIP)
-    record = a_visit(1)
+    record = a_visit_with_a_dose()
     world.take(record)
     world.bridge.set_types("ehr", {"Encounter": SEND}, actor="test")
     world.settle()
@@ -159,7 +167,7 @@ def test_without_any_note_nothing_is_called_carried() -> None:
     world = a_world_that_takes()
     world.bridge.set_types("ehr", {"Goal": BY_NOTE}, actor="test")
     limits_of(world).bad = of_type(NOTE)
-    world.take(a_visit(1))
+    world.take(a_visit_with_a_dose())
     world.settle()
 
     (parked,) = world.rows("parked")
@@ -184,3 +192,28 @@ def test_a_choice_that_would_lose_something_is_refused(types: dict[str, Any], wo
 
     assert words in refused.value.message
     assert world.bridge.destination("ehr").types == {}
+
+
+def test_safety_05_what_a_person_must_hear_of_is_never_skipped() -> None:
+    world = a_world_that_takes(Observation=SKIP)
+    world.take(a_positive_visit())
+
+    assert set(world.states()) == {"delivered"}
+    assert outcomes(world)["Observation"] == {"carried"}
+
+
+def test_safety_05_an_answer_that_became_positive_is_a_task_where_nothing_can_be_changed() -> None:
+    world = a_world(Mode.CREATE_ONLY, mapped=mappings)
+    record = a_positive_visit()
+
+    def deny(new: Record) -> None:
+        for item in new["assessments"][0]["items"]:
+            item["value"] = 0
+
+    first = amended(record, deny)
+    world.take(first)
+    assert world.bridge.tasks() == []
+
+    world.take({**amended(first), "assessments": record["assessments"]})
+
+    assert {one["what"] for one in world.bridge.tasks()} == {"cannot-update"}

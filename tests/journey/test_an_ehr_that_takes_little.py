@@ -10,11 +10,11 @@ import requests
 from fhirbridge.bridge import Bridge
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Patients, Policy
-from fhirbridge.destinations.types import Taken
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.plan import plan as plans
-from fhirbridge.profiles import profile as profiles
+from fhirbridge.profiles import profile_file as profiles
 from tests.factories import retracted
 from tests.journey import far_side
 from tests.journey.installation import AMENDED, SERIES, connect, install

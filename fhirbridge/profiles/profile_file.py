@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from fhirbridge.destinations import types as of_types
+from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import DestinationError, LimitChange, Limits, Policy
-from fhirbridge.destinations.types import Taken, TypesError
+from fhirbridge.destinations.taken import Taken, TypesError
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir.validate import is_type
 from fhirbridge.translate import yaml_tree

@@ -7,9 +7,9 @@ import pytest
 
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import LimitChange, Policy
-from fhirbridge.destinations.types import Taken
-from fhirbridge.profiles import profile
-from fhirbridge.profiles.profile import ProfileError
+from fhirbridge.destinations.taken import Taken
+from fhirbridge.profiles import profile_file as profile
+from fhirbridge.profiles.profile_file import ProfileError
 from fhirbridge.settings import packaged_mappings
 from tests.factories import World, a_short_visit
 
@@ -18,7 +18,9 @@ def test_the_shipped_profile_says_of_each_type_that_a_mapping_makes_how_it_goes(
     strict = profile.load("strict-ehr")
 
     texts = [one.read_text("utf-8") for one in packaged_mappings().glob("*/*.yaml")]
-    made = {kind for text in texts for kind in re.findall(r"^target: (\w+)$", text, re.MULTILINE)}
+    made = {
+        kind for text in texts for kind in re.findall(r"^target: ([A-Z]\w+)$", text, re.MULTILINE)
+    }
     assert strict.types.keys() == made - {"Patient"}
     assert {kind for kind, one in strict.types.items() if one is Taken.SEND} == {
         "DocumentReference",
@@ -51,9 +53,9 @@ def test_what_a_file_leaves_out_stays(tmp_path: Path) -> None:
         ("types: {skip: [Encouter]}", "2:16: this is no resource type of R4"),
         ("types: {skip: [HumanName]}", "2:16: this is no resource type of R4"),
         ("types: {skip: Encounter}", "2:15: skip must be a list of resource types"),
-        ("types: {skip: [Goal], note: [Goal]}", "2:16: Goal is named twice"),
+        ("types: {skip: [Goal], note: [Goal]}", "2:30: Goal is named twice"),
         ("types: {skip: [Patient]}", "2:8: Patient cannot be left out"),
-        ("- a", "1:"),
+        ("- a", "2:1: not YAML that we take"),
     ],
 )
 def test_a_mistake_is_said_with_its_place(line: str, said: str) -> None:
