@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, sel
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox.settle import Settlement
-from fhirbridge.outbox.states import NOT_AS_ITSELF, TASKS, Became, State
+from fhirbridge.outbox.states import LANDED, NOT_AS_ITSELF, TASKS, Became
 from fhirbridge.store.tables import delivery, delivery_item, ledger
 
 # Written out in the statement, so that the index of exactly these is used.
@@ -19,6 +19,9 @@ _AMONG = delivery_item.c.outcome.in_(
         literal_execute=True,
     )
 )
+
+
+SETTLED = (*LANDED, *NOT_AS_ITSELF, Became.UNCHANGED, Became.THEIRS, Became.BY_HAND)
 
 
 class TaskError(BridgeError):
@@ -97,7 +100,7 @@ def _differs() -> ColumnElement[bool]:
 
 
 def _is_newest() -> ColumnElement[bool]:
-    """Say whether no later delivery of the lane owes or owed the same resource."""
+    """Say whether no later delivery of the lane settled the same resource."""
     later, item = delivery.alias(), delivery_item.alias()
     return ~(
         select(item.c.delivery_id)
@@ -106,7 +109,7 @@ def _is_newest() -> ColumnElement[bool]:
             later.c.destination == delivery.c.destination,
             later.c.lane == delivery.c.lane,
             later.c.sequence > delivery.c.sequence,
-            later.c.state != State.SUPERSEDED,
+            item.c.outcome.in_(SETTLED),
             item.c.type == delivery_item.c.type,
             item.c.resource_id == delivery_item.c.resource_id,
         )

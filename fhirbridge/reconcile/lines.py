@@ -11,6 +11,7 @@ from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.deliver.as_sent import as_sent
 from fhirbridge.deliver.bundle import NOT_THERE
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import retract
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
@@ -196,7 +197,13 @@ def as_there(
 def as_compared(
     tx: Connection, where: Destination, line: Line, there: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what an EHR shows, pointing to the patient that stands for ours now."""
+    """Return what an EHR shows, pointing to the patient that stands for ours now.
+
+    Where an addendum replaces a note, an EHR may say so of the note itself: that is no edit.
+    """
+    replaced = line.identity.type == NOTE_TYPE and there.get("status") == "superseded"
+    if replaced and where.only_creates:
+        there = {**there, "status": "current"}
     if not kept.are_theirs(tx, where, line.lane):
         return there
     source = tx.scalar(select(record.c.subject).where(record.c.id == line.record_id))

@@ -293,6 +293,18 @@ def test_a_plan_says_what_becomes_of_an_amendment(world: World) -> None:
     assert steps["Observation"] == ("not-sent", "a note is to say it")
 
 
+def test_a_note_that_the_ehr_marks_as_replaced_is_no_edit(world: World) -> None:
+    record = visit(70)
+    receipt = world.take(record)
+    (note,) = [world.there(one) for one in world.of_mapping(receipt, "session-note")]
+    world.take(amended(record, rate(80)))
+    world.ehr.edit(note, status="superseded")
+
+    report = world.bridge.reconcile("ehr", full=True, actor="test")
+
+    assert (report.kinds, report.waiting) == ({}, 0)
+
+
 def test_a_full_look_finds_all_as_it_should_be(world: World) -> None:
     record = visit(70, 75)
     world.take(record)
