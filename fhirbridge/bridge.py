@@ -10,18 +10,16 @@ from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
 from fhirbridge.connecting import Connecting
-from fhirbridge.deliver import ledger, run, stopping, traffic
-from fhirbridge.destinations import registry
+from fhirbridge.deliver import run, stopping, traffic
+from fhirbridge.destinations import addresses, registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import (
     NO_LIMITS,
     OUR_PATIENTS,
     Destination,
-    DestinationError,
     LimitChange,
     Limits,
     Patients,
-    Policy,
 )
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
@@ -35,6 +33,7 @@ from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
+from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
 from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
@@ -109,6 +108,7 @@ class Bridge(Connecting):
         limits: Limits = NO_LIMITS,
         patients: Patients = OUR_PATIENTS,
         sign_in: Change = UNCHANGED,
+        profile: Profile = NO_PROFILE,
     ) -> Destination:
         """Look at the server, store it, owe it every current record, prove it where allowed.
 
@@ -116,16 +116,18 @@ class Bridge(Connecting):
         """
         new = Destination(
             name=name,
-            base_url=registry.checked_url(base_url),
+            base_url=addresses.checked_url(base_url),
             mode=Mode.UNPROVEN,
             traits={},
             requires_consent=requires_consent,
             test_server=test_server,
             overlay=overlay,
-            networks=registry.checked_networks(networks),
+            networks=addresses.checked_networks(networks),
             paused=registry.NOT_PROVEN,
             limits=limits,
             patients=patients,
+            declared=profile.mode or "",
+            types=profile.types,
         )
         with self._store.begin() as tx:  # of another process, too: the look signs in
             registry.check_new(tx, name)
@@ -142,6 +144,7 @@ class Bridge(Connecting):
                 "test_server": test_server,
                 "requires_consent": requires_consent,
                 "overlay": overlay,
+                "profile": profile.name,
                 **patients.columns(),
             }
             self._note(tx, actor, Action.DESTINATION_ADDED, destination=name, detail=detail)
@@ -153,6 +156,7 @@ class Bridge(Connecting):
 
         Writes Patients that are nobody, and removes them, at a sandbox, at a named test server, or
         where somebody there agreed. What was seen of any other stands while it promises the same.
+        Where a person said that it only creates, an agreement is enough: nothing could be removed.
         """
         registry.check_words(agreed_with)
         with self._store.read() as tx:
@@ -160,7 +164,9 @@ class Bridge(Connecting):
         ehr = self._parts.ehr_for(known)
         traits = probe.look(ehr)
         seen = asdict(traits)
-        if traits.sandbox or known.test_server or agreed_with:
+        if agreed_with and known.declared and not known.test_server:
+            seen["agreed"] = True
+        elif traits.sandbox or known.test_server or agreed_with:
             named = f"fhirbridge-probe-{new_id(self._parts.rng)[:12]}"
             seen = asdict(trials.try_writes(ehr, traits, named))
         elif known.traits.get("capability") == traits.capability:
@@ -184,21 +190,6 @@ class Bridge(Connecting):
                 detail=detail,
             )
             return found
-
-    def set_patients(self, name: str, patients: Patients, *, actor: str) -> Destination:
-        """Choose whose Patients ours point to; refused where ours were made already."""
-        with self._store.begin() as tx:
-            made = ledger.made_patients(tx, name)
-            if made and patients.policy is Policy.MATCH:
-                raise DestinationError(
-                    f"{made} patients of ours were made at {name} already",
-                    hint="have them merged there, or link them one by one: fhirbridge patient link",
-                )
-            registry.get(tx, name)
-            registry.set_patients(tx, name, patients)
-            detail = patients.columns()
-            self._note(tx, actor, Action.PATIENT_POLICY, destination=name, detail=detail)
-            return registry.get(tx, name)
 
     def limit_destination(self, name: str, change: LimitChange, *, actor: str) -> Destination:
         """Set how much a destination is asked at most; what `change` leaves out stays."""

@@ -1,14 +1,26 @@
 """What operators set about how each EHR is reached and signed in to."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from fhirbridge.audit.log import Action
+from fhirbridge.deliver import ledger, traffic
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.registry import (
+    Destination,
+    DestinationError,
+    LimitChange,
+    Patients,
+    Policy,
+)
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.operating import Operating
 from fhirbridge.overview.health import Check
+from fhirbridge.profiles.profile_file import Profile
+from fhirbridge.reconcile import renewed, stops
 from fhirbridge.signin import certificates, diagnosis, keys, methods, promotion, scopes
 from fhirbridge.signin.book import Kept
 from fhirbridge.signin.diagnosis import Step
@@ -116,6 +128,69 @@ class Connecting(Operating):
         """Return the JWK Set by which EHRs verify us: public keys only."""
         with self._store.read() as tx:
             return self._keys.published(tx, name)
+
+    # --- what it takes ------------------------------------------------------------------------
+
+    def set_types(self, name: str, chosen: Mapping[str, Taken], *, actor: str) -> Destination:
+        """Choose how a destination gets these types; what it takes from now on is owed to it.
+
+        Raises TypesError; then nothing is changed.
+        """
+        with self._store.begin() as tx:
+            self._set_types(tx, name, chosen, actor=actor)
+            return registry.get(tx, name)
+
+    def _set_types(self, tx: Any, name: str, chosen: Mapping[str, Taken], *, actor: str) -> None:
+        before = registry.get(tx, name)
+        registry.set_types(tx, name, {**before.types, **chosen})
+        sent = [k for k, one in chosen.items() if one is Taken.SEND and before.leaves(k)]
+        owed = renewed.owe_types(self._reconcile_rooms(), tx, self._intake, name, sent)
+        detail = {**{kind: one.value for kind, one in chosen.items()}, "owed": owed}
+        self._note(tx, actor, Action.DESTINATION_TYPES, destination=name, detail=detail)
+
+    def use_profile(self, name: str, profile: Profile, *, actor: str) -> Destination:
+        """Set a destination up as a profile says; what that leaves out stays.
+
+        Raises DestinationError or TypesError; then nothing is changed.
+        """
+        with self._store.begin() as tx:
+            known = registry.get(tx, name)
+            if profile.patients is not None:
+                patients = replace(known.patients, policy=profile.patients)
+                self._set_patients(tx, name, patients, actor=actor)
+            if profile.limits != LimitChange():
+                traffic.limit(tx, self._audit, name, profile.limits, actor=actor)
+            if profile.requires_consent:
+                registry.require_consent(tx, name)
+            if profile.forbids_weak_guard and known.weak:
+                registry.allow_weak_guard(tx, name, "")
+            if profile.mode is not None:
+                registry.declare(tx, name, profile.mode)
+            if profile.types:
+                self._set_types(tx, name, profile.types, actor=actor)
+            stops.enforce(tx)
+            found = registry.get(tx, name)
+            detail = {"profile": profile.name, "mode": found.mode.value}
+            self._note(tx, actor, Action.DESTINATION_PROFILE, destination=name, detail=detail)
+            return found
+
+    def set_patients(self, name: str, patients: Patients, *, actor: str) -> Destination:
+        """Choose whose Patients ours point to; refused where ours were made already."""
+        with self._store.begin() as tx:
+            self._set_patients(tx, name, patients, actor=actor)
+            return registry.get(tx, name)
+
+    def _set_patients(self, tx: Any, name: str, patients: Patients, *, actor: str) -> None:
+        made = ledger.made_patients(tx, name)
+        if made and patients.policy is Policy.MATCH:
+            raise DestinationError(
+                f"{made} patients of ours were made at {name} already",
+                hint="have them merged there, or link them one by one: fhirbridge patient link",
+            )
+        registry.get(tx, name)
+        registry.set_patients(tx, name, patients)
+        detail = patients.columns()
+        self._note(tx, actor, Action.PATIENT_POLICY, destination=name, detail=detail)
 
     # --- from test to production --------------------------------------------------------------
 

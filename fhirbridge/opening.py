@@ -209,7 +209,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         return Ehr(
             base_url=destination.base_url,
             transport=SignedIn(signing, destination),
-            batches=modes.reads_in_batches(destination.traits),
+            batches=destination.reads_in_batches,
             guards=not modes.is_weak(destination.traits),
         )
 

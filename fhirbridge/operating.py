@@ -9,10 +9,11 @@ from fhirbridge.alerts.book import Alerts
 from fhirbridge.audit.log import Action
 from fhirbridge.deliver import run, stopping, worker
 from fhirbridge.deliver.stopping import Resumed
+from fhirbridge.destinations import registry
 from fhirbridge.intake import live
 from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
-from fhirbridge.outbox import cancel, pauses, stuck
+from fhirbridge.outbox import cancel, pauses, stuck, tasks
 from fhirbridge.outbox.cancel import Cancelled
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import EVERYTHING, Selection
@@ -152,6 +153,32 @@ class Operating(Proving):
     def replay(self, chosen: Selection, *, parked: bool, actor: str) -> Replayed:
         """After a fix: send again what is parked, or (not `parked`) make records anew."""
         return self._intake.replay(chosen, parked=parked, actor=actor)
+
+    def tasks(self, destination: str = "") -> list[dict[str, Any]]:
+        """List what a person must put right, or take back, in an EHR. Opaque ids only."""
+        with self._store.read() as tx:
+            return tasks.tasks(tx, destination)
+
+    def close_tasks(self, named: str, *, reason: str, actor: str) -> list[dict[str, Any]]:
+        """Note that a person did in the EHR what a task, or those of a delivery, ask for.
+
+        Raises TaskError, and DestinationError where the reason is no line of text.
+        """
+        registry.check_words(reason)
+        with self._store.begin() as tx:
+            closed = tasks.close(tx, self._settlement, named)
+            for one in closed:
+                self._note(
+                    tx,
+                    actor,
+                    Action.DELIVERY_BY_HAND,
+                    outcome=one["what"],
+                    delivery_id=one["task"].partition("/")[0],
+                    record_id=one["record"],
+                    destination=one["destination"],
+                    detail={"resource": one["resource"], "reason": reason},
+                )
+            return closed
 
     def pause(self, what: Stopped, *, actor: str) -> bool:
         """Begin no new request there; False where it was so already."""

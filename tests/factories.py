@@ -92,7 +92,20 @@ def strict_mappings() -> Files:
 @cache
 def few_mappings() -> Files:
     """Patient, clinic, pulse and Provenance alone: one of each scope, and quick."""
-    kept = {"patient", "organization", "vital-heart-rate", "provenance"}
+    return _those_of("documents", "fragments", "overlays", kept=FEW)
+
+
+@cache
+def note_mappings() -> Files:
+    """As the few, with the readable note and whom it names."""
+    return _those_of("fragments", "overlays", kept=FEW | {"practitioner", "session-note"})
+
+
+FEW = frozenset({"patient", "organization", "vital-heart-rate", "provenance"})
+
+
+def _those_of(*emptied: str, kept: frozenset[str]) -> Files:
+    """Some mappings of the packaged set, without visits and who took a pulse."""
 
     def change(resources: Path) -> None:
         for file in resources.glob("*.yaml"):
@@ -101,9 +114,12 @@ def few_mappings() -> Files:
         file = resources / "vital-heart-rate.yaml"
         text = file.read_text(encoding="utf-8")
         performers = text[text.index("  performer:") : text.index("  valueQuantity:")]
-        lines = text.replace(performers, "").splitlines(keepends=True)
-        file.write_text("".join(one for one in lines if "Encounter" not in one), encoding="utf-8")
-        for folder in ("documents", "fragments", "overlays"):
+        file.write_text(text.replace(performers, ""), encoding="utf-8")
+        for file in resources.glob("*.yaml"):
+            text = file.read_text(encoding="utf-8").replace("    encounter:\n", "")
+            lines = text.splitlines(keepends=True)
+            file.write_text("".join(one for one in lines if "Encounter" not in one), "utf-8")
+        for folder in emptied:
             for unused in (resources.parent / folder).iterdir():
                 unused.unlink()
 
@@ -230,7 +246,7 @@ class World:
         return Ehr(
             base_url=destination.base_url,
             transport=self.ehrs[destination.name].transport,
-            batches=modes.reads_in_batches(destination.traits),
+            batches=destination.reads_in_batches,
             guards=not modes.is_weak(destination.traits),
         )
 

@@ -32,6 +32,7 @@ WORDS = {
     Kind.PAUSED: "it is paused; nothing is sent",
     Kind.PARKED: "deliveries are set aside and need a person",
     Kind.HELD: "deliveries are held and need a person",
+    Kind.BY_HAND: "a person must put right in the EHR what we may not: fhirbridge sync tasks",
     Kind.BACKLOG: "deliveries wait for more than an hour",
     Kind.DISK: "the disk of the database runs full; with cause full nothing is taken in any more",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, or_, select
 from fhirbridge.deliver import limits, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import SIGN_IN_REFUSED, Destination
+from fhirbridge.outbox import tasks
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store import moment
 from fhirbridge.store.room import ENDLESS, Disk
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     PAUSED = "paused"
     PARKED = "parked"
     HELD = "held"
+    BY_HAND = "by-hand"
     BACKLOG = "backlog"
     DISK = "disk"
     SUICIDALITY = "suicidality"
@@ -52,7 +54,7 @@ def read(tx: Connection, now: datetime, disk: Disk = ENDLESS) -> dict[Condition,
     found: dict[Condition, int] = {}
     for one in registry.every(tx):
         found |= _of_destination(tx, one, now)
-    return {**found, **_stuck(tx), **_urgent(tx, now), **_space(tx, disk)}
+    return {**found, **_stuck(tx), **_by_hand(tx), **_urgent(tx, now), **_space(tx, disk)}
 
 
 def _of_destination(tx: Connection, one: Destination, now: datetime) -> dict[Condition, int]:
@@ -104,6 +106,14 @@ def _stuck(tx: Connection) -> dict[Condition, int]:
         # The first word is the cause; what follows names the one delivery.
         found[Condition(Kind(state), destination, reason.partition(":")[0])] += count
     return found
+
+
+def _by_hand(tx: Connection) -> dict[Condition, int]:
+    """Say what a person must put right in an EHR that lets us change nothing."""
+    found = Counter(
+        Condition(Kind.BY_HAND, one["destination"], one["what"]) for one in tasks.tasks(tx)
+    )
+    return dict(found)
 
 
 def _space(tx: Connection, disk: Disk) -> dict[Condition, int]:

@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from fhirbridge.cli import destination_keys, destination_sign_in, printing, sign_in_options
+from fhirbridge.cli import (
+    destination_keys,
+    destination_sign_in,
+    destination_types,
+    printing,
+    sign_in_options,
+)
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.destinations import modes
@@ -19,6 +25,8 @@ from fhirbridge.destinations.registry import (
     Patients,
     Policy,
 )
+from fhirbridge.profiles import profile_file as profiles
+from fhirbridge.profiles.profile_file import NO_PROFILE
 
 
 @click.group()
@@ -31,6 +39,8 @@ for _command in (
     destination_sign_in.export,
     destination_sign_in.import_file,
     destination_keys.keys,
+    destination_types.types,
+    destination_types.list_profiles,
 ):
     destination.add_command(_command)
 
@@ -97,6 +107,7 @@ def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patien
 @click.option("--overlay", default="", help="Change the mappings for it by this overlay of theirs.")
 @_limits
 @_patients
+@destination_types.PROFILE
 @sign_in_options.sign_in_options
 @as_json
 def add(
@@ -112,6 +123,7 @@ def add(
     per_day: int | None,
     patients: str | None,
     systems: tuple[str, ...],
+    profile: str | None,
     json_wanted: bool,
     **how: Any,
 ) -> None:
@@ -122,17 +134,20 @@ def add(
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     sign_in = sign_in_options.change(how)
+    meant = profiles.load(profile) if profile else NO_PROFILE
+    before = OUR_PATIENTS if meant.patients is None else Patients(policy=meant.patients)
     with opened() as bridge:
         added = bridge.add_destination(
             name=name,
             base_url=url,
-            requires_consent=requires_consent,
+            requires_consent=requires_consent or meant.requires_consent,
             test_server=test_patient,
             networks=networks,
             overlay=overlay,
-            limits=asked.applied(NO_LIMITS),
-            patients=_asked_patients(patients, systems, OUR_PATIENTS),
+            limits=asked.applied(meant.limits.applied(NO_LIMITS)),
+            patients=_asked_patients(patients, systems, before),
             sign_in=sign_in,
+            profile=meant,
             actor=ACTOR,
         )
     _show([added], json_wanted=json_wanted)
@@ -144,6 +159,7 @@ def add(
 @click.argument("name")
 @_limits
 @_patients
+@destination_types.PROFILE
 @click.option(
     "--allow-weak-guard",
     "weak",
@@ -160,6 +176,7 @@ def change(
     per_day: int | None,
     patients: str | None,
     systems: tuple[str, ...],
+    profile: str | None,
     weak: str | None,
     json_wanted: bool,
 ) -> None:
@@ -170,10 +187,13 @@ def change(
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     chosen = patients is not None or bool(systems)
-    if asked == LimitChange() and weak is None and not chosen:
+    if asked == LimitChange() and weak is None and not chosen and profile is None:
         raise click.UsageError("say what to set: see --help")
+    to_use = profiles.load(profile) if profile else None
     with opened() as bridge:
         found = bridge.destination(name)
+        if to_use is not None:
+            found = bridge.use_profile(name, to_use, actor=ACTOR)
         if asked != LimitChange():
             found = bridge.limit_destination(name, asked, actor=ACTOR)
         if chosen:
@@ -273,6 +293,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
             "paused",
             "guard",
             "weak",
+            "declared",
         )
         printing.data(
             [
@@ -281,6 +302,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
                     "limits": one.limits.plain(),
                     "patients": one.patients.policy,
                     "patient_systems": dict(one.patients.systems),
+                    "types": {kind: taken.value for kind, taken in one.types.items()},
                 }
                 for one in found
             ]

@@ -43,7 +43,7 @@ def run(*, chosen: Selection, json_wanted: bool) -> int:
     else:
         printing.remark(f"{settled} deliveries settled." if settled else "Nothing was due.")
         _show(found, stopped)
-    return sync_mending.NOT_ALL if found.waiting else 0
+    return sync_mending.NOT_ALL if found.waiting or found.tasks else 0
 
 
 @sync.command()
@@ -58,7 +58,7 @@ def status(*, chosen: Selection, json_wanted: bool) -> int:
         printing.data({**asdict(found), "pauses": stopped})
     else:
         _show(found, stopped)
-    return sync_mending.NOT_ALL if found.waiting else 0
+    return sync_mending.NOT_ALL if found.waiting or found.tasks else 0
 
 
 for _command in (
@@ -68,6 +68,8 @@ for _command in (
     sync_mending.release,
     sync_mending.replay,
     sync_mending.cancel,
+    sync_mending.tasks,
+    sync_mending.close,
     sync_mending.pause,
     sync_mending.resume,
 ):
@@ -93,7 +95,7 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
             one["base_url"],
             ", ".join(f"{count} {state}" for state, count in sorted(one["deliveries"].items()))
             or "none",
-            one["resources"],
+            _held(one),
             _lag(one["lag"]),
             one["paused"] or _waits(one) or ("ready, weak guard" if one["guard"] else "ready"),
         ]
@@ -107,6 +109,8 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
             for a in found.alerts
         ]
         printing.table("Wrong now", ["what", "destination", "cause", "means", "since"], wrong)
+    if found.tasks:
+        sync_mending.show_tasks(found.tasks)
     if found.waiting:
         columns = ["delivery", "destination", "patient", "state", "why", "due"]
         names = ("id", "destination", "lane", "state", "reason", "due_at")
@@ -122,6 +126,12 @@ def _show(found: Status, stopped: list[dict[str, Any]]) -> None:
         f"{found.records} records, {found.held_elements} held elements, "
         f"{found.quarantined} in quarantine; {_room(found.disk)}."
     )
+
+
+def _held(one: dict[str, Any]) -> str:
+    """Say how much is there, and of how much that is not so as it is now."""
+    aside = [f"{count} {name}" for name, count in one["not_as_itself"].items() if count]
+    return ", ".join([str(one["resources"]), *aside])
 
 
 def _room(disk: dict[str, Any]) -> str:

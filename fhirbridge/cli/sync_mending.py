@@ -1,7 +1,9 @@
-"""`fhirbridge sync retry`, `release`, `replay`, `cancel`, `pause`, `resume`: a person decides."""
+"""`fhirbridge sync retry`, `release`, `replay`, `cancel`, `tasks`, `pause`: a person decides."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import click
 
@@ -107,6 +109,49 @@ def cancel(
         raise click.ClickException("no delivery of this id is queued; nothing was changed")
     printing.remark("To send them after all: fhirbridge sync retry --reason cancelled:")
     return NOT_ALL if done.under_way else 0
+
+
+@click.command()
+@click.option("--destination", default="", help="In this one alone.")
+@as_json
+def tasks(*, destination: str, json_wanted: bool) -> int:
+    """List what a person must put right, or take back, in an EHR that lets nobody change it.
+
+    Exit status 3: there is something.
+    """
+    with opened() as bridge:
+        found = bridge.tasks(destination)
+    if json_wanted:
+        printing.data(found)
+    else:
+        show_tasks(found)
+    return NOT_ALL if found else 0
+
+
+def show_tasks(found: Sequence[Mapping[str, Any]]) -> None:
+    """Show what a person must do in an EHR: a line each, so that a name can be copied."""
+    click.echo(f"For a person to do: {len(found)}")
+    for one in found:
+        where = f"{one['in_the_ehr']} at {one['destination']}"
+        click.echo(f"  {one['task']}  {one['what']} {where}: {one['reason']}")
+
+
+@click.command()
+@click.argument("task", metavar="TASK|DELIVERY")
+@click.option("--reason", required=True, help="What was done, and by whom. No patient's name.")
+@as_json
+def close(task: str, *, reason: str, json_wanted: bool) -> None:
+    """Note that a person did in the EHR what TASK, or every task of a DELIVERY, asks for.
+
+    Who said so, and the reason, stand in the evidence.
+    """
+    with opened() as bridge:
+        done = bridge.close_tasks(task, reason=reason, actor=ACTOR)
+    if json_wanted:
+        printing.data(done)
+        return
+    for one in done:
+        click.echo(f"Closed: {one['what']} of {one['in_the_ehr']} at {one['destination']}.")
 
 
 @click.command()

@@ -26,6 +26,7 @@ MARKS = {
     Step.RETRACT: "-",
     Step.READ_BACK: "?",
     Step.SKIP: "=",
+    Step.NOT_SENT: "x",
     Step.WAIT: ".",
     Step.HOLD: "!",
     Step.CONFLICT: "!",
@@ -117,6 +118,7 @@ def _delivery(one: Foreseen, *, show_values: bool) -> dict[str, Any]:
             {
                 "resource": r.resource,
                 "step": r.step,
+                "reason": r.reason,
                 "changes": [_change(c, show_values=show_values) for c in r.changes],
             }
             for r in one.resources
@@ -146,7 +148,8 @@ def _show(made: Plan, *, show_values: bool) -> None:
 
 
 def _show_resource(one: ForeseenResource, *, show_values: bool) -> None:
-    click.echo(f"  {MARKS[one.step]} {one.step} {one.resource}")
+    why = f": {one.reason}" if one.reason else ""
+    click.echo(f"  {MARKS[one.step]} {one.step} {one.resource}{why}")
     for change in one.changes:
         values = f": {_value(change.before)} -> {_value(change.after)}" if show_values else ""
         click.echo(f"      {change.path}{values}")

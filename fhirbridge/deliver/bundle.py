@@ -39,6 +39,7 @@ class Send:
     body: dict[str, Any]
     base: str
     retracts: bool = False
+    takes_back: bool = False  # it is new, and says of what is there that it is taken back
     known: tuple[Known, ...] = ()  # what it may still have of ours, the ledger's version first
     new_by_none: bool = False  # a create is guarded by If-None-Match: *
     there: Names = OURS

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, tuple_
 
 from fhirbridge.deliver.bundle import Known, Send
-from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.names import OURS, Named, Names
 from fhirbridge.matching import kept
@@ -48,7 +47,7 @@ def of_identities(
 def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:
     """Return under which ids an EHR has these resources, and the patients that it has itself."""
     patients = [one for one in identities if one.type == "Patient"]
-    assigned = where.mode is Mode.ASSIGNED
+    assigned = where.gives_ids
     wanted = list(identities) if assigned else patients
     lines = of_identities(tx, where.name, wanted) if wanted else {}
     ids: dict[Named, str] = {identity: line.ehr_id for identity, line in lines.items()}
@@ -57,9 +56,10 @@ def names(tx: Connection, where: Destination, identities: Collection[Identity]) 
     former: dict[Named, str] = {
         ("Patient", past): now for (_, one), now in theirs.items() for past in own[one] - {now}
     }
+    once = frozenset(where.types)
     if not assigned:
-        return Names(theirs=theirs, former=former) if theirs else OURS
-    return Names(ids, theirs, former)
+        return Names(theirs=theirs, former=former, once=once) if theirs or once else OURS
+    return Names(ids, theirs, former, once)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,13 @@ from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.work import Body, Line, Work
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import guard, kept
 from fhirbridge.matching.guard import Guard, Next
 from fhirbridge.outbox import beside, taken_back
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
-from fhirbridge.outbox.states import MERGED, Way
+from fhirbridge.outbox.states import MERGED, NOT_CARRIED, OTHER_CHART, Way
 from fhirbridge.store.tables import drift, record, resource
 
 MOST_SINGLE_READS = 10
@@ -54,6 +55,9 @@ class Prepared:
     more: bool = False
     link: str = ""  # by which they go to a patient of the EHR's own
     settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
+    why: dict[int, str] = field(default_factory=dict)  # of some of these
+    withheld: frozenset[int] = frozenset()  # until the EHR has the note that says it
+    to_come: frozenset[int] = frozenset()  # notes of which an addendum is to be made; ahead only
     blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
     refused: tuple[str, ...] = ()  # sentences
     refusal: str = ""
@@ -80,10 +84,19 @@ def prepare(
     if doubtful := work.in_doubt():
         now = doubtful if ahead is not None else doubtful[: _most_reads(destination)]
         more = work.left > len(now)
-        return Prepared(step=Step.READ, sends=tuple(now), more=more, alone=alone, settled=work.news)
+        return Prepared(
+            step=Step.READ,
+            sends=tuple(now),
+            more=more,
+            alone=alone,
+            settled=work.news,
+            why=work.aside.why,
+        )
     sends = work.sends()
+    if work.aside.elsewhere is not None:
+        return Prepared(refusal=_for_good(work.aside.elsewhere))
     if not sends:
-        return Prepared(settled=work.news, stopped=work.was_stopped)
+        return _without_sends(tx, row, work, looks_ahead=ahead is not None)
     known = _may_go(tx, row, sends, destination, at)
     if known.next is Next.HOLD:
         return Prepared(refusal=known.reason)
@@ -94,7 +107,37 @@ def prepare(
     if stopped is None and _leads_elsewhere(tx, sends, known.link):
         stopped = Prepared(refusal=WRONG_PATIENT)
     part = _part(row, sends, work, destination, whole=ahead is not None)
-    return stopped or replace(part, link=known.link)
+    return stopped or replace(_with_aside(part, work), link=known.link)
+
+
+def _for_good(found: Identity) -> str:
+    return (
+        f"{OTHER_CHART}{found.type}/{found.id} stands in another patient's chart, and the EHR lets "
+        "nobody change it: have it put right there, and send the visit as a new session"
+    )
+
+
+def _without_sends(tx: Connection, row: Row[Any], work: Work, *, looks_ahead: bool) -> Prepared:
+    """Say what the rest waits for, where nothing can be sent: the note that is to say it."""
+    if work.aside.to_come and looks_ahead:
+        return _with_aside(Prepared(settled=work.news), work)
+    if work.aside.withheld:
+        if work.aside.lacking is not None:
+            owed = beside.undelivered_before(tx, row)
+            if work.aside.lacking in owed:
+                return Prepared(blocked_by=owed[work.aside.lacking], settled=work.news)
+        return Prepared(refusal=f"{NOT_CARRIED}no note that the EHR has says what is left of it")
+    return Prepared(settled=work.news, why=work.aside.why, stopped=work.was_stopped)
+
+
+def _with_aside(made: Prepared, work: Work) -> Prepared:
+    aside = work.aside
+    return replace(
+        made,
+        why=aside.why,
+        withheld=frozenset(aside.withheld),
+        to_come=frozenset(aside.to_come),
+    )
 
 
 def _stopped(
@@ -171,16 +214,23 @@ def _part(
         sends=going,
         together=len(part) == 1,
         alone=single or apart,
-        more=len(going) < len(sends),
+        more=len(going) < len(sends) or bool(work.aside.withheld),
         settled=work.news,
-        blocked=found.blocked,
+        blocked={**found.blocked, **_unsaid(sends, work)},
         refused=tuple(work.refused.values()),
     )
 
 
+def _unsaid(sends: Sequence[Send], work: Work) -> dict[int, Identity]:
+    """Say of what a note is to say, by position, that it waits for a refused note."""
+    refused = [one.identity for one in sends if one.position in work.refused]
+    notes = [one for one in refused if one.type == NOTE_TYPE] or refused
+    return dict.fromkeys(work.aside.withheld, notes[0]) if notes else {}
+
+
 def _most_reads(destination: Destination) -> int:
     """Return how many are read back at a time: within a lease, also where each is a request."""
-    if modes.reads_in_batches(destination.traits):
+    if destination.reads_in_batches:
         return destination.most_entries
     return MOST_SINGLE_READS
 
@@ -207,7 +257,7 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
 
 def _tells_nothing_new(send: Send) -> bool:
     """Say of what takes a chart back whether the EHR has all of it: it is no new disclosure."""
-    return send.retracts or send.identity.type == "Provenance"
+    return send.retracts or send.takes_back or send.identity.type == "Provenance"
 
 
 def _merged(tx: Connection, row: Row[Any]) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
-from fhirbridge.fhir import projection
+from fhirbridge.fhir import left_out, projection
 from fhirbridge.fhir.names import key_of
 from fhirbridge.fhir.references import is_id
 
@@ -99,4 +99,9 @@ def _unlike(send: Send, theirs: dict[str, Any], own: str, version: str) -> Found
 def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     # Theirs may still point to a patient whom the EHR has made part of another one since.
     named = send.there.read(theirs)
-    return projection.same({**send.there.written(ours), "id": theirs["id"]}, named)
+    written = {**send.there.written(ours), "id": theirs["id"]}
+    if projection.same(written, named):
+        return True
+    # It may have gone before, or after, what it points to was sent there at all.
+    once = send.there.once
+    return bool(once) and projection.same(left_out.bare(written, once), left_out.bare(named, once))

@@ -27,7 +27,7 @@ from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir.names import Key, key_of
 from fhirbridge.matching import asking
 from fhirbridge.matching.links import Links
-from fhirbridge.outbox import claim
+from fhirbridge.outbox import addenda, claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
@@ -192,6 +192,8 @@ class _Lane:
 
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
         destination = registry.get(tx, self._name.destination)
+        if destination.only_creates:
+            addenda.add(tx, self._rooms.contents, row)
         made = prepare.prepare(
             tx,
             body=self._bodies.body if self._bodies.delivery_id == row.id else _unopened,
@@ -225,7 +227,7 @@ class _Lane:
         settlement = self._rooms.settlement
         going = () if made.step is Step.READ else made.sends
         sent = {send.position: Became.SENT for send in going}
-        settlement.note_items(tx, row.id, {**made.settled, **sent})
+        settlement.note_items(tx, row.id, {**made.settled, **sent}, made.why)
         if made.link and going:
             settlement.note_link(tx, row.id, list(sent), made.link)
         if not made.sends:

@@ -7,17 +7,27 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row, select
 
 from fhirbridge.deliver import ledger
+from fhirbridge.deliver.as_sent import Told, as_sent
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
+from fhirbridge.deliver.kept_out import Aside, KeptOut
 from fhirbridge.destinations import modes
-from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import profiles
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
 from fhirbridge.outbox import beside, claim, contents
 from fhirbridge.outbox.claim import Item
-from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Identity
-from fhirbridge.outbox.states import GONE, LANDED, Became, State
+from fhirbridge.outbox.contents import (
+    ADDENDA,
+    PROVENANCE,
+    PROVENANCE_TYPE,
+    RETRACTION,
+    SHARED_LANE,
+    TAKING_BACK,
+    Identity,
+)
+from fhirbridge.outbox.states import GONE, LANDED, NOT_AS_ITSELF, Became, State
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
@@ -61,6 +71,7 @@ class Work:
             **{one: ahead[one] for one in identities if ahead and one in ahead},
         }
         self._looks_ahead = ahead is not None
+        self._ahead = frozenset(ahead or ())
         about = _about(tx, self._items)
         self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
@@ -71,6 +82,11 @@ class Work:
         self.settled = {
             item.position: outcome for item in self._items if (outcome := self._outcome(item))
         }
+        self.aside = Aside()
+        if destination.leaves_out:
+            out = KeptOut(tx, body, row, destination, lines=self._lines, purposes=self._purposes)
+            self.aside = out.sort(self._items, self.settled)
+            self.settled |= self.aside.settled
         self.refused = {
             item.position: item.reason
             for item in self._items
@@ -98,17 +114,24 @@ class Work:
 
     def sends(self) -> list[Send]:
         """Return what has to go; `settled` then names the rest."""
-        left = self._unsettled()
+        left = self._to_go()
         if self._tells_of_nothing(left):
             silent = [item for item in left if self._purposes[item.resource] == PROVENANCE]
             self.settled |= {item.position: Became.SUPERSEDED for item in silent}
-            left = self._unsettled()
-        return self._named(self._send(item, read_first=False) for item in left)
+            left = self._to_go()
+        sends = [self._send(item, read_first=False) for item in left]
+        blank = {one.position for one in sends if _names_nothing(one)}
+        self.settled |= dict.fromkeys(blank, Became.SUPERSEDED)
+        return self._named(one for one in sends if one.position not in blank)
+
+    def _to_go(self) -> list[Item]:
+        return [one for one in self._unsettled() if one.position not in self.aside.withheld]
 
     def _named(self, sends: Iterable[Send]) -> list[Send]:
         """Say under which ids the EHR has these, and all that they point to."""
         found = list(sends)
-        if self._destination.mode is not Mode.ASSIGNED and not self._patient_is_theirs:
+        where = self._destination
+        if not (where.gives_ids or where.types or self._patient_is_theirs):
             return found
         bodies = [send.body for send in found]
         bodies += [known.body for send in found for known in send.known]
@@ -122,7 +145,7 @@ class Work:
 
         The EHR had named it and nobody heard: no guard of it knows, and it would be made again.
         """
-        if self._destination.mode is not Mode.ASSIGNED:
+        if not self._destination.gives_ids:
             return ""
         chosen = (
             select(delivery_item.c.type, delivery_item.c.resource_id, delivery.c.id)
@@ -144,16 +167,23 @@ class Work:
 
     def _outcome(self, item: Item) -> str:
         line = self._lines.get(item.identity)
+        if item.outcome == Became.BY_HAND:
+            return Became.BY_HAND
         if item.outcome == Became.THEIRS or self._is_their_patient(item):
             return Became.THEIRS
         if item.identity in self._newer:
             return Became.SUPERSEDED
-        if line is not None and line.digest == item.digest:
+        if line is not None and line.digest == item.digest and not self._is_note_for_good(item):
             return item.outcome if item.outcome in LANDED else Became.UNCHANGED
         if self._is_overtaken(item, line):
             return Became.SUPERSEDED
         never_there = line is None and not self._is_doubtful(item)
         return Became.UNCHANGED if never_there and self._retracts(item) else ""
+
+    def _is_note_for_good(self, item: Item) -> bool:
+        """Say whether it is a note that cannot be changed: what is newest of it is an addendum."""
+        is_note = item.identity.type == NOTE_TYPE and self._purposes[item.resource] not in ADDENDA
+        return is_note and self._destination.only_creates
 
     def _is_overtaken(self, item: Item, line: Row[Any] | Line | None) -> bool:
         """Say whether it must not go any more, though nothing newer of this chart is there."""
@@ -234,6 +264,7 @@ class Work:
         return any(
             item.position in self.settled
             and item.identity not in self._lines
+            and self.settled[item.position] not in NOT_AS_ITSELF  # it names none of these
             and not self._is_their_patient(item)
             for item in self._items
         )
@@ -258,15 +289,35 @@ class Work:
             identity=item.identity,
             resource=item.resource,
             digest=item.digest,
-            body=profiles.claimed(self._body(self._tx, item.resource), self._known_profiles),
+            body=profiles.claimed(self._as_sent(item.resource), self._known_profiles),
             base=NOT_THERE if line is None else line.ehr_version,
             retracts=self._retracts(item),
+            takes_back=self._purposes[item.resource] == TAKING_BACK,
             known=tuple(known),
             new_by_none=self._new_by_none,
         )
 
+    def _as_sent(self, resource_row: str) -> dict[str, Any]:
+        if not (self._destination.leaves_out or self._destination.types):
+            return self._body(self._tx, resource_row)
+        aside = (*NOT_AS_ITSELF, Became.BY_HAND)
+        items = {
+            one.identity: one.position in self.aside.withheld
+            or self.settled.get(one.position) in aside
+            for one in self._items
+        }
+        return as_sent(
+            self._tx,
+            self._body,
+            self._destination,
+            self._body(self._tx, resource_row),
+            there=self._ahead,
+            maybe=self._destination.types.keys() if self._row.repairs else (),  # it waits for none
+            told=Told.of(items),
+        )
+
     def _known(self, resource_row: str, digest: str, sequence: int) -> Known:
-        body = self._body(self._tx, resource_row)
+        body = self._as_sent(resource_row)
         return Known(resource=resource_row, digest=digest, sequence=sequence, body=body)
 
     def _sent_since(self, item: Item, since: int) -> list[Known]:
@@ -291,6 +342,11 @@ class Work:
         return [self._known(r.resource, r.digest, r.sequence) for r in rows]
 
 
+def _names_nothing(send: Send) -> bool:
+    """Say whether a Provenance has nothing left of which it could tell."""
+    return send.identity.type == PROVENANCE_TYPE and not send.body.get("target")
+
+
 def _about(tx: Connection, items: Sequence[Item]) -> dict[str, Any]:
     chosen = (
         select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
@@ -303,5 +359,5 @@ def _about(tx: Connection, items: Sequence[Item]) -> dict[str, Any]:
 
 def _is_taken_back(row: Any) -> bool:
     """Say whether this is content of a record that a person took back from its patient's chart."""
-    says = row.purpose not in (RETRACTION, PROVENANCE)
+    says = row.purpose not in (RETRACTION, PROVENANCE, TAKING_BACK)
     return bool(row.retracted) and says and row.lane != SHARED_LANE

@@ -1,6 +1,6 @@
 """How deliveries go, chosen by what a probe found. Pure; `traits` as they are stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ class Mode(StrEnum):
     BATCH = "batch"  # as much as depends on nothing unsent, each for itself
     SINGLE = "single"  # one PUT each, in the order in which they need each other
     ASSIGNED = "assigned"  # so too; the EHR names what is new, and it is known by our identifier
+    CREATE_ONLY = "create-only"  # so too; and nothing that is there can be changed or removed
 
 
 # In the order shown; the words are for people.
@@ -25,6 +26,7 @@ NAMES = {
     "tag_create": "conditional create by _tag (If-None-Exist)",
     "versions": "each write makes a new version",
     "version_guard": "update guarded by If-Match",
+    "update": "update at all",
     "transaction": "transaction, all or nothing, guarded",
     "batch": "batch, each entry guarded",
     "search": "search by identifier",
@@ -35,9 +37,13 @@ NAMES = {
 CREATES = ("create_guard", "create_none_match")  # one of them, with own_ids: then ids are ours
 # What has to be there where the EHR gives ids; by _tag: some types cannot be found by identifier.
 ASSIGNS = ("conditional_create", "tag_create", "search")
+AGREED = "agreed"  # a trait that nobody saw: whoever runs the EHR says that it is so
+CREATES_ONCE = (*ASSIGNS, "decimals")  # and where it takes nothing but what is new
+# The EHR names what is new: ours is known there by its key, and under an id of the EHR's.
+GIVES_IDS = (Mode.ASSIGNED, Mode.CREATE_ONLY)
 # Nothing goes together: each resource is taken, or not, alone.
-APART = (Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)
-ONE_BY_ONE = (Mode.SINGLE, Mode.ASSIGNED)  # nor in one envelope
+APART = (Mode.BATCH, Mode.SINGLE, *GIVES_IDS)
+ONE_BY_ONE = (Mode.SINGLE, *GIVES_IDS)  # nor in one envelope
 CREATE_GUARDS = " or ".join(NAMES[name] for name in CREATES)
 WEAK_HINT = (
     "A person may allow updates without that guard, at the risk of an edit made in between: "
@@ -79,13 +85,18 @@ def differences(traits: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def choose(traits: Mapping[str, Any], *, weak: bool = False, assigned: bool = False) -> Mode:
+def choose(
+    traits: Mapping[str, Any], *, weak: bool = False, assigned: bool = False, declared: str = ""
+) -> Mode:
     """Choose the first mode of which all that it needs was seen.
 
     `weak`: a person allowed it to have no guard on updates. `assigned`: it gave ids of its own
-    before, so that ours would name nothing there.
+    before, so that ours would name nothing there. `declared`: a person named create-only, and no
+    other: it stands where what it needs was seen, or was agreed on and not seen to be lacking.
     """
     seen = {name for name in NAMES if traits.get(name) is True}
+    if declared or _takes_no_change(traits):
+        return Mode.CREATE_ONLY if _creates_once(traits, declared) else Mode.UNPROVEN
     if not seen.issuperset(_needed(weak=weak)):
         return Mode.UNPROVEN
     if "own_ids" in seen and not seen.isdisjoint(CREATES) and not assigned:
@@ -97,15 +108,34 @@ def choose(traits: Mapping[str, Any], *, weak: bool = False, assigned: bool = Fa
     return Mode.ASSIGNED if seen.issuperset(ASSIGNS) else Mode.UNPROVEN
 
 
+def _creates_once(traits: Mapping[str, Any], declared: str) -> bool:
+    """Say whether what makes creates safe was seen; or agreed on, and not seen to be lacking."""
+    if declared and traits.get(AGREED) is True:
+        return not _lacking(traits, CREATES_ONCE)
+    return all(traits.get(name) is True for name in CREATES_ONCE)
+
+
+def _takes_no_change(traits: Mapping[str, Any]) -> bool:
+    """Say whether it was seen to take neither updates nor deletions of what is there."""
+    return traits.get("update") is False and traits.get("delete") is False
+
+
+def _lacking(traits: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [NAMES[name] for name in names if traits.get(name) is False]
+
+
 def _needed(*, weak: bool) -> tuple[str, ...]:
     return ("versions" if weak else "version_guard", "decimals")
 
 
-def why_paused(traits: Mapping[str, Any], *, weak: bool = False) -> str:
+def why_paused(traits: Mapping[str, Any], *, weak: bool = False, declared: str = "") -> str:
     """Say what stops all deliveries, or ""; what was not tried stops nothing."""
-    lacking = [NAMES[name] for name in _needed(weak=weak) if traits.get(name) is False]
+    if declared == Mode.CREATE_ONLY or _takes_no_change(traits):
+        found = "; ".join(_lacking(traits, CREATES_ONCE))
+        return found and f"the server does not honour: {found}. To create once needs that"
+    lacking = _lacking(traits, _needed(weak=weak))
     own = traits.get("own_ids") is False or all(traits.get(name) is False for name in CREATES)
-    given = [NAMES[name] for name in ASSIGNS if traits.get(name) is False]
+    given = _lacking(traits, ASSIGNS)
     if own and given:
         ours = NAMES["own_ids"] if traits.get("own_ids") is False else CREATE_GUARDS
         lacking.append(f"{ours}, nor what makes ids of its own safe: {', '.join(given)}")

@@ -1,19 +1,19 @@
 """Keep the destinations: added, listed, proven by a probe, paused."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from http import HTTPStatus
-from ipaddress import ip_network
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from fhirbridge.destinations import modes
+from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination, ledger
@@ -21,7 +21,6 @@ from fhirbridge.store.tables import destination, ledger
 # Built once: it is asked for several times with each delivery.
 _ONE = select(destination).where(destination.c.name == bindparam("called"))
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,250}")
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
 MOST_RPS = 1000
@@ -145,39 +144,47 @@ class Destination:
     limits: Limits = NO_LIMITS
     patients: Patients = OUR_PATIENTS
     weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
+    declared: str = ""  # the mode that a person named, or "": what was seen decides alone
+    types: Mapping[str, Taken] = field(default_factory=dict)  # that were ever not sent as they are
 
     @property
     def guard(self) -> str:
         """Return "weak" where an update is only read and compared just before, else "" ."""
-        proven = self.mode is not Mode.UNPROVEN
-        return "weak" if proven and modes.is_weak(self.traits) else ""
+        updates = self.mode not in (Mode.UNPROVEN, Mode.CREATE_ONLY)
+        return "weak" if updates and modes.is_weak(self.traits) else ""
+
+    @property
+    def gives_ids(self) -> bool:
+        """Say whether the EHR names what is new."""
+        return self.mode in modes.GIVES_IDS
+
+    @property
+    def only_creates(self) -> bool:
+        """Say whether nothing that is there can be changed."""
+        return self.mode is Mode.CREATE_ONLY
+
+    @property
+    def reads_in_batches(self) -> bool:
+        """Say whether several resources may be read by one batch."""
+        return not self.only_creates and modes.reads_in_batches(self.traits)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Say whether anything of ours does not go there as itself."""
+        return self.only_creates or any(one is not Taken.SEND for one in self.types.values())
+
+    def leaves(self, kind: str) -> bool:
+        """Say whether what is of a type does not go there as itself."""
+        return self.takes(kind) is not Taken.SEND
+
+    def takes(self, kind: str) -> Taken:
+        """Say how it gets what is of a type."""
+        return self.types.get(kind, Taken.SEND)
 
     @property
     def way(self) -> str:
         """Return the mode for people, with the guard where that is weak."""
         return f"{self.mode} ({self.guard} guard)" if self.guard else str(self.mode)
-
-
-def checked_url(url: str) -> str:
-    """Return the FHIR base address without a trailing slash. Raises DestinationError."""
-    if not _is_base(url):
-        raise DestinationError(
-            "the address must be http(s)://HOST[:PORT]/PATH, without query, fragment or password",
-            hint="give the FHIR base address, the one under which /metadata answers",
-        )
-    return url.rstrip("/")
-
-
-def _is_base(url: str) -> bool:
-    if not VISIBLE.fullmatch(url):
-        return False
-    try:
-        parts = urlsplit(url)
-        named = parts.hostname and parts.port != 0
-    except ValueError:
-        return False
-    more = parts.query or parts.fragment or "@" in parts.netloc
-    return bool(parts.scheme in ("http", "https") and named and not more)
 
 
 def check_new(tx: Connection, name: str) -> None:
@@ -207,6 +214,8 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             networks=" ".join(new.networks),
             paused=new.paused,
             weak=new.weak,
+            declared=new.declared,
+            types=_types(new.types),
             most_entries=new.most_entries,
             most_bytes=new.most_bytes,
             forbidden="",
@@ -217,22 +226,12 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
     )
 
 
-def checked_networks(networks: Sequence[str]) -> tuple[str, ...]:
-    """Return private networks in their usual form. Raises DestinationError."""
-    try:
-        return tuple(str(ip_network(one)) for one in networks)
-    except ValueError:
-        raise DestinationError(
-            "a network is written like 10.20.0.0/16 or fd00::/8",
-            hint="give the network in which the EHR answers",
-        ) from None
-
-
 def note_probe(tx: Connection, name: str, traits: dict[str, Any]) -> None:
     """Keep what a probe found, and how deliveries go by that; what is not safe stays paused."""
-    weak = get(tx, name).weak != ""
-    mode = modes.choose(traits, weak=weak, assigned=_gave_ids(tx, name))
-    why = modes.why_paused(traits, weak=weak) or NOT_PROVEN
+    known = get(tx, name)
+    weak, declared = known.weak != "", known.declared
+    mode = modes.choose(traits, weak=weak, assigned=_gave_ids(tx, name), declared=declared)
+    why = modes.why_paused(traits, weak=weak, declared=declared) or NOT_PROVEN
     values = {
         "mode": mode,
         "traits": codec.canonical(traits).decode(),
@@ -253,13 +252,37 @@ def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
     What was seen then decides anew how deliveries go. A pause that has another cause stays.
     Raises DestinationError.
     """
-    known = get(tx, name)
     check_words(why)
-    tx.execute(update(destination).where(destination.c.name == name).values(weak=why))
+    _choose_anew(tx, name, weak=why)
+
+
+def declare(tx: Connection, name: str, mode: str) -> None:
+    """Let deliveries go as a person says, "" for as was seen. Raises DestinationError."""
+    if mode not in ("", Mode.CREATE_ONLY):
+        raise DestinationError(f"only {Mode.CREATE_ONLY} can be named; all else a probe must see")
+    _choose_anew(tx, name, declared=mode)
+
+
+def _choose_anew(tx: Connection, name: str, **values: str) -> None:
+    known = get(tx, name)
+    tx.execute(update(destination).where(destination.c.name == name).values(**values))
     other = known.paused if known.mode is not Mode.UNPROVEN else ""
     note_probe(tx, name, known.traits)
     if other and get(tx, name).mode is not Mode.UNPROVEN:
         pause(tx, name, other)
+
+
+def require_consent(tx: Connection, name: str) -> None:
+    """Send a destination only what its patients agreed to share."""
+    chosen = update(destination).where(destination.c.name == name)
+    tx.execute(chosen.values(requires_consent=True))
+
+
+def set_types(tx: Connection, name: str, types: Mapping[str, Taken]) -> None:
+    """Set how it gets what is of each type; what is left out is sent. Raises TypesError."""
+    of_types.check(types)
+    chosen = update(destination).where(destination.c.name == name)
+    tx.execute(chosen.values(types=_types(types)))
 
 
 def _gave_ids(tx: Connection, name: str) -> bool:
@@ -355,6 +378,8 @@ def _read(row: Row[Any]) -> Destination:
         networks=tuple(row.networks.split()),
         paused=row.paused if is_known else OF_A_NEWER_VERSION,
         weak=row.weak,
+        declared=row.declared,
+        types={kind: Taken(one) for kind, one in codec.decode(row.types.encode()).items()},
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),
@@ -362,6 +387,10 @@ def _read(row: Row[Any]) -> Destination:
             policy=Policy(row.patients), systems=codec.decode(row.patient_systems.encode())
         ),
     )
+
+
+def _types(types: Mapping[str, Taken]) -> str:
+    return codec.canonical({kind: one.value for kind, one in types.items()}).decode()
 
 
 def _columns(limits: Limits) -> dict[str, float]:

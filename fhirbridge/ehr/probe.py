@@ -39,12 +39,14 @@ class Traits:
     tag_create: bool | None = None  # and with one that names a tag
     versions: bool | None = None  # a write makes a new version, which a read names
     version_guard: bool | None = None  # a stale If-Match is refused
+    update: bool | None = None  # a PUT of what is there is not refused as such
     transaction: bool | None = None  # it is all or nothing, and each entry's guard holds
     batch: bool | None = None  # the guard of each entry holds for that entry
     search: bool | None = None  # by identifier, of what was just written
     decimals: bool | None = None  # 72.50 stays 72.50
     history: bool | None = None
     delete: bool | None = None
+    agreed: bool | None = None  # somebody there says what of it was not tried
     claims: dict[str, bool] = field(default_factory=dict)  # of these, what it says of itself
     left_behind: tuple[str, ...] = ()  # of the probe, not seen to be gone
     profiles: tuple[str, ...] = ()  # those that its CapabilityStatement lists, sorted

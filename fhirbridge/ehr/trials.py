@@ -20,6 +20,8 @@ ETAG = re.compile(rf'(?:W/)?"{ID}"')
 OK = (HTTPStatus.OK, HTTPStatus.CREATED)
 REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+# Whatever was asked: who asks, too often, or at a bad time.
+NOT_FOR_ITSELF = (401, 408, 423, 425, 429)
 SYSTEM = "https://fhirbridge.invalid/probe"
 POSTED = "p"  # ends the identifier of what the server names itself
 DECIMAL = codec.decode(b"72.50")
@@ -71,6 +73,7 @@ class _Trial:
             tag_create=tagged,
             versions=NO_VERSION not in (before, after) and before != after,
             version_guard=_status(updated) in OK and _status(stale) in REFUSED,
+            update=self._takes_updates(updated),
             transaction=self._transaction_is_atomic(own, new, before),
             batch=self._batch_is_guarded(own, new, before),
             search=self._held in (self._searched() or ()),
@@ -124,6 +127,17 @@ class _Trial:
             and other in ("", one)
             and _word(self._ehr.read(f"Patient/{one}")) == "first"
         )
+
+    def _takes_updates(self, updated: Outcome) -> bool | None:
+        """Say whether it takes an update at all; None where the answer does not tell.
+
+        Refused for what it is, not for its guard; and what is there is as it was.
+        """
+        if _status(updated) in OK:
+            return True
+        as_such = _is_refusal(updated) and _status(updated) not in (*REFUSED, *NOT_FOR_ITSELF)
+        there = _word(self._ehr.read(self._held))
+        return False if as_such and there not in ("", "three") else None
 
     def _post(self, word: str, criteria: Mapping[str, str]) -> Outcome:
         named = f"{self._id}{POSTED}"

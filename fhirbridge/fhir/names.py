@@ -64,11 +64,13 @@ class Names:
 
     `theirs`: of what is the EHR's own and stands for ours, in either case. `former`: ids of theirs
     that stood for the same before, and may again; each with the one that stands for it now.
+    `once`: types that were not sent there at some time, so that a reference to one may be missing.
     """
 
     ids: Mapping[Named, str] | None = None
     theirs: Mapping[Named, str] = field(default_factory=dict)
     former: Mapping[Named, str] = field(default_factory=dict)
+    once: frozenset[str] = frozenset()
 
     def id_of(self, named: Named) -> str:
         """Return the id there, or "" where the EHR has not named it yet."""

@@ -72,6 +72,12 @@ class _Element:
     targets: tuple[str, ...]
 
 
+def is_type(kind: str) -> bool:
+    """Say whether this names a resource type of R4."""
+    model = _model(kind)
+    return model is not None and "implicitRules" in model.model_fields
+
+
 @cache
 def _models() -> Any:
     """Import the library once, on first use: it takes longer than the whole command line."""

@@ -1,6 +1,6 @@
 """From bytes to what is owed: checked, translated, stored with its deliveries in one commit."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -144,6 +144,10 @@ class Intake:
         owing = self._owing(tx)
         _refuse_unknown(owing, registry.get(tx, name).overlay)
         again.owe_backlog(tx, self._rooms, owing, name)
+
+    def owe_types(self, tx: Connection, name: str, types: Collection[str]) -> int:
+        """Owe a destination what it has not of these types; return how many resources."""
+        return again.owe_types(tx, self._rooms, self._owing(tx), name, types)
 
     def expire_quarantine(self) -> int:
         """Erase what lay in quarantine for its time; return how many went."""

@@ -1,6 +1,6 @@
 """What was taken in before: translated again with mended mappings, owed to a new destination."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +11,8 @@ from fhirbridge.destinations import registry
 from fhirbridge.intake.owing import Owing, held_in
 from fhirbridge.intake.rooms import Rooms
 from fhirbridge.intake.translating import Translations
-from fhirbridge.outbox import stuck
-from fhirbridge.outbox.contents import Owner
+from fhirbridge.outbox import contents, stuck
+from fhirbridge.outbox.contents import Identity, Owner
 from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.outbox.states import State
 from fhirbridge.records import history
@@ -103,6 +103,26 @@ def _note_outcome(
         subject=next((r.id for r in base.resources if r.type == "Patient"), row.subject),
         content=kept,
     )
+
+
+def owe_types(tx: Connection, rooms: Rooms, owing: Owing, name: str, types: Collection[str]) -> int:
+    """Owe a destination what it has not of these types, of every current record; count it."""
+    where = registry.get(tx, name)
+    owed: set[Identity] = set()
+    for row in history.current_versions(tx):
+        if row.retracted or row.translation == "held":
+            continue
+        made = [
+            Identity(one.type, one.resource_id)
+            for one in contents.of_record(tx, row.id, where.overlay)
+            if one.type in types
+        ]
+        lacking = [one for one in made if one not in owed and not contents.is_held(tx, name, one)]
+        if lacking:
+            document = history.content(tx, rooms.vault, row.id)["document"]
+            owing.owe_lacking(tx, row, document, where, lacking)
+            owed.update(lacking)
+    return len(owed)
 
 
 def owe_backlog(tx: Connection, rooms: Rooms, owing: Owing, name: str) -> None:

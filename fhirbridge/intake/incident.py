@@ -14,6 +14,7 @@ from fhirbridge.audit.log import Action, Entry
 from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake import again
 from fhirbridge.intake.owing import Owing
@@ -151,7 +152,11 @@ class Incident:
         )
         if owed.changes:
             done.deliveries.append(owed.delivery_id)
-        done.retracted += [_named(name, change.identity) for change in owed.changes]
+        for change in owed.changes:
+            # Where nothing can be changed, a new note says it, and a person takes back the rest.
+            by_hand = destination.only_creates and change.identity.type != NOTE_TYPE
+            found = done.by_hand if by_hand else done.retracted
+            found.append(_named(name, change.identity))
         # What was never there is nobody's task.
         done.by_hand += [
             _named(name, one) for one in owed.cannot_retract if _may_be_there(tx, name, one)

@@ -200,6 +200,26 @@ class Owing:
             haste=haste,
         )
 
+    def owe_lacking(
+        self,
+        tx: Connection,
+        row: RecordRow,
+        document: dict[str, Any],
+        where: Destination,
+        lacking: Sequence[Identity],
+    ) -> None:
+        """Owe a destination what it has not taken of a record until now; as a backfill."""
+        self._rooms.outbox.put(
+            tx,
+            destination=where.name,
+            owner=self._owner(row, where.overlay),
+            touched=lacking,
+            shield=NOTHING_HELD,
+            make_provenance=self.provenance_of(tx, row, document, where.overlay),
+            renew=True,
+            haste=self.haste(document, low=True),
+        )
+
     def haste(self, document: dict[str, Any], *, low: bool) -> Haste:
         """Say how soon a record should go."""
         urgent = self._rooms.contents.row_names(suicidality.rows(document))

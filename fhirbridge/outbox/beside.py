@@ -6,7 +6,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
-from fhirbridge.outbox.states import IN_DOUBT, LANDED, OPEN, STUCK, Became, State
+from fhirbridge.outbox.states import (
+    IN_DOUBT,
+    LANDED,
+    NOT_AS_ITSELF,
+    OPEN,
+    STUCK,
+    Became,
+    State,
+)
 from fhirbridge.store.tables import delivery, delivery_item, ledger
 
 
@@ -58,7 +66,8 @@ def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[
             delivery.c.sequence < row.sequence,
             delivery.c.state.in_([*STUCK, *OPEN]),
             delivery_item.c.type.in_(types),
-            delivery_item.c.outcome.not_in([Became.UNCHANGED, Became.SUPERSEDED]),
+            # What is carried a note says that the EHR has.
+            delivery_item.c.outcome.not_in([Became.UNCHANGED, Became.SUPERSEDED, Became.CARRIED]),
             ledger.c.ehr_id.is_(None),
         )
     )
@@ -117,7 +126,7 @@ def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             delivery.c.repairs.is_(False),
             or_(
                 delivery.c.state == State.DELIVERED,
-                delivery_item.c.outcome.in_([*LANDED, Became.UNCHANGED]),
+                delivery_item.c.outcome.in_([*LANDED, *NOT_AS_ITSELF, Became.UNCHANGED]),
             ),
         )
     )

@@ -40,9 +40,13 @@ CONTENT = "content"
 INCOMPLETE = "incomplete"  # content, made while its record held an element of it back
 RETRACTION = "retraction"
 PROVENANCE = "provenance"
+PROVENANCE_TYPE = "Provenance"
+ADDENDUM = "addendum"  # a document made after another one, which the EHR lets nobody change
+TAKING_BACK = "taking-back"  # an addendum that says so of what the EHR lets nobody retract
 OUTDATED = "outdated"  # content, until other mappings translated its record again
 WITHDRAWN = "withdrawn"  # no content: its record says that what visits share does not hold
 CONTRIBUTIONS = (CONTENT, INCOMPLETE)
+ADDENDA = (ADDENDUM, TAKING_BACK)
 STATEMENTS = (*CONTRIBUTIONS, WITHDRAWN)  # what a record says of a resource, be it that it is none
 
 

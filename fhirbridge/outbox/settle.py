@@ -75,10 +75,22 @@ class Settlement:
         item = {"of_delivery": delivery_id, "at_position": position}
         tx.execute(_NOTED, {**item, "became": outcome, "why": reason})
 
-    def note_items(self, tx: Connection, delivery_id: str, became: Mapping[int, str]) -> None:
-        """Note what became of several, by position, none refused or blocked."""
+    def note_items(
+        self,
+        tx: Connection,
+        delivery_id: str,
+        became: Mapping[int, str],
+        why: Mapping[int, str] | None = None,
+    ) -> None:
+        """Note what became of several, by position, none refused or blocked; `why` of some."""
+        said = why or {}
         items = [
-            {"of_delivery": delivery_id, "at_position": position, "became": outcome, "why": ""}
+            {
+                "of_delivery": delivery_id,
+                "at_position": position,
+                "became": outcome,
+                "why": said.get(position, ""),
+            }
             for position, outcome in became.items()
         ]
         if items:

@@ -36,9 +36,18 @@ class Became(StrEnum):
     REFUSED = "refused"  # the EHR will not take it
     BLOCKED = "blocked"  # it points to a refused one
     THEIRS = "theirs"  # a person, or the policy, left it as the EHR has it
+    SKIPPED = "skipped"  # the destination does not take its type
+    CARRIED = "carried"  # not as itself: the readable note that the EHR has says it
+    CANNOT_UPDATE = "cannot-update"  # the EHR has an older one, and a person must put it right
+    CANNOT_RETRACT = "cannot-retract"  # the EHR has it, and a person must take it back there
+    BY_HAND = "by-hand"  # a person said that it is put right, or taken back, there
 
 
 LANDED = (Became.CREATED, Became.UPDATED)
+# What of a type, or of a change, an EHR does not take: reported, never silent.
+NOT_AS_ITSELF = (Became.SKIPPED, Became.CARRIED, Became.CANNOT_UPDATE, Became.CANNOT_RETRACT)
+# Of these the EHR has something that a person must change there.
+TASKS = (Became.CANNOT_UPDATE, Became.CANNOT_RETRACT)
 OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
 UNCERTAIN = (State.SENDING, State.UNKNOWN)
 STUCK = (State.HELD, State.PARKED)
@@ -62,6 +71,10 @@ MISMATCH = "mismatch: "
 MERGED = "merged: "
 # Of these something may be in the EHR that the ledger does not know.
 IN_DOUBT = (POISON, EDITED, DOUBLED, MISMATCH)
+# How the reason of a held delivery begins of which no note that the EHR has says all that is left.
+NOT_CARRIED = "not-carried: "
+# How the reason of a held delivery begins of which the EHR has something in another chart for good.
+OTHER_CHART = "other-chart: "
 # The reason of what a person took back from the chart of its patient.
 RETRACTED = "retracted from this chart"
 # How the reason of a held delivery begins of which nobody knows whose chart it belongs in.

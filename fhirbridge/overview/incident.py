@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from fhirbridge.audit.log import Action
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir.retract import can_retract
 from fhirbridge.matching import kept
-from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE
+from fhirbridge.outbox.contents import ADDENDUM, PROVENANCE, RETRACTION, SHARED_LANE, TAKING_BACK
 from fhirbridge.outbox.states import LANDED, OPEN, STUCK, Became
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
@@ -31,7 +32,12 @@ RECORD = ("id", "session_key", "version", "state", "in_error", "retracted", "rec
 RECORD_TOO = ("recorded_at", "translation", "set_digest", "warnings", "held")
 DELIVERY = ("id", "destination", "record_id", "state", "reason", "attempts", "created_at")
 DELIVERY_TOO = ("changed_at", "due_at")
-WAYS_BACK = {RETRACTION: "is taken back", PROVENANCE: "stays: it says who sent what"}
+WAYS_BACK = {
+    RETRACTION: "is taken back",
+    PROVENANCE: "stays: it says who sent what",
+    ADDENDUM: "stays, and is replaced by one that says so",
+    TAKING_BACK: "stays: it says what is taken back",
+}
 
 
 def listing(tx: Connection, chart: Chart) -> dict[str, Any]:
@@ -193,6 +199,12 @@ def _way_back(tx: Connection, row: Row[Any], chart: Chart, ids: list[str]) -> st
         return WAYS_BACK[row.purpose]
     if tx.execute(_said_by_others(row, ids).limit(1)).first() is not None:
         return "stays as other sessions say it"
+    return _by_itself(tx, row)
+
+
+def _by_itself(tx: Connection, row: Row[Any]) -> str:
+    if registry.get(tx, row.destination).only_creates and row.type != NOTE_TYPE:
+        return "a person's task: the EHR lets nobody change it"
     return "entered in error" if can_retract(row.type) else "a person's task: no status for it"
 
 

@@ -68,6 +68,12 @@ def _of_destinations(found: Sequence[dict[str, Any]]) -> Iterator[Metric]:
         [([d["name"]], d["resources"]) for d in found],
     )
     yield _gauge(
+        "not_as_itself",
+        "Resources that the EHR has not, or not as they are now, by what became of them.",
+        [*own, "outcome"],
+        [([d["name"], name], n) for d in found for name, n in d["not_as_itself"].items()],
+    )
+    yield _gauge(
         "destination_up",
         "1 where requests go; 0 where it is paused or left alone for a while.",
         own,

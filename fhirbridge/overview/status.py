@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, select
 from fhirbridge.alerts import book
 from fhirbridge.deliver import traffic
 from fhirbridge.destinations import registry
-from fhirbridge.outbox import pauses, selection
+from fhirbridge.outbox import pauses, selection, tasks
 from fhirbridge.outbox.selection import EVERYTHING, Selection, of_deliveries
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
@@ -35,6 +35,7 @@ class Status:
     mappings: dict[str, Any]  # what is live, and what was refused since
     destinations: list[dict[str, Any]]
     waiting: list[dict[str, Any]]
+    tasks: list[dict[str, Any]]  # what a person must put right in an EHR that lets us not
     alerts: list[dict[str, Any]]  # what is wrong now and was told
     disk: dict[str, Any]  # of the database, in MB; None where nobody can tell
 
@@ -71,6 +72,7 @@ def read(
             if chosen.destination in ("", one.name)
         ],
         waiting=_waiting(tx, vault, chosen),
+        tasks=tasks.tasks(tx, chosen.destination),
         alerts=book.lasting(tx),
         disk=_disk(tx, disk, now),
     )
@@ -115,6 +117,7 @@ def of_destination(tx: Connection, one: registry.Destination, now: datetime) -> 
         "limits": one.limits.plain(),
         "deliveries": {row[0]: row[1] for row in tx.execute(counted)},
         "resources": tx.scalar(holds),
+        "not_as_itself": tasks.counts(tx, one.name),
         "lag": lag.of_destination(tx, one.name, now).plain(),
     }
 

@@ -20,6 +20,7 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import differences, profiles
 from fhirbridge.fhir.differences import Difference
 from fhirbridge.outbox import claim, pauses
+from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity
 from fhirbridge.outbox.states import (
     BLOCKED,
@@ -27,6 +28,7 @@ from fhirbridge.outbox.states import (
     EDITED,
     GONE,
     MERGED,
+    NOT_AS_ITSELF,
     OPEN,
     STUCK,
     UNCERTAIN,
@@ -46,6 +48,7 @@ class Step(StrEnum):
     CHANGE = "change"
     RETRACT = "retract"
     SKIP = "skip"  # it is there, or something newer is
+    NOT_SENT = "not-sent"  # not as itself: its type is left out, or the EHR lets nobody change it
     READ_BACK = "read-back"  # an earlier request may have landed; what is missing is sent then
     WAIT = "wait"
     HOLD = "hold"
@@ -62,6 +65,7 @@ class ForeseenResource:
     resource: str
     step: Step
     changes: tuple[Difference, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +225,8 @@ class _Destination:
             return _foreseen(row, Step.HOLD, _left_behind(made))
         found += [self._resource(send) for send in made.sends]
         found += self._unsent(row, made, [*read, *made.sends])
-        step = Step.READ_BACK if read else Step.SEND if made.sends else Step.SKIP
+        goes = made.sends or made.to_come
+        step = Step.READ_BACK if read else Step.SEND if goes else Step.SKIP
         reason = "" if row.reason.startswith(BLOCKED) else row.reason  # it waits no longer
         return replace(_foreseen(row, step, _left_behind(made) or reason), resources=tuple(found))
 
@@ -266,10 +271,26 @@ class _Destination:
         for item in claim.items(self._tx, row.id):
             if item.position in sent:
                 continue
-            step = Step.WAIT if item.position in made.blocked else Step.SKIP
-            if item.outcome == Became.REFUSED and item.position not in made.settled:
-                step = Step.HOLD
-            yield ForeseenResource(resource=f"{item.identity.type}/{item.identity.id}", step=step)
+            step, reason = _of_unsent(item, made)
+            name = f"{item.identity.type}/{item.identity.id}"
+            yield ForeseenResource(resource=name, step=step, reason=reason)
+
+
+def _of_unsent(item: Item, made: Prepared) -> tuple[Step, str]:
+    """Say what becomes of what does not go as itself now, and why."""
+    place = item.position
+    became = made.settled.get(place, item.outcome)
+    if place in made.to_come:
+        return Step.CREATE, "as an addendum"
+    if became in NOT_AS_ITSELF and place not in made.withheld:
+        why = made.why.get(place, item.reason)
+        return Step.NOT_SENT, f"{became}; {why}" if why else became
+    if place in made.blocked:
+        return Step.WAIT, ""
+    if place in made.withheld:
+        return Step.NOT_SENT, "a note is to say it"
+    refused = item.outcome == Became.REFUSED and place not in made.settled
+    return Step.HOLD if refused else Step.SKIP, ""
 
 
 def _name(send: Send) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, or_, select
 
 from fhirbridge.deliver import ledger as ledger_of
+from fhirbridge.deliver.as_sent import as_sent
 from fhirbridge.deliver.bundle import NOT_THERE
-from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import retract
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
@@ -101,7 +102,7 @@ def suspects(tx: Connection, where: Destination) -> list[Line]:
     for row in tx.execute(chosen):
         identity = Identity(row.type, row.resource_id)
         known = find(tx, where.name, identity)
-        named = "" if where.mode is Mode.ASSIGNED else identity.id
+        named = "" if where.gives_ids else identity.id
         found.setdefault(identity, known or _never_there(row, identity, named))
     return list(found.values())
 
@@ -157,7 +158,8 @@ def verdict(
     """Compare; `by`: when the ledger's version was written at the latest, by the EHR's clock."""
 
     def there(resource_row: str) -> dict[str, Any]:
-        return as_there(tx, where, contents.body(tx, resource_row), theirs.ehr_id or line.ehr_id)
+        own = theirs.ehr_id or line.ehr_id
+        return as_there(tx, contents, where, contents.body(tx, resource_row), own)
 
     if theirs.body is not None:
         theirs = replace(theirs, body=as_compared(tx, where, line, theirs.body))
@@ -166,7 +168,7 @@ def verdict(
         base=base,
         version=version,
         given_up=line.given_up,
-        named_there=where.mode is Mode.ASSIGNED,
+        named_there=where.gives_ids,
         written_by=by,
     )
     first = compare.verdict(ours, theirs)
@@ -183,8 +185,11 @@ def verdict(
     return compare.verdict(whole, theirs)
 
 
-def as_there(tx: Connection, where: Destination, ours: dict[str, Any], own: str) -> dict[str, Any]:
+def as_there(
+    tx: Connection, contents: Contents, where: Destination, ours: dict[str, Any], own: str
+) -> dict[str, Any]:
     """Return a resource of ours as an EHR has it under its id `own`, pointing to what is there."""
+    ours = as_sent(tx, contents.body, where, ours)
     named = {Identity(*target) for target in literal_references(ours)}
     return {**ledger_of.names(tx, where, named).written(ours), "id": own}
 
@@ -192,7 +197,13 @@ def as_there(tx: Connection, where: Destination, ours: dict[str, Any], own: str)
 def as_compared(
     tx: Connection, where: Destination, line: Line, there: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what an EHR shows, pointing to the patient that stands for ours now."""
+    """Return what an EHR shows, pointing to the patient that stands for ours now.
+
+    Where an addendum replaces a note, an EHR may say so of the note itself: that is no edit.
+    """
+    replaced = line.identity.type == NOTE_TYPE and there.get("status") == "superseded"
+    if replaced and where.only_creates:
+        there = {**there, "status": "current"}
     if not kept.are_theirs(tx, where, line.lane):
         return there
     source = tx.scalar(select(record.c.subject).where(record.c.id == line.record_id))

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry
-from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import projection
 from fhirbridge.fhir.names import key_of
@@ -123,7 +122,7 @@ class Look:
         if one.version != line.version or one.body is None or not line.digest:
             return False
         ours = self._rooms.contents.body(tx, line.resource)
-        there = lines.as_there(tx, self._destination, ours, line.ehr_id)
+        there = lines.as_there(tx, self._rooms.contents, self._destination, ours, line.ehr_id)
         return projection.same(there, lines.as_compared(tx, self._destination, line, one.body))
 
     def _compared(self, chosen: Sequence[Line], report: Report) -> list[Found]:
@@ -145,7 +144,7 @@ class Look:
 
     def _wanted(self, chosen: Sequence[Line]) -> list[Wanted]:
         """Say by what each is read; where the EHR gives ids, it must bear our key as well."""
-        if self._destination.mode is not Mode.ASSIGNED:
+        if not self._destination.gives_ids:
             return [Wanted(identity=one.identity, ehr_id=one.ehr_id) for one in chosen]
         with self._rooms.store.read() as tx:
             keys = [key_of(self._rooms.contents.body(tx, one.resource)) for one in chosen]
@@ -208,7 +207,7 @@ class Look:
         doubled: dict[Identity, Found] = {}
         unsearched = []
         # Lost under the id that the EHR gave, and there under another: it is found by its key.
-        gives_ids = self._destination.mode is Mode.ASSIGNED
+        gives_ids = self._destination.gives_ids
         renamed = {one.line.identity for one in found if gives_ids and one.kind is Kind.MISSING}
         for kind, of_kind in groupby(all_of_it, key=lambda line: line.identity.type):
             tokens = self._tokens(list(of_kind))
@@ -328,7 +327,7 @@ class Look:
         def there(resource_row: str) -> dict[str, Any]:
             ours = self._rooms.contents.body(tx, resource_row)
             own = found.theirs.ehr_id or found.line.ehr_id
-            return lines.as_there(tx, self._destination, ours, own)
+            return lines.as_there(tx, self._rooms.contents, self._destination, ours, own)
 
         owed = contents.last_pinned(tx, self._name, found.line.identity, found.line.lane)
         return {

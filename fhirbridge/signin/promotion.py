@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from fhirbridge.destinations import registry
+from fhirbridge.destinations import addresses, registry
+from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, Limits, Patients, Policy
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.signin.methods import Change, SignIn
@@ -24,8 +26,13 @@ FIELDS = {
     "networks": list,
     "limits": dict,
     "patients": dict,
+    "declared": str,
+    "types": dict,
     "sign_in": dict,
 }
+
+
+NEW_FIELDS: dict[str, Any] = {"declared": "", "types": {}}  # a file of before has none
 
 
 class DestinationFileError(BridgeError):
@@ -53,6 +60,8 @@ def to_file(destination: Destination, sign_in: SignIn) -> dict[str, Any]:
         "networks": list(destination.networks),
         "limits": destination.limits.plain(),
         "patients": destination.patients.plain(),
+        "declared": destination.declared,
+        "types": {kind: one.value for kind, one in destination.types.items()},
         "sign_in": sign_in.plain(),
     }
 
@@ -65,16 +74,18 @@ def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
     said = _checked(raw)
     destination = Destination(
         name=name or said["name"],
-        base_url=registry.checked_url(base_url or said["base_url"]),
+        base_url=addresses.checked_url(base_url or said["base_url"]),
         mode=Mode.UNPROVEN,
         traits={},
         requires_consent=said["requires_consent"],
         test_server=False,
         overlay=said["overlay"],
-        networks=registry.checked_networks([str(one) for one in said["networks"]]),
+        networks=addresses.checked_networks([str(one) for one in said["networks"]]),
         paused=registry.NOT_PROVEN,
         limits=_limits(said["limits"]),
         patients=_patients(said["patients"]),
+        declared=_declared(said["declared"]),
+        types=_types(said["types"]),
     )
     # That no sign-in is needed was said of another server.
     sign_in = replace(SignIn.of(said["sign_in"]), open_allowed=False)
@@ -91,6 +102,7 @@ def _checked(raw: bytes) -> dict[str, Any]:
             f"this is not a file of the format {FORMAT}",
             hint="write one with: fhirbridge destination export NAME > FILE",
         )
+    said = {**NEW_FIELDS, **said}
     for field, kind in FIELDS.items():
         if not isinstance(said.get(field), kind):
             raise DestinationFileError(f"the file has no usable {field}")
@@ -98,6 +110,20 @@ def _checked(raw: bytes) -> dict[str, Any]:
     if unknown:
         raise DestinationFileError(f"the file has a field that nobody knows: {unknown[0][:40]}")
     return said
+
+
+def _declared(said: str) -> str:
+    if said not in ("", Mode.CREATE_ONLY):
+        raise DestinationFileError("the file has no usable declared mode")
+    return said
+
+
+def _types(said: dict[str, Any]) -> dict[str, Taken]:
+    if not set(said.values()) <= set(Taken):
+        raise DestinationFileError("the file has no usable types: send, skip or note of each")
+    found = {kind: Taken(one) for kind, one in said.items()}
+    of_types.check(found)
+    return found
 
 
 def _patients(said: dict[str, Any]) -> Patients:

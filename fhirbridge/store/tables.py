@@ -18,7 +18,7 @@ from fhirbridge.store import append_only, columns, evidence_tables, patient_tabl
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 5  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 6  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 PARTS = (evidence_tables, patient_tables, sign_in_tables)  # whose tables are in that list as well
 
@@ -181,12 +181,21 @@ delivery_item = Table(
     Column("resource_id", Text, nullable=False),
     Column("resource", Text, ForeignKey("resource.id"), nullable=False),  # the pinned version
     Column("digest", Text, nullable=False),
-    # "" | sent | created | updated | unchanged | superseded | refused | blocked | theirs
+    # states.Became has the words
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),  # of a refused or a blocked one
     Column("link", Text, nullable=False),  # by which it last went to an EHR's own patient, or ""
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
+_not_as_itself = delivery_item.c.outcome.in_(
+    ["skipped", "carried", "cannot-update", "cannot-retract"]
+)
+Index(
+    "delivery_item_not_as_itself",
+    delivery_item.c.outcome,
+    sqlite_where=_not_as_itself,
+    postgresql_where=_not_as_itself,
+)
 
 lane = Table(
     "lane",
@@ -314,6 +323,8 @@ destination = Table(
     Column("per_day", Integer, nullable=False),  # requests at most; 0: no limit
     Column("patients", Text, nullable=False),  # ours | match
     Column("patient_systems", Text, nullable=False),  # JSON: ours to theirs, of identifiers
+    Column("declared", Text, nullable=False),  # the mode that a person named, or ""
+    Column("types", Text, nullable=False),  # JSON: how types go that were ever not sent
     Column("created_at", Text, nullable=False),
 )
 

@@ -209,6 +209,12 @@ class Destination(Closed):
         metadata={"description": "how many by state"},
     )
     resources = _count("how many of ours it holds")
+    not_as_itself = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "how many it has not, or not as they are now, by what became"},
+    )
     lag = fields.Nested(Lag, required=True)
 
 
@@ -223,6 +229,20 @@ class Waiting(Closed):
     problems = _texts("of one that waits for other mappings: code, file:line and field, the first")
     attempts = _count()
     due_at = _text()
+
+
+class Task(Closed):
+    """What a person must do in an EHR that lets us change nothing."""
+
+    task = _text("name it to `sync close`")
+    destination = _text()
+    patient = _text("opaque")
+    record = _text()
+    what = _text("cannot-update or cannot-retract")
+    resource = _text("ours, as Type/id")
+    in_the_ehr = _text("as the EHR calls it")
+    reason = _text()
+    since = _text()
 
 
 class Mappings(Closed):
@@ -265,6 +285,9 @@ class Status(Closed):
     destinations = fields.List(fields.Nested(Destination), required=True)
     waiting = fields.List(
         fields.Nested(Waiting), required=True, metadata={"description": "the oldest first"}
+    )
+    tasks = fields.List(
+        fields.Nested(Task), required=True, metadata={"description": "for a person, in an EHR"}
     )
     alerts = fields.List(
         fields.Nested(Alert), required=True, metadata={"description": "what is wrong now"}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.fhir import codec
@@ -12,6 +13,7 @@ from tests.factories import World, few_mappings
 from tests.fakes import SandboxTransport
 
 MODES = (Mode.TRANSACTION, Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)
+CHANGES = ("PUT", "DELETE", "PATCH")
 LEFT_OUT = "left out"
 
 
@@ -25,10 +27,13 @@ class Limited(SandboxTransport):
     takes: tuple[str, ...] = ()
     by_none = False
     weak = False
+    only_creates = False  # nothing that is there can be changed or removed
     says = "422"  # of a bad one in a batch
     bad: Bad = staticmethod(lambda _resource: False)
 
     def _serve(self, request: Request) -> Response:
+        if self.only_creates and request.method in CHANGES:
+            return Response(status=405, headers={}, body=b"")
         if request.method not in ("PUT", "POST") or request.url.endswith("/_search"):
             return super()._serve(request)
         body = codec.decode(request.body or b"")
@@ -101,14 +106,16 @@ def a_world(
     """A bridge and an EHR for which the probe chose this mode; a `weak` one is allowed by name."""
     world = World(mapped=mapped)
     far = world.connect()
-    far.behave(assigns_ids=mode is Mode.ASSIGNED)
+    far.behave(assigns_ids=mode in modes.GIVES_IDS)
     limited = Limited(far.model, base_url="http://ehr.invalid/fhir", clock=world.clock)
     limited.takes = {
         Mode.TRANSACTION: ("transaction", "batch"),
         Mode.BATCH: ("batch",),
         Mode.SINGLE: (),
         Mode.ASSIGNED: (),
+        Mode.CREATE_ONLY: (),
     }[mode]
+    limited.only_creates = mode is Mode.CREATE_ONLY
     limited.by_none = by_none
     limited.weak = weak
     far.transport = limited

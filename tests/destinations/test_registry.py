@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection
 
-from fhirbridge.destinations import modes, registry
+from fhirbridge.destinations import addresses, modes, registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, DestinationError
 from fhirbridge.fhir import codec
@@ -47,7 +47,7 @@ def tx() -> Iterator[Connection]:
     ],
 )
 def test_a_base_address_is_kept_without_its_last_slash(given: str, kept: str) -> None:
-    assert registry.checked_url(given) == kept
+    assert addresses.checked_url(given) == kept
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_base_address_is_kept_without_its_last_slash(given: str, kept: str) ->
 )
 def test_an_address_that_is_no_base_address_is_refused(url: str) -> None:
     with pytest.raises(DestinationError) as caught:
-        registry.checked_url(url)
+        addresses.checked_url(url)
 
     assert "secret" not in caught.value.message
 
@@ -85,13 +85,13 @@ def test_an_address_that_is_no_base_address_is_refused(url: str) -> None:
     [([], ()), (["10.0.0.0/8", "FD00::/8"], ("10.0.0.0/8", "fd00::/8")), (["::1"], ("::1/128",))],
 )
 def test_networks_are_kept_in_their_usual_form(given: list[str], kept: tuple[str, ...]) -> None:
-    assert registry.checked_networks(given) == kept
+    assert addresses.checked_networks(given) == kept
 
 
 @pytest.mark.parametrize("network", ["", "10.0.0.1/8", "10.0.0.0/33", "private", "10.0.0.0 /8"])
 def test_a_network_that_is_none_is_refused(network: str) -> None:
     with pytest.raises(DestinationError):
-        registry.checked_networks(["10.0.0.0/8", network])
+        addresses.checked_networks(["10.0.0.0/8", network])
 
 
 @pytest.mark.parametrize("name", ["a", "ehr-2", "a" * 40])

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Barrier, Lock
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -14,43 +14,20 @@ from fhirbridge.bridge import Bridge
 from fhirbridge.deliver import ledger
 from fhirbridge.destinations import modes, registry
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
-from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec, projection
 from fhirbridge.fhir.names import Names, key_of
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.store.tables import ledger as ledger_table
 from tests.factories import a_short_visit, retracted
-from tests.hapi import hapi_server
 from tests.journey import far_side
 from tests.journey.installation import AMENDED, SERIES, connect, install
+from tests.journey.lossy import Lossy, lossy, settle
 from tests.journey.test_a_series_reaches_hapi import newest_bodies
 
 pytestmark = pytest.mark.hapi
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 THREADS = 8
-
-
-@dataclass(slots=True)
-class Lossy:
-    """A way on which the answers to some of the writes are lost, after they were done."""
-
-    inner: Transport
-    every: int = 0  # which write's; 0: none
-    writes: int = 0
-    asked: list[str] = field(default_factory=list)
-    lock: Lock = field(default_factory=Lock)
-
-    def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
-        outcome = self.inner.send(request, deadline_seconds=deadline_seconds)
-        with self.lock:
-            self.asked.append(f"{request.method} {request.url}")
-            if request.method != "PUT" and "If-None-Exist" not in request.headers:
-                return outcome
-            self.writes += 1
-            lost = self.every and self.writes % self.every == 0
-        return Unknown(reason="read: reset") if lost else outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +57,8 @@ class Arrived:
 
 
 @pytest.fixture(scope="module")
-def hapi_that_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("hapi-names")
-    with hapi_server.running(folder, client_ids="NOT_ALLOWED") as base_url:
-        yield base_url
+def hapi_that_names(hapi_of_its_own: tuple[str, Path]) -> str:
+    return hapi_of_its_own[0]
 
 
 @pytest.fixture(scope="module")
@@ -91,45 +66,16 @@ def arrived(hapi_that_names: str, tmp_path_factory: pytest.TempPathFactory) -> I
     """Two visits of a series and an amendment, each third answer to a write lost."""
     with install(tmp_path_factory.mktemp("series")).bridge() as bridge:
         connect(bridge, hapi_that_names)
-        way = _lossy(bridge)
+        way = lossy(bridge)
         way.every = 3
         paths = [*SERIES[1:3], AMENDED]
         records = []
         for path in paths:
             records.append(bridge.accept(path.read_bytes(), actor="test").id)
-            _settle(bridge)
+            settle(bridge)
         way.every = 0
         assert bridge.status().waiting == []
         yield Arrived(bridge, hapi_that_names, way, records)
-
-
-def _lossy(bridge: Bridge) -> Lossy:
-    """Let what this bridge sends go such a way."""
-    made: list[Lossy] = []
-
-    def wrap(transport: Transport) -> Transport:
-        if not made:
-            made.append(Lossy(transport))
-        return made[0]
-
-    plain = bridge._parts.ehr_for
-
-    def ehr_for(known: registry.Destination) -> Ehr:
-        return plain(known).through(wrap)
-
-    object.__setattr__(bridge._parts, "ehr_for", ehr_for)
-    ehr_for(bridge.destination("ehr"))
-    return made[0]
-
-
-def _settle(bridge: Bridge) -> None:
-    """Deliver, waiting out what is to be tried again."""
-    for _ in range(200):
-        bridge.sync()
-        due = bridge.next_due()
-        if due is None:
-            return
-        bridge.clock.sleep(max((due - bridge.clock.now()).total_seconds(), 0.0))
 
 
 def test_r23_the_probe_sees_that_it_names_resources_itself_and_leaves_nothing(
@@ -197,7 +143,7 @@ def test_r2_eight_threads_with_the_same_record_make_one_of_each_identifier(
     def deliver(number: int) -> dict[str, dict[str, Any]]:
         with copies[number].bridge() as bridge:
             together.wait(60)
-            _settle(bridge)
+            settle(bridge)
             assert bridge.status().waiting == []
             return newest_bodies(bridge, [record])
 
@@ -233,7 +179,7 @@ def test_r4_an_edit_stays_and_a_retraction_says_so_under_the_ids_there(arrived: 
     far_side.change(arrived.base_url, {**far_side.read(arrived.base_url, edited), "note": NOTE})
 
     arrived.bridge.accept(codec.encode(retracted(last)), actor="test")
-    _settle(arrived.bridge)
+    settle(arrived.bridge)
 
     assert far_side.read(arrived.base_url, edited)["note"] == NOTE
     (held,) = arrived.bridge.status().waiting
@@ -244,7 +190,7 @@ def test_r4_an_edit_stays_and_a_retraction_says_so_under_the_ids_there(arrived: 
     assert [one.partition("[")[0] for one in found["elements"]] == ["note"]
 
     arrived.bridge.decide(found["id"], Choice.OURS, reason="a test", actor="test")
-    _settle(arrived.bridge)
+    settle(arrived.bridge)
 
     assert arrived.bridge.status().waiting == []
     taken_back = arrived.there(*doses, pulse)

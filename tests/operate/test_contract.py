@@ -12,7 +12,8 @@ pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its
 
 WAITING = "attempts destination due_at id lane problems reason record_id sequence state"
 DESTINATION = (
-    "name base_url mode guard weak paused waits_until waits_for limits deliveries resources lag"
+    "name base_url mode guard weak paused waits_until waits_for limits deliveries resources "
+    "not_as_itself lag"
 )
 STATUS = {
     "records": "",
@@ -21,12 +22,13 @@ STATUS = {
     "mappings": {"digest", "since", "refused", "refused_at", "mistakes"},
     "destinations": set(DESTINATION.split()),
     "waiting": set(WAITING.split()),
+    "tasks": "",
     "alerts": "",
     "disk": {"free_mb", "least_mb", "lasts_days"},
     "pauses": {"destination", "patient", "at", "actor"},
 }
 PLAN_STEPS = {
-    "create", "change", "retract", "read-back", "skip", "wait", "hold", "conflict",
+    "create", "change", "retract", "read-back", "skip", "not-sent", "wait", "hold", "conflict",
 }  # fmt: skip
 
 
@@ -53,7 +55,7 @@ def test_r31_the_keys_of_a_plan(desk: Desk) -> None:
         "delivery", "destination", "guard", "patient", "record", "step", "reason", "resources",
     }  # fmt: skip
     resources = [r for one in plain["deliveries"] for r in one["resources"]]
-    assert keys(resources) == {"resource", "step", "changes"}
+    assert keys(resources) == {"resource", "step", "reason", "changes"}
     assert keys([c for r in resources for c in r["changes"]]) == {"path"}
     shown = [c for one in open_["deliveries"] for r in one["resources"] for c in r["changes"]]
     assert keys(shown) == {"path", "before", "after"}
@@ -98,7 +100,7 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
             "destination list",
             (
                 "name base_url mode traits requires_consent test_server overlay networks paused "
-                "guard weak limits patients patient_systems"
+                "guard weak declared limits patients patient_systems types"
             ),
         ),
         ("destination test ehr", "name good answers signed_in unchanged reason steps"),

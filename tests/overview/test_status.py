@@ -25,6 +25,7 @@ def test_a_new_installation_has_nothing() -> None:
         mappings={},
         destinations=[],
         waiting=[],
+        tasks=[],
         alerts=[],
         disk={"free_mb": None, "least_mb": 0, "lasts_days": None},
     )

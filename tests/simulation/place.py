@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
+from fhirbridge.destinations import modes
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
 from fhirbridge.intake.live import LiveSet
@@ -106,10 +107,10 @@ class Place(World):
     """A bridge with one EHR, `ehr`: few mappings, which are compiled once for all places."""
 
     def __init__(
-        self, *, seed: int, requires_consent: bool, known: bool, assigned: bool = False
+        self, *, seed: int, requires_consent: bool, known: bool, mode: Mode = Mode.TRANSACTION
     ) -> None:
-        """With `assigned` the EHR names what is new."""
-        self.assigned = assigned
+        """How deliveries go; where that is ASSIGNED or CREATE_ONLY, the EHR names what is new."""
+        self.mode = mode
         self.clock = FrozenClock()
         self.rng = SeededRng(seed)
         self.memory = _memory()
@@ -118,7 +119,7 @@ class Place(World):
         self.told = []
         self.disk = ENDLESS
         self.ehrs = {EHR: FarSide(self.clock, BASE_URL)}
-        beginning = _beginning(requires_consent=requires_consent, known=known, assigned=assigned)
+        beginning = _beginning(requires_consent=requires_consent, known=known, mode=mode)
         self.memory.fill(beginning.pattern)
         self.ehr.model.restore(beginning.held)
         self.live = _live()
@@ -145,16 +146,15 @@ class Beginning:
 
 
 @cache
-def _beginning(*, requires_consent: bool, known: bool, assigned: bool) -> Beginning:
+def _beginning(*, requires_consent: bool, known: bool, mode: Mode) -> Beginning:
     """The mappings live, the EHR connected, the watch set; `known`: the EHR has the clinic."""
     world = World(mapped=few_mappings)
     world.connect(EHR, requires_consent=requires_consent)
     with world.store.begin() as tx:
         traits = codec.encode({"profiles": _profiles()}).decode()
-        mode = Mode.ASSIGNED if assigned else Mode.TRANSACTION
         tx.execute(update(destination).values(traits=traits, mode=mode))
     way = NamingTransport(world.ehr.model, base_url=BASE_URL, clock=world.clock)
-    way.names = assigned
+    way.names = mode in modes.GIVES_IDS
     world.ehr.transport = way
     if known:
         world.take(a_short_visit(patient=STRANGER))

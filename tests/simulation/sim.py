@@ -12,6 +12,7 @@ from hashlib import sha256
 from random import Random
 
 from fhirbridge.deliver import run
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import FencedError, LaneName
@@ -42,7 +43,9 @@ OTHER_FAULTS = (
 FEWEST_STEPS, MOST_STEPS = 30, 70
 ROUNDS = 40
 RESTORED_ONE_IN = 3  # seeds: in the others the EHR never goes back to a backup
-ASSIGNED_ONE_IN, ASSIGNED_FROM = 7, 5  # of these the EHR names what is new
+# Of so many seeds one, from that on, has an EHR that names what is new, or also changes nothing.
+ASSIGNED_ONE_IN, ASSIGNED_FROM = 7, 5
+CREATE_ONLY_ONE_IN, CREATE_ONLY_FROM = 11, 8
 MOST_IN_A_LANE = 100  # steps of one worker
 SHOWN = 40  # lines of a trace in a failure
 
@@ -64,6 +67,13 @@ class Ran:
         return sha256("\n".join(self.trace).encode()).hexdigest()
 
 
+def _mode(seed: int) -> Mode:
+    if seed % ASSIGNED_ONE_IN == ASSIGNED_FROM:
+        return Mode.ASSIGNED
+    only_creates = seed % CREATE_ONLY_ONE_IN == CREATE_ONLY_FROM
+    return Mode.CREATE_ONLY if only_creates else Mode.TRANSACTION
+
+
 def simulate(seed: int) -> Ran:
     """Run one seed. Raises BrokenError where an invariant does not hold."""
     return Simulation(seed).run()
@@ -76,8 +86,7 @@ class Simulation:
         self.seed = seed
         self._chance = Random(seed)
         asks, known = self._chance.random() < 0.5, self._chance.random() < 0.8
-        assigned = seed % ASSIGNED_ONE_IN == ASSIGNED_FROM
-        place = Place(seed=seed, requires_consent=asks, known=known, assigned=assigned)
+        place = Place(seed=seed, requires_consent=asks, known=known, mode=_mode(seed))
         clinic = Clinic(self._chance, patients=self._chance.choice((1, 1, 2)))
         self._wire = Wire(place, self._chance)
         self.scene = Scene(place=place, clinic=clinic, wire=self._wire)

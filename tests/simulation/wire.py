@@ -6,6 +6,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from fhirbridge.destinations import modes
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.egress.exchange import NotSent, Request, Response, Unknown
 from fhirbridge.fhir import codec
 from fhirbridge.sandbox.storage import Version
@@ -87,7 +89,7 @@ class Wire(NamingTransport):
         self._far: FarSide = place.ehr
         super().__init__(self._far.model, base_url=BASE_URL, clock=place.clock)
         self._far.transport = self
-        self.names = place.assigned
+        self.names = place.mode in modes.GIVES_IDS
         self._place = place
         self._chance = chance
         self.kinds: list[str] = []
@@ -134,6 +136,8 @@ class Wire(NamingTransport):
         return self._serve(self.late.pop(self._chance.randrange(len(self.late)))).status
 
     def _serve(self, request: Request) -> Response:
+        if self._place.mode is Mode.CREATE_ONLY and request.method not in ("GET", "POST"):
+            return Response(status=405, headers={}, body=b"")
         answer = super()._serve(request)
         self.note(BRIDGE)
         return answer

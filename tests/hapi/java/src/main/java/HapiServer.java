@@ -37,6 +37,7 @@ import ca.uhn.fhir.rest.server.RestfulServer;
 import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
 import ca.uhn.fhir.rest.server.util.ISearchParamRegistry;
 import jakarta.persistence.EntityManagerFactory;
+import java.nio.file.Path;
 import java.util.Map;
 import javax.sql.DataSource;
 import org.apache.commons.dbcp2.BasicDataSource;
@@ -58,7 +59,8 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 /**
  * A real HAPI FHIR JPA server (R4) in this process: H2 in memory (or -Ddb=JDBC-URL of H2 or PostgreSQL),
  * Jetty on 127.0.0.1.
- * Prints "READY url" when it listens. -Dport=0 (a free one), -Dhapi.NAME=VALUE sets any property of JpaStorageSettings.
+ * Prints "READY url" when it listens. -Dport=0 (a free one), -Dhapi.NAME=VALUE sets any property of JpaStorageSettings,
+ * -Dstrict=FILE: it takes as little as that file says (Strict).
  */
 @Configuration
 @Import({JpaR4Config.class, ThreadPoolFactoryConfig.class, JpaBatch2Config.class, Batch2JobsConfig.class,
@@ -151,6 +153,8 @@ public class HapiServer {
     server.setServerConformanceProvider(
         new JpaCapabilityStatementProvider(server, systemDao, settings, parameters, support));
     server.setPagingProvider(paging);
+    if (System.getProperty("strict") != null)
+      server.registerInterceptor(new Strict(Path.of(System.getProperty("strict"))));
     return server;
   }
 
