@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from fhirbridge.deliver import ledger
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
@@ -20,6 +20,14 @@ from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Iden
 from fhirbridge.outbox.states import GONE, LANDED, Became, State
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
+# Built once: what each resource version of a delivery is, and of which record.
+_ABOUT = (
+    select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
+    .add_columns(resource.c.type, resource.c.resource_id, resource.c.overlay, resource.c.digest)
+    .join(record, record.c.id == resource.c.record_id)
+    .join(delivery_item, delivery_item.c.resource == resource.c.id)
+    .where(delivery_item.c.delivery_id == bindparam("of_delivery"))
+)
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
 
@@ -57,11 +65,11 @@ class Work:
         self._items = claim.items(tx, row.id)
         identities = [item.identity for item in self._items]
         self._lines: dict[Identity, Row[Any] | Line] = {
-            **ledger.of_identities(tx, row.destination, identities),
+            **ledger.of_delivery(tx, row),
             **{one: ahead[one] for one in identities if ahead and one in ahead},
         }
         self._looks_ahead = ahead is not None
-        about = _about(tx, self._items)
+        about = {one.id: one for one in tx.execute(_ABOUT, {"of_delivery": row.id})}
         self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
         if row.repairs:  # of several sessions: what another one says too comes back
@@ -289,16 +297,6 @@ class Work:
         )
         rows = self._tx.execute(chosen).all()
         return [self._known(r.resource, r.digest, r.sequence) for r in rows]
-
-
-def _about(tx: Connection, items: Sequence[Item]) -> dict[str, Any]:
-    chosen = (
-        select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
-        .add_columns(resource.c.type, resource.c.resource_id, resource.c.overlay, resource.c.digest)
-        .join(record, record.c.id == resource.c.record_id)
-        .where(resource.c.id.in_([item.resource for item in items]))
-    )
-    return {row.id: row for row in tx.execute(chosen)}
 
 
 def _is_taken_back(row: Any) -> bool:
