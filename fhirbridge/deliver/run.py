@@ -113,8 +113,7 @@ class _Lane:
             audit=rooms.audit,
             links=rooms.links,
         )
-        with rooms.store.read() as tx:
-            self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
+        self._ehr: Ehr
 
     def take(self) -> bool:
         """Lease the lane and choose what goes first; False where another has it.
@@ -136,8 +135,9 @@ class _Lane:
         if ahead:
             fence = claim.lease(tx, self._name, now, ahead=True)
         if fence is not None:
-            most = registry.get(tx, self._name.destination).limits.concurrent
-            places.join(self._name.lane, ahead=ahead, most=most)
+            known = registry.get(tx, self._name.destination)
+            self._ehr = self._rooms.ehr_for(known)
+            places.join(self._name.lane, ahead=ahead, most=known.limits.concurrent)
             self._is_counted = True
         return fence
 

@@ -20,13 +20,12 @@ from fhirbridge.outbox.contents import PROVENANCE, RETRACTION, SHARED_LANE, Iden
 from fhirbridge.outbox.states import GONE, LANDED, Became, State
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
-# Built once: what each resource version of a delivery is, and of which record.
+# Built once: what each resource version is, and of which record.
 _ABOUT = (
     select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
     .add_columns(resource.c.type, resource.c.resource_id, resource.c.overlay, resource.c.digest)
     .join(record, record.c.id == resource.c.record_id)
-    .join(delivery_item, delivery_item.c.resource == resource.c.id)
-    .where(delivery_item.c.delivery_id == bindparam("of_delivery"))
+    .where(resource.c.id.in_(bindparam("of_rows", expanding=True)))
 )
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
@@ -69,7 +68,8 @@ class Work:
             **{one: ahead[one] for one in identities if ahead and one in ahead},
         }
         self._looks_ahead = ahead is not None
-        about = {one.id: one for one in tx.execute(_ABOUT, {"of_delivery": row.id})}
+        rows = {"of_rows": [item.resource for item in self._items]}
+        about = {one.id: one for one in tx.execute(_ABOUT, rows)}
         self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
         if row.repairs:  # of several sessions: what another one says too comes back

@@ -17,6 +17,14 @@ from fhirbridge.store.tables import delivery, delivery_item
 
 _ONE = select(delivery).where(delivery.c.id == bindparam("of_delivery"))
 # Built once: a delivery notes each of its resources twice.
+_ALL_NOTED = (
+    update(delivery_item)
+    .where(
+        delivery_item.c.delivery_id == bindparam("of_delivery"),
+        delivery_item.c.position.in_(bindparam("at_positions", expanding=True)),
+    )
+    .values(outcome=bindparam("became"), reason="")
+)
 _NOTED = (
     update(delivery_item)
     .where(
@@ -78,12 +86,12 @@ class Settlement:
 
     def note_items(self, tx: Connection, delivery_id: str, became: Mapping[int, str]) -> None:
         """Note what became of several, by position, none refused or blocked."""
-        items = [
-            {"of_delivery": delivery_id, "at_position": position, "became": outcome, "why": ""}
-            for position, outcome in became.items()
-        ]
-        if items:
-            tx.execute(_NOTED, items)
+        together: dict[str, list[int]] = {}
+        for position, outcome in became.items():
+            together.setdefault(outcome, []).append(position)
+        for outcome, positions in together.items():
+            several = {"of_delivery": delivery_id, "at_positions": positions}
+            tx.execute(_ALL_NOTED, {**several, "became": outcome})
 
     def note_link(
         self, tx: Connection, delivery_id: str, positions: Sequence[int], link: str
