@@ -10,7 +10,7 @@ from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
 from fhirbridge.connecting import Connecting
-from fhirbridge.deliver import run, stopping, traffic
+from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import (
@@ -299,7 +299,7 @@ class Bridge(Connecting):
     def next_due(self) -> datetime | None:
         """Return when the next open delivery is due, or None."""
         with self._store.read() as tx:
-            return run.next_due(tx, self.clock.now())
+            return due.next_due(tx, self.clock.now())
 
     def note_backup(self, *, actor: str) -> None:
         """Note that a copy is about to be made, so that the copy tells of itself."""

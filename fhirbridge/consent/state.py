@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from fhirbridge.store import moment
 from fhirbridge.store.tables import consent
@@ -16,6 +16,12 @@ RECIPIENT = re.compile(r"\*|[a-z][a-z0-9-]{0,39}")  # all, or a destination's na
 ACTIVE = "active"
 PART_2 = "part-2"
 SHARING = "sharing"
+# Built once: it is asked before each request.
+_SAID = select(consent.c.status, consent.c.as_of).where(
+    consent.c.patient_key == bindparam("of_patient"),
+    consent.c.kind == bindparam("of_kind"),
+    consent.c.recipient.in_((bindparam("of_ehr"), EVERY_DESTINATION)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +103,6 @@ def refusal(tx: Connection, patient_key: str, need: Need) -> str:
 
 def _status(tx: Connection, patient_key: str, kind: str, destination: str) -> str:
     """Return the newest status said of this recipient or of all; of two at once the stricter."""
-    chosen = select(consent.c.status, consent.c.as_of).where(
-        consent.c.patient_key == patient_key,
-        consent.c.kind == kind,
-        consent.c.recipient.in_([destination, EVERY_DESTINATION]),
-    )
-    rows = sorted(tx.execute(chosen), key=lambda row: (row.as_of, row.status != ACTIVE))
+    asked = {"of_patient": patient_key, "of_kind": kind, "of_ehr": destination}
+    rows = sorted(tx.execute(_SAID, asked), key=lambda row: (row.as_of, row.status != ACTIVE))
     return rows[-1].status if rows else ""

@@ -42,7 +42,9 @@ WROTE_OVER = (
 )
 WAS_THERE = "the EHR had one of our identifier already"
 WRITTEN_WEAKLY = "written over what was read just before, without a guard of the EHR"
+# Read once more before a person is asked: a proxy may mix answers up, a gateway may have none.
 SHOWN_ANOTHER = "the EHR showed another resource than was asked for"
+CALLED_UNKNOWN = "the EHR knows nothing of what it had"
 
 
 class Refused(StrEnum):
@@ -190,8 +192,9 @@ def after_reading(
     if by_kind[Found.OTHER]:
         return _after_another(row, by_kind[Found.OTHER], earlier_reason, wait)
     if by_kind[Found.UNREADABLE]:
-        answer = Answer(kind=Kind.UNKNOWN, reason="the EHR did not say what it holds")
-        return still_unknown(row, answer, earlier_reason, wait)
+        return _ask_again(row, "the EHR did not say what it holds", earlier_reason, wait)
+    if by_kind[Found.MISSING] and not _was_heard(CALLED_UNKNOWN, earlier_reason):
+        return _ask_again(row, CALLED_UNKNOWN, earlier_reason, wait)
     if held := _for_a_person(by_kind, weak=weak):
         return Move(to=State.HELD, reason=held, counts={"runs": 0})
     if len(by_kind[Found.OURS]) == len(found):
@@ -205,7 +208,7 @@ def _for_a_person(found: Mapping[Found, Sequence[Reading]], *, weak: bool) -> st
         return f"{DOUBLED}{_names(several)} is in the EHR more than once"
     if edited := found[Found.EDITED]:
         return f"{EDITED}{_names(edited)} changed in the EHR"
-    if gone := found[Found.GONE]:
+    if gone := [*found[Found.GONE], *found[Found.MISSING]]:
         return f"{GONE}{_names(gone)} removed in the EHR"
     if over := [one for one in found[Found.OURS] if weak and one.wrote_over]:
         return f"{EDITED}{_names(over)} {WROTE_OVER}"
@@ -215,12 +218,20 @@ def _for_a_person(found: Mapping[Found, Sequence[Reading]], *, weak: bool) -> st
 def _after_another(
     row: Counted, others: Sequence[Reading], earlier_reason: str, wait: Wait
 ) -> Move:
-    """Read once more, since a proxy may mix answers up; the same again, and a person looks."""
-    if not earlier_reason.endswith(f"{READ_BACK}{SHOWN_ANOTHER}"):
-        answer = Answer(kind=Kind.UNKNOWN, reason=SHOWN_ANOTHER)
-        return still_unknown(row, answer, earlier_reason, wait)
+    """Read once more; the same again, and a person looks."""
+    if not _was_heard(SHOWN_ANOTHER, earlier_reason):
+        return _ask_again(row, SHOWN_ANOTHER, earlier_reason, wait)
     reason = f"{MISMATCH}{_names(others)} read twice, another resource was shown"
     return Move(to=State.HELD, reason=reason, counts={"runs": 0})
+
+
+def _was_heard(said: str, earlier_reason: str) -> bool:
+    """Say whether the read-back before this one said the same."""
+    return earlier_reason.endswith(f"{READ_BACK}{said}")
+
+
+def _ask_again(row: Counted, said: str, earlier_reason: str, wait: Wait) -> Move:
+    return still_unknown(row, Answer(kind=Kind.UNKNOWN, reason=said), earlier_reason, wait)
 
 
 def _send_again(row: Counted, earlier_reason: str, wait: Wait) -> Move:

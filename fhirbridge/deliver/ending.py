@@ -209,10 +209,12 @@ class Ending:
                 registry.note_size(tx, known.name, most_entries=most, most_bytes=known.most_bytes)
             return decide.still_unknown(job.row, answer, earlier, wait)
         found = readings(job.sends, answer.body or {})
-        for reading in found:
-            self._note_reading(tx, job, reading, wait.now)
         weak = registry.get(tx, job.row.destination).guard != ""
         move = decide.after_reading(job.row, found, earlier, wait, more=job.more, weak=weak)
+        asks_again = move.to is State.UNKNOWN
+        for reading in found:
+            if not (asks_again and reading.found is Found.MISSING):
+                self._note_reading(tx, job, reading, wait.now)
         if move.to is State.PARKED and job.alone:
             reason = f"{decide.first_reason(earlier)} each time"
             absent = tuple(one.send for one in found if one.found is not Found.OURS)

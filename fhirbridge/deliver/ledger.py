@@ -4,17 +4,30 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.names import OURS, Named, Names
 from fhirbridge.matching import kept
 from fhirbridge.outbox.contents import Identity
-from fhirbridge.store.tables import ledger
+from fhirbridge.store.tables import delivery_item, ledger
 from fhirbridge.store.upsert import insert
 
 _KEY = ["destination", "type", "resource_id"]
+# Built once: it is asked for each delivery.
+_CARRIED = (
+    select(ledger)
+    .join(
+        delivery_item,
+        (delivery_item.c.type == ledger.c.type)
+        & (delivery_item.c.resource_id == ledger.c.resource_id),
+    )
+    .where(
+        delivery_item.c.delivery_id == bindparam("of_delivery"),
+        ledger.c.destination == bindparam("of_ehr"),
+    )
+)
 _NEW = insert(ledger)
 # Built once: it is said of each resource that lands.
 _SAVED = _NEW.on_conflict_do_update(
@@ -42,6 +55,12 @@ def of_identities(
         tuple_(ledger.c.type, ledger.c.resource_id).in_(identities),
     )
     return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
+
+
+def of_delivery(tx: Connection, row: Row[Any]) -> dict[Identity, Row[Any]]:
+    """Return the lines of all that a delivery carries."""
+    found = tx.execute(_CARRIED, {"of_delivery": row.id, "of_ehr": row.destination})
+    return {Identity(line.type, line.resource_id): line for line in found}
 
 
 def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, order
@@ -28,6 +29,18 @@ from fhirbridge.store.tables import drift, record, resource
 
 MOST_SINGLE_READS = 10
 PART_2_LABEL = "part-2"
+# Built once: they are asked for each delivery.
+_SOURCE = select(record).where(record.c.id == bindparam("of_record"))
+_MERGED = (
+    select(drift.c.id)
+    .where(
+        drift.c.destination == bindparam("of_ehr"),
+        drift.c.lane == bindparam("of_lane"),
+        drift.c.kind == "merged",
+        drift.c.state == "open",
+    )
+    .limit(1)
+)
 WRONG_PATIENT = "wrong-patient: a resource names another patient than its record"
 
 
@@ -236,7 +249,7 @@ def _most_reads(destination: Destination) -> int:
 
 
 def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: Destination) -> str:
-    source = tx.execute(select(record).where(record.c.id == row.record_id)).one()
+    source = tx.execute(_SOURCE, {"of_record": row.record_id}).one()
     shared = row.lane == SHARED_LANE
     if bundle.foreign_patients(sends, "" if shared else source.subject):
         return WRONG_PATIENT
@@ -262,13 +275,7 @@ def _tells_nothing_new(send: Send) -> bool:
 
 def _merged(tx: Connection, row: Row[Any]) -> str:
     """Return the open finding that says so of this lane's patient, or ""."""
-    chosen = select(drift.c.id).where(
-        drift.c.destination == row.destination,
-        drift.c.lane == row.lane,
-        drift.c.kind == "merged",
-        drift.c.state == "open",
-    )
-    return tx.scalar(chosen.limit(1)) or ""
+    return tx.scalar(_MERGED, {"of_ehr": row.destination, "of_lane": row.lane}) or ""
 
 
 def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
@@ -276,7 +283,15 @@ def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
 
     What visits share may be the newest one's; a retraction repeats what any session said before.
     """
-    ids = [send.resource for send in sends]
+    rows = {"of_rows": [send.resource for send in sends]}
+    labels = [source.labels, *(label for asked in _labels() for label in tx.scalars(asked, rows))]
+    return any(PART_2_LABEL in text.split() for text in labels)
+
+
+@cache
+def _labels() -> tuple[Select[Any], ...]:
+    """Choose the labels of the records of some resources, and of the sessions that they retract."""
+    ids: Any = bindparam("of_rows", expanding=True)
     owners = (
         select(record.c.labels)
         .join(resource, resource.c.record_id == record.c.id)
@@ -290,8 +305,7 @@ def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
         .where(back.c.id.in_(ids), back.c.purpose == RETRACTION)
     )
     earlier = select(record.c.labels).where(record.c.session_key.in_(sessions))
-    labels = [source.labels, *tx.scalars(owners), *tx.scalars(earlier)]
-    return any(PART_2_LABEL in text.split() for text in labels)
+    return owners.distinct(), earlier.distinct()
 
 
 def _blocked(

@@ -19,6 +19,9 @@ class Found(StrEnum):
     BASE = "base"  # something that we sent before: a guarded update may go
     EDITED = "edited"  # somebody else changed it: a person decides
     GONE = "gone"  # it was there and is not now: the deletion may be deliberate
+    MISSING = (
+        "missing"  # it was there, and is called unknown: a gateway may say so of what is there
+    )
     SEVERAL = "several"  # more than one bears our key: a person takes one away
     OTHER = "other"  # the EHR showed a resource that was not asked for
     UNREADABLE = "unreadable"  # the EHR did not say
@@ -56,7 +59,7 @@ def _reading(send: Send, entry: Any) -> Reading:
     response = entry.get("response")
     status = str(response.get("status", ""))[:3] if isinstance(response, dict) else ""
     if status == "404":
-        return Reading(send=send, found=Found.ABSENT if send.base == NOT_THERE else Found.GONE)
+        return Reading(send=send, found=Found.ABSENT if send.base == NOT_THERE else Found.MISSING)
     if status == "410":
         return Reading(send=send, found=Found.GONE)
     if status == "412":

@@ -7,11 +7,11 @@ blindly. A lane that breaks off keeps its lease: that is the pause before its ne
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -19,6 +19,8 @@ from fhirbridge.deliver import bundle, decide, prepare, traffic
 from fhirbridge.deliver.answer import Answer, classify
 from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.ending import Ending, Job
+from fhirbridge.deliver.opened import Opened, UnopenedError, unopened
+from fhirbridge.deliver.places import Places
 from fhirbridge.deliver.prepare import Prepared, Step
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
@@ -31,11 +33,10 @@ from fhirbridge.outbox import addenda, claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
-from fhirbridge.outbox.states import BLOCKED, OPEN, UNCERTAIN, Became, State
+from fhirbridge.outbox.states import BLOCKED, UNCERTAIN, Became, State
 from fhirbridge.rng import Rng
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
-from fhirbridge.store.tables import delivery
 
 MOST_RUNS = 5
 # Of what needs no request: so many at a time, and for so long nobody else can write.
@@ -57,6 +58,7 @@ class Rooms:
     links: Links
     ehr_for: Callable[[Destination], Ehr]
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
+    places: Places | None = None  # of one destination's crew; None for a lane by itself
     only: frozenset[str] | None = None  # the deliveries that may go; None for all
 
 
@@ -70,6 +72,13 @@ def drain(rooms: Rooms, name: LaneName, *, go_on: Callable[[], bool] = _always) 
     `go_on` is asked before each request: where it says no, the lane is given back.
     """
     lane = _Lane(rooms, name, go_on)
+    try:
+        yield from _through(lane)
+    finally:
+        lane.count_out()
+
+
+def _through(lane: "_Lane") -> Iterator[str]:
     if not lane.take():
         return
     yield "leased"
@@ -94,26 +103,49 @@ class _Lane:
         self._name = name
         self._go_on = go_on
         self._fence = 0
+        self._places = rooms.places or Places()
+        self._is_counted = False
         self.chosen: Sequence[Row[Any]] = ()
-        self._bodies = _Opened("", rooms.contents)
+        self._bodies = Opened("", rooms.contents)
         self._ending = Ending(
             contents=rooms.contents,
             settlement=rooms.settlement,
             audit=rooms.audit,
             links=rooms.links,
         )
-        with rooms.store.read() as tx:
-            self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
+        self._ehr: Ehr
 
     def take(self) -> bool:
-        """Lease the lane and choose what goes first; False where another has it."""
+        """Lease the lane and choose what goes first; False where another has it.
+
+        False too where the crew may have no more.
+        """
         with self._rooms.store.begin() as tx:
-            fence = claim.lease(tx, self._name, self._rooms.clock.now())
+            fence = self._lease(tx)
             if fence is None:
                 return False
             self._fence = fence
             self._choose(tx, most=1)
         return True
+
+    def _lease(self, tx: Connection) -> int | None:
+        places, now = self._places, self._rooms.clock.now()
+        fence = claim.lease(tx, self._name, now, beside=places.lanes, places=places.count)
+        ahead = fence is None and places.may_lead
+        if ahead:
+            fence = claim.lease(tx, self._name, now, ahead=True)
+        if fence is not None:
+            known = registry.get(tx, self._name.destination)
+            self._ehr = self._rooms.ehr_for(known)
+            places.join(self._name.lane, ahead=ahead, most=known.limits.concurrent)
+            self._is_counted = True
+        return fence
+
+    def count_out(self) -> None:
+        """Count it no more among the lanes of its crew, once."""
+        if self._is_counted:
+            self._is_counted = False
+            self._places.leave(self._name.lane)
 
     def _choose(self, tx: Connection, *, most: int) -> None:
         """Choose what goes next and count its run; where nothing does, give the lane back.
@@ -127,6 +159,7 @@ class _Lane:
         claim.count_runs(tx, self.chosen)
         if not self.chosen:
             claim.release(tx, self._name, self._fence)
+            self.count_out()
 
     def _is_second_suspect(self, tx: Connection, row: Row[Any]) -> bool:
         now = self._rooms.clock.now()
@@ -161,7 +194,7 @@ class _Lane:
                     break
                 try:
                     job = self._begin(tx, row)
-                except _UnopenedError:  # it goes for itself: nothing is opened in here
+                except UnopenedError:  # it goes for itself: nothing is opened in here
                     break
                 if job is not None:
                     break
@@ -174,7 +207,7 @@ class _Lane:
     def _open(self, row: Row[Any]) -> None:
         """Open what waits, before anything locks the database."""
         if self._bodies.delivery_id != row.id:
-            self._bodies = _Opened(row.id, self._rooms.contents)
+            self._bodies = Opened(row.id, self._rooms.contents)
         with self._rooms.store.read() as tx:
             sealed = self._bodies.what_waits(tx)
         self._bodies.open(sealed)
@@ -196,7 +229,7 @@ class _Lane:
             addenda.add(tx, self._rooms.contents, row)
         made = prepare.prepare(
             tx,
-            body=self._bodies.body if self._bodies.delivery_id == row.id else _unopened,
+            body=self._bodies.body if self._bodies.delivery_id == row.id else unopened,
             row=row,
             destination=destination,
             at=self._rooms.clock.now(),
@@ -315,39 +348,6 @@ class _Lane:
         )
 
 
-class _UnopenedError(Exception):
-    """A delivery is needed whose content was not opened yet."""
-
-
-def _unopened(_tx: Connection, _row_id: str) -> dict[str, Any]:
-    raise _UnopenedError
-
-
-class _Opened:
-    """Opens each resource of one delivery once: taken apart, it is prepared anew for each part."""
-
-    def __init__(self, delivery_id: str, contents: Contents) -> None:
-        self.delivery_id = delivery_id
-        self._contents = contents
-        self._bodies: dict[str, dict[str, Any]] = {}
-
-    def what_waits(self, tx: Connection) -> Sequence[Row[Any]]:
-        waiting = [
-            item.resource
-            for item in claim.items(tx, self.delivery_id)
-            if item.outcome == Became.WAITING and item.resource not in self._bodies
-        ]
-        return self._contents.sealed(tx, waiting) if waiting else ()
-
-    def open(self, sealed: Sequence[Row[Any]]) -> None:
-        self._bodies |= self._contents.opened(sealed)
-
-    def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
-        if row_id not in self._bodies:
-            self._bodies[row_id] = self._contents.body(tx, row_id)
-        return self._bodies[row_id]
-
-
 def _wanted(send: Send) -> str | Key:
     """Return by what it is read: its id there, or its key where nobody heard which that is."""
     return send.reference if send.ehr_id else key_of(send.body)
@@ -373,25 +373,3 @@ def _without_request(made: Prepared) -> Move:
     if made.refused:
         return decide.set_aside(made.refused, len(made.blocked))
     return decide.taken_back() if made.stopped else decide.delivered()
-
-
-def next_due(tx: Connection, now: datetime) -> datetime | None:
-    """Return when something that waits for its time, or for its destination, is due, or None."""
-    found = [_next_due(tx, one, now) for one in registry.every(tx) if not one.paused]
-    return min((due for due in found if due is not None), default=None)
-
-
-def _next_due(tx: Connection, one: Destination, now: datetime) -> datetime | None:
-    # Joined to nothing, so that the index of due times is used and its first row is enough.
-    waiting = select(delivery.c.due_at).where(
-        delivery.c.destination.concat("") == one.name, delivery.c.state.in_(OPEN)
-    )
-    shut = traffic.closed(tx, one, now)
-    if shut is not None:
-        until = moment.to_text(shut.until)
-        if tx.scalar(waiting.where(delivery.c.due_at <= until).limit(1)) is not None:
-            return shut.until
-    after = moment.to_text(now if shut is None else shut.until)
-    later = waiting.where(delivery.c.due_at > after)
-    due = tx.scalar(later.order_by(delivery.c.due_at).limit(1))
-    return None if due is None else moment.from_text(due)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from fhirbridge.deliver import ledger
 from fhirbridge.deliver.as_sent import Told, as_sent
@@ -30,6 +30,13 @@ from fhirbridge.outbox.contents import (
 from fhirbridge.outbox.states import GONE, LANDED, NOT_AS_ITSELF, Became, State
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
+# Built once: what each resource version is, and of which record.
+_ABOUT = (
+    select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
+    .add_columns(resource.c.type, resource.c.resource_id, resource.c.overlay, resource.c.digest)
+    .join(record, record.c.id == resource.c.record_id)
+    .where(resource.c.id.in_(bindparam("of_rows", expanding=True)))
+)
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
 
 
@@ -67,12 +74,13 @@ class Work:
         self._items = claim.items(tx, row.id)
         identities = [item.identity for item in self._items]
         self._lines: dict[Identity, Row[Any] | Line] = {
-            **ledger.of_identities(tx, row.destination, identities),
+            **ledger.of_delivery(tx, row),
             **{one: ahead[one] for one in identities if ahead and one in ahead},
         }
         self._looks_ahead = ahead is not None
         self._ahead = frozenset(ahead or ())
-        about = _about(tx, self._items)
+        rows = {"of_rows": [item.resource for item in self._items]}
+        about = {one.id: one for one in tx.execute(_ABOUT, rows)}
         self._purposes: dict[str, str] = {one: row.purpose for one, row in about.items()}
         self._taken_back = {one for one, row in about.items() if _is_taken_back(row)}
         if row.repairs:  # of several sessions: what another one says too comes back
@@ -345,16 +353,6 @@ class Work:
 def _names_nothing(send: Send) -> bool:
     """Say whether a Provenance has nothing left of which it could tell."""
     return send.identity.type == PROVENANCE_TYPE and not send.body.get("target")
-
-
-def _about(tx: Connection, items: Sequence[Item]) -> dict[str, Any]:
-    chosen = (
-        select(resource.c.id, resource.c.purpose, resource.c.lane, record.c.retracted)
-        .add_columns(resource.c.type, resource.c.resource_id, resource.c.overlay, resource.c.digest)
-        .join(record, record.c.id == resource.c.record_id)
-        .where(resource.c.id.in_([item.resource for item in items]))
-    )
-    return {row.id: row for row in tx.execute(chosen)}
 
 
 def _is_taken_back(row: Any) -> bool:

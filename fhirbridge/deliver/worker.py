@@ -4,15 +4,17 @@ Each destination has hands of its own, so that a slow one holds up nobody else.
 """
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from fhirbridge import log
 from fhirbridge.deliver import traffic
-from fhirbridge.deliver.run import Rooms, drain, next_due
+from fhirbridge.deliver.due import next_due
+from fhirbridge.deliver.places import Placed, Places
+from fhirbridge.deliver.run import Rooms, drain
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import claim
@@ -69,6 +71,7 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
     """
     stopped, moved, lock = threading.Event(), threading.Event(), threading.Lock()
     hands: list[Hand] = []
+    places: defaultdict[str, Places] = defaultdict(Places)
 
     def goes_on() -> bool:
         return go_on() and not stopped.is_set()
@@ -80,8 +83,8 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
     def hire() -> None:
         busy = Counter(hand.destination for hand in hands if not hand.over.is_set())
         new = [
-            Hand(rooms, destination, on_step=told, go_on=goes_on, moved=moved)
-            for destination, count in wanted(rooms, busy).items()
+            Hand(rooms, name, places=places[name], on_step=told, go_on=goes_on, moved=moved)
+            for name, count in wanted(rooms, busy, places).items()
             for _ in range(count)
         ]
         hands.extend(new)
@@ -102,30 +105,36 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
                     log.get().error("sweep.broke_off", code=error.code)
     finally:  # also where somebody wants the process to end
         stopped.set()
-        leave(rooms, hands, GRACE_SECONDS)
+        leave(rooms, hands, places.values(), GRACE_SECONDS)
     return Swept(
         settled=sum(hand.settled for hand in hands), broken=sum(hand.broken for hand in hands)
     )
 
 
-def wanted(rooms: Rooms, busy: Mapping[str, int]) -> dict[str, int]:
-    """Say how many hands more each destination has work for now, within its limit."""
+def wanted(rooms: Rooms, busy: Mapping[str, int], places: Mapping[str, Places]) -> dict[str, int]:
+    """Say how many hands more each destination has work for now, within its limit.
+
+    One more where it can have the next request ready.
+    """
     found = {}
     with rooms.store.read() as tx:
         now = rooms.clock.now()
         for one in registry.every(tx):
-            free = one.limits.concurrent - busy.get(one.name, 0)
+            ahead = places[one.name].ahead if one.name in places else 0
+            free = one.limits.concurrent + ahead - busy.get(one.name, 0)
             if free > 0 and not one.paused and traffic.closed(tx, one, now) is None:
                 due = claim.due_lanes(tx, now, destination=one.name, most=free, only=rooms.only)
                 found[one.name] = len(due)
     return found
 
 
-def leave(rooms: Rooms, hands: Sequence["Hand"], seconds: float) -> None:
+def leave(rooms: Rooms, hands: Sequence["Hand"], places: Iterable[Places], seconds: float) -> None:
     """Wait for the exchanges under way, then give back every lane.
 
     What had no end by then is uncertain: whoever takes its lane reads back first.
     """
+    for one in places:
+        one.close()
     until = rooms.clock.monotonic() + seconds
     for hand in hands:
         hand.over.wait(max(until - rooms.clock.monotonic(), 0))
@@ -141,18 +150,29 @@ class Hand:
         rooms: Rooms,
         destination: str,
         *,
+        places: Places,
         on_step: OnStep = _ignore,
         go_on: GoOn = _always,
         moved: threading.Event | None = None,
     ) -> None:
-        """Do nothing yet; `moved` is set after each lane and at the end."""
-        self._rooms = rooms
+        """Do nothing yet.
+
+        `places` are its crew's; `moved` is set after each lane and at the end.
+        """
+        self._rooms = replace(
+            rooms,
+            places=places,
+            ehr_for=lambda known: rooms.ehr_for(known).through(
+                lambda inner: Placed(places, rooms.clock, inner)
+            ),
+        )
         self.destination = destination
         self._moved = moved or threading.Event()
         self._on_step = on_step
         self._go_on = go_on
         self._barren: set[LaneName] = set()  # nothing came of them: not looked at again
         self._leased: tuple[LaneName, int] | None = None  # with its fence
+        self._missed: LaneName | None = None  # could not be had
         self._asked = False
         self.over = threading.Event()
         self.settled = 0
@@ -165,8 +185,8 @@ class Hand:
                 name = None
                 with self._told("sweep.broke_off"):
                     name = self._next()
-                if name is None:
-                    return
+                if name is None or name == self._missed:
+                    return  # where it is free and cannot be had, no lane can
                 with self._told("lane.broke_off"):
                     self._drain(name)
         finally:
@@ -201,8 +221,9 @@ class Hand:
             for step in drain(self._rooms, name, go_on=goes_on):
                 self._note(name, step)
         finally:
+            self._missed = name if self._leased is None else None
             self._leased = None
-            if self.settled == before:
+            if self.settled == before and name != self._missed:
                 self._barren.add(name)
             self._moved.set()
 
@@ -274,6 +295,7 @@ class Loop:
             for work in ((self._hire, SWEEP_SECONDS), (watch, WATCH_SECONDS))
         ]
         self._hands: dict[str, list[Hand]] = {}
+        self._places: defaultdict[str, Places] = defaultdict(Places)
 
     def start(self) -> None:
         """Start the threads; after a fork, never before."""
@@ -286,7 +308,8 @@ class Loop:
         until = self._rooms.clock.monotonic() + timeout_seconds
         self._threads[0].join(timeout_seconds)
         hands = [one for crew in self._hands.values() for one in crew]
-        leave(self._rooms, hands, until - self._rooms.clock.monotonic())
+        left = until - self._rooms.clock.monotonic()
+        leave(self._rooms, hands, list(self._places.values()), left)
 
     def _goes_on(self) -> bool:
         return self._wanted() and not self._stop.is_set()
@@ -306,9 +329,9 @@ class Loop:
         for name, hands in self._hands.items():
             self._hands[name] = [hand for hand in hands if not hand.over.is_set()]
         busy = {name: len(hands) for name, hands in self._hands.items()}
-        for name, count in wanted(self._rooms, busy).items():
+        for name, count in wanted(self._rooms, busy, self._places).items():
             for _ in range(count):
-                hand = Hand(self._rooms, name, go_on=self._goes_on)
+                hand = Hand(self._rooms, name, places=self._places[name], go_on=self._goes_on)
                 self._hands.setdefault(name, []).append(hand)
                 threading.Thread(target=hand.work, name="deliver", daemon=True).start()
 

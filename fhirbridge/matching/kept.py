@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from fhirbridge.destinations.registry import Destination, Policy
 from fhirbridge.matching.decide import How
@@ -15,6 +15,12 @@ from fhirbridge.store.patient_tables import patient_link
 from fhirbridge.store.tables import resource
 
 ACTOR = "worker"
+# Built once: it is asked several times for each delivery.
+_CURRENT = select(patient_link).where(
+    patient_link.c.destination == bindparam("of_ehr"),
+    patient_link.c.lane == bindparam("of_lane"),
+    patient_link.c.ended_at == "",
+)
 
 
 class State(StrEnum):
@@ -33,12 +39,7 @@ def reference(ehr_id: str) -> str:
 
 def current(tx: Connection, destination: str, lane: str) -> Row[Any] | None:
     """Return what counts of one patient at one destination, or None where nothing was decided."""
-    chosen = select(patient_link).where(
-        patient_link.c.destination == destination,
-        patient_link.c.lane == lane,
-        patient_link.c.ended_at == "",
-    )
-    return tx.execute(chosen).one_or_none()
+    return tx.execute(_CURRENT, {"of_ehr": destination, "of_lane": lane}).one_or_none()
 
 
 def of_id(tx: Connection, link_id: str) -> Row[Any]:

@@ -1,9 +1,10 @@
 """What the other deliveries of a lane owe, brought, or left in doubt."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select
 
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.states import (
@@ -28,27 +29,44 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
     """
     if row.repairs:
         return {}
+    asked = {**_at(row), "of_id": row.id, "up_to_shared": row.needs_shared}
+    rows = tx.execute(_undelivered_before(), asked).all()
+    coming = {Identity(r.type, r.resource_id): r.id for r in rows if r.state != State.SUPERSEDED}
+    owed = {Identity(r.type, r.resource_id): r.id for r in rows if r.before}
+    return {one: coming.get(one, owing) for one, owing in owed.items()}
+
+
+def _at(row: Row[Any]) -> dict[str, Any]:
+    """Return where a delivery stands, as the questions below ask by it."""
+    return {"of_ehr": row.destination, "of_lane": row.lane, "of_place": row.sequence}
+
+
+# Each question is built once: it is asked of each delivery that goes.
+
+
+@cache
+def _undelivered_before() -> Select[Any]:
     first = delivery.c.repairs
-    same_lane = (delivery.c.lane == row.lane) & ((delivery.c.sequence < row.sequence) | first)
-    shared = (delivery.c.lane == SHARED_LANE) & ((delivery.c.sequence <= row.needs_shared) | first)
-    chosen = (
+    same_lane = (delivery.c.lane == bindparam("of_lane")) & (
+        (delivery.c.sequence < bindparam("of_place")) | first
+    )
+    shared = (delivery.c.lane == SHARED_LANE) & (
+        (delivery.c.sequence <= bindparam("up_to_shared")) | first
+    )
+    return (
         select(delivery.c.id, delivery.c.state, delivery_item.c.type, delivery_item.c.resource_id)
         .add_columns(or_(same_lane, shared).label("before"))
         .join(delivery_item, delivery_item.c.delivery_id == delivery.c.id)
         .outerjoin(ledger, _is_there())
         .where(
-            delivery.c.destination == row.destination,
-            delivery.c.id != row.id,
+            delivery.c.destination == bindparam("of_ehr"),
+            delivery.c.id != bindparam("of_id"),
             delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
-            (delivery.c.lane == row.lane) | shared,
+            (delivery.c.lane == bindparam("of_lane")) | shared,
             ledger.c.ehr_id.is_(None),
         )
         .order_by(delivery.c.sequence.desc())
     )
-    rows = tx.execute(chosen).all()
-    coming = {Identity(r.type, r.resource_id): r.id for r in rows if r.state != State.SUPERSEDED}
-    owed = {Identity(r.type, r.resource_id): r.id for r in rows if r.before}
-    return {one: coming.get(one, owing) for one, owing in owed.items()}
 
 
 def waiting_before(tx: Connection, row: Row[Any], types: Sequence[str]) -> dict[str, str]:
@@ -81,13 +99,19 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
     that somebody edited, or that was shown as another, something may be there unknown; and what
     went out unheard may be.
     """
-    chosen = (
+    found = tx.execute(_left_in_doubt(), _at(row))
+    return frozenset(Identity(r.type, r.resource_id) for r in found)
+
+
+@cache
+def _left_in_doubt() -> Select[Any]:
+    return (
         select(delivery_item.c.type, delivery_item.c.resource_id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
         .where(
-            delivery.c.destination == row.destination,
-            delivery.c.lane == row.lane,
-            delivery.c.sequence < row.sequence,
+            delivery.c.destination == bindparam("of_ehr"),
+            delivery.c.lane == bindparam("of_lane"),
+            delivery.c.sequence < bindparam("of_place"),
             delivery.c.state.in_(STUCK),
             or_(
                 *(delivery.c.reason.startswith(one) for one in IN_DOUBT),
@@ -95,7 +119,6 @@ def left_in_doubt(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             ),
         )
     )
-    return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
 
 
 def went_unheard() -> ColumnElement[bool]:
@@ -116,13 +139,19 @@ def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
     One that was refused in part brought the rest. What a repair brought is not newer, though it
     came later.
     """
-    chosen = (
+    found = tx.execute(_delivered_later(), _at(row))
+    return frozenset(Identity(r.type, r.resource_id) for r in found)
+
+
+@cache
+def _delivered_later() -> Select[Any]:
+    return (
         select(delivery_item.c.type, delivery_item.c.resource_id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
         .where(
-            delivery.c.destination == row.destination,
-            delivery.c.lane == row.lane,
-            delivery.c.sequence > row.sequence,
+            delivery.c.destination == bindparam("of_ehr"),
+            delivery.c.lane == bindparam("of_lane"),
+            delivery.c.sequence > bindparam("of_place"),
             delivery.c.repairs.is_(False),
             or_(
                 delivery.c.state == State.DELIVERED,
@@ -130,7 +159,6 @@ def delivered_later(tx: Connection, row: Row[Any]) -> frozenset[Identity]:
             ),
         )
     )
-    return frozenset(Identity(r.type, r.resource_id) for r in tx.execute(chosen))
 
 
 def _is_there() -> ColumnElement[bool]:

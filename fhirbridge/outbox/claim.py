@@ -1,6 +1,6 @@
 """Lease a lane and find whose turn it is. One worker for a lane; the fence proves which."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Row,
     Select,
     Update,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import pauses
@@ -39,6 +41,12 @@ LEASE = timedelta(seconds=60)  # twice the longest exchange
 AT_WORK = timedelta(seconds=35)  # the longest exchange, and a little
 NO_LEASE = ""
 ROWS_AT_ONCE = 20
+# Built once: it is asked several times for each delivery.
+_ITEMS = (
+    select(delivery_item)
+    .where(delivery_item.c.delivery_id == bindparam("of_delivery"))
+    .order_by(delivery_item.c.position)
+)
 SUSPECT_RUNS = 2  # begun so often without an end: it may be what stops its worker
 
 
@@ -162,18 +170,38 @@ def _open_shared() -> Select[Any]:
     return chosen.order_by(delivery.c.sequence).limit(1)
 
 
-def lease(tx: Connection, name: LaneName, now: datetime) -> int | None:
+def lease(
+    tx: Connection,
+    name: LaneName,
+    now: datetime,
+    *,
+    beside: Collection[str] = (),
+    places: int = 0,
+    ahead: bool = False,
+) -> int | None:
     """Take the lane by one compare-and-swap; return the fence, or None where another has it.
 
-    None too where the destination has as many lanes at work as it may have.
+    None too where the destination has as many lanes at work as it may have. `beside`: lanes of who
+    asks, who uses so many `places` for all of them. `ahead`: it may be one too many.
     """
-    taken = (
-        update(lane)
-        .where(*_is(name), _is_free(), _has_room(name, now))
-        .values(fence=lane.c.fence + 1, leased_until=moment.to_text(now + LEASE))
-        .returning(lane.c.fence)
+    asked: dict[str, Any] = {"of_ehr": name.destination, "of_lane": name.lane, **_at(now)}
+    asked["until"] = moment.to_text(now + LEASE)
+    if not ahead:
+        since = moment.to_text(now + LEASE - AT_WORK)
+        asked |= {"at_work_since": since, "beside": list(beside), "places": places}
+    fence: int | None = tx.execute(_leased(ahead=ahead), asked).scalar_one_or_none()
+    return fence
+
+
+@cache
+def _leased(*, ahead: bool) -> ReturningUpdate[Any]:
+    taken = update(lane).where(
+        lane.c.destination == bindparam("of_ehr"), lane.c.lane == bindparam("of_lane"), _is_free()
     )
-    return tx.execute(taken, _at(now)).scalar_one_or_none()
+    if not ahead:
+        taken = taken.where(_has_room())
+    leased = taken.values(fence=lane.c.fence + 1, leased_until=bindparam("until"))
+    return leased.returning(lane.c.fence)
 
 
 def fence_of(tx: Connection, name: LaneName) -> int:
@@ -201,7 +229,18 @@ def _renewed() -> Update:
 
 def release(tx: Connection, name: LaneName, fence: int) -> None:
     """Give the lane back, if this fence still holds it."""
-    tx.execute(update(lane).where(*_is(name), lane.c.fence == fence).values(leased_until=NO_LEASE))
+    held = {"of_ehr": name.destination, "of_lane": name.lane, "held": fence}
+    tx.execute(_released(), held)
+
+
+@cache
+def _released() -> Update:
+    mine = (
+        lane.c.destination == bindparam("of_ehr"),
+        lane.c.lane == bindparam("of_lane"),
+        lane.c.fence == bindparam("held"),
+    )
+    return update(lane).where(*mine).values(leased_until=NO_LEASE)
 
 
 def next_in_lane(tx: Connection, name: LaneName, now: datetime, *, most: int = 1) -> list[Row[Any]]:
@@ -234,11 +273,6 @@ def _head() -> Select[Any]:
 
 def items(tx: Connection, delivery_id: str) -> list[Item]:
     """Return what a delivery carries, in order."""
-    chosen = (
-        select(delivery_item)
-        .where(delivery_item.c.delivery_id == delivery_id)
-        .order_by(delivery_item.c.position)
-    )
     return [
         Item(
             position=r.position,
@@ -248,7 +282,7 @@ def items(tx: Connection, delivery_id: str) -> list[Item]:
             outcome=r.outcome,
             reason=r.reason,
         )
-        for r in tx.execute(chosen)
+        for r in tx.execute(_ITEMS, {"of_delivery": delivery_id})
     ]
 
 
@@ -265,10 +299,14 @@ def count_runs(tx: Connection, chosen: Sequence[Row[Any]], *, by: int = 1) -> No
 
     `by` -1 for what was counted and not touched.
     """
-    ids = [row.id for row in chosen]
-    if ids:
-        counted = update(delivery).where(delivery.c.id.in_(ids))
-        tx.execute(counted.values(runs=delivery.c.runs + by))
+    if chosen:
+        tx.execute(_counted(), {"of_deliveries": [row.id for row in chosen], "more": by})
+
+
+@cache
+def _counted() -> Update:
+    chosen = delivery.c.id.in_(bindparam("of_deliveries", expanding=True))
+    return update(delivery).where(chosen).values(runs=delivery.c.runs + bindparam("more"))
 
 
 def has_suspect_beside(tx: Connection, name: LaneName, now: datetime) -> bool:
@@ -298,17 +336,22 @@ def _at(now: datetime) -> dict[str, str]:
     return {"now": moment.to_text(now), "longest": moment.to_text(now + LEASE)}
 
 
-def _has_room(name: LaneName, now: datetime) -> ColumnElement[bool]:
+def _has_room() -> ColumnElement[bool]:
     """Say whether one more lane may be at work."""
     other = lane.alias()
     at_work = (
         select(func.count())
         .select_from(other)
-        .where(other.c.destination == name.destination, *_is_at_work(other, now))
+        .where(
+            other.c.destination == bindparam("of_ehr"),
+            other.c.lane.not_in(bindparam("beside", expanding=True)),
+            other.c.leased_until > bindparam("at_work_since"),
+            other.c.leased_until <= bindparam("longest"),
+        )
         .scalar_subquery()
     )
-    most = select(destinations.c.concurrent).where(destinations.c.name == name.destination)
-    return at_work < most.scalar_subquery()
+    most = select(destinations.c.concurrent).where(destinations.c.name == bindparam("of_ehr"))
+    return at_work + bindparam("places", type_=Integer) < most.scalar_subquery()
 
 
 def _is_blocked() -> ColumnElement[bool]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, or_, select, update
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -16,6 +17,14 @@ from fhirbridge.store.tables import delivery, delivery_item
 
 _ONE = select(delivery).where(delivery.c.id == bindparam("of_delivery"))
 # Built once: a delivery notes each of its resources twice.
+_ALL_NOTED = (
+    update(delivery_item)
+    .where(
+        delivery_item.c.delivery_id == bindparam("of_delivery"),
+        delivery_item.c.position.in_(bindparam("at_positions", expanding=True)),
+    )
+    .values(outcome=bindparam("became"), reason=bindparam("why"))
+)
 _NOTED = (
     update(delivery_item)
     .where(
@@ -63,7 +72,7 @@ class Settlement:
         if row.state in STUCK and step.to is State.PENDING:
             values["way"] = Way.BUNDLE
             _forget_refusals(tx, delivery_id)
-        tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(**values))
+        tx.execute(_moved(tuple(values)), {"of_delivery": delivery_id, **_new(values)})
         self._note(tx, row, step, actor)
         if step.to in (State.DELIVERED, State.SUPERSEDED):
             _look_again(tx, row)
@@ -84,17 +93,12 @@ class Settlement:
     ) -> None:
         """Note what became of several, by position, none refused or blocked; `why` of some."""
         said = why or {}
-        items = [
-            {
-                "of_delivery": delivery_id,
-                "at_position": position,
-                "became": outcome,
-                "why": said.get(position, ""),
-            }
-            for position, outcome in became.items()
-        ]
-        if items:
-            tx.execute(_NOTED, items)
+        together: dict[tuple[str, str], list[int]] = {}
+        for position, outcome in became.items():
+            together.setdefault((outcome, said.get(position, "")), []).append(position)
+        for (outcome, reason), positions in together.items():
+            several = {"of_delivery": delivery_id, "at_positions": positions}
+            tx.execute(_ALL_NOTED, {**several, "became": outcome, "why": reason})
 
     def note_link(
         self, tx: Connection, delivery_id: str, positions: Sequence[int], link: str
@@ -121,6 +125,17 @@ class Settlement:
         self._audit.append(tx, entry)
 
 
+@cache
+def _moved(columns: tuple[str, ...]) -> Update:
+    """Build the update of these columns once: each delivery is moved several times."""
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    return update(delivery).where(delivery.c.id == bindparam("of_delivery")).values(**values)
+
+
+def _new(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
+
+
 def _forget_refusals(tx: Connection, delivery_id: str) -> None:
     """Try again what was refused, and what waited for it: the EHR or its rules may have changed."""
     tx.execute(
@@ -135,13 +150,20 @@ def _forget_refusals(tx: Connection, delivery_id: str) -> None:
 
 def _look_again(tx: Connection, row: Row[Any]) -> None:
     """Let what is blocked look again: what it waits for came, or comes with another delivery."""
+    shared = row.lane == SHARED_LANE
+    own = {} if shared else {"of_lane": row.lane, "named": f"{BLOCKED}{row.id}"}
+    tx.execute(_looking_again(shared=shared), {"of_ehr": row.destination, **own})
+
+
+@cache
+def _looking_again(*, shared: bool) -> Update:
     blocked = update(delivery).where(
-        delivery.c.destination == row.destination,
+        delivery.c.destination == bindparam("of_ehr"),
         delivery.c.state == State.PENDING,
         delivery.c.reason.startswith(BLOCKED),
     )
-    if row.lane != SHARED_LANE:
+    if not shared:
         # By its own name also in the chart of another patient, to which its session went.
-        named = delivery.c.reason == f"{BLOCKED}{row.id}"
-        blocked = blocked.where(or_(delivery.c.lane == row.lane, named))
-    tx.execute(blocked.values(reason=""))
+        named = delivery.c.reason == bindparam("named")
+        blocked = blocked.where(or_(delivery.c.lane == bindparam("of_lane"), named))
+    return blocked.values(reason="")

@@ -1,9 +1,10 @@
 """What a person took back from a patient's chart: what of it waits, and what waits for it."""
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select
 
 from fhirbridge.outbox.beside import went_unheard
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
@@ -54,24 +55,31 @@ def still_elsewhere(tx: Connection, row: Row[Any]) -> str:
 
     Both charts know its resources by the same ids: what is taken back goes first.
     """
+    asked = {"of_record": row.record_id, "of_ehr": row.destination}
+    return tx.scalar(_still_elsewhere(), asked) or ""
+
+
+@cache
+def _still_elsewhere() -> Select[Any]:
+    """Build the question once: it is asked of each delivery that goes."""
     own, other = record.alias(), record.alias()
     chosen = (
         select(delivery.c.id)
         .join(other, other.c.id == delivery.c.record_id)
         .join(own, own.c.session_key == other.c.session_key)
         .where(
-            own.c.id == row.record_id,
+            own.c.id == bindparam("of_record"),
             own.c.retracted == "",
             other.c.retracted != "",
             other.c.patient_key != own.c.patient_key,
-            delivery.c.destination == row.destination,
+            delivery.c.destination == bindparam("of_ehr"),
             delivery.c.lane == other.c.patient_key,
             delivery.c.state.in_([*OPEN, *STUCK]),
             delivery.c.reason != RETRACTED,
         )
         .order_by(delivery.c.sequence.desc())
     )
-    return tx.scalar(chosen.limit(1)) or ""
+    return chosen.limit(1)
 
 
 def in_doubt(tx: Connection, destination: str, identity: Identity) -> bool:

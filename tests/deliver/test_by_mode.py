@@ -24,7 +24,7 @@ from tests.factories import (
     rate,
     retracted,
 )
-from tests.fakes import Fault, Trouble
+from tests.fakes import Fault, Says, Trouble
 
 SERVERS = [
     *((mode, "") for mode in MODES),
@@ -204,6 +204,26 @@ def test_what_was_removed_in_the_ehr_is_not_made_again(world: World) -> None:
 
     assert world.there(pulse) not in world.ehr.references()
     assert [row.reason.partition(":")[0] for row in world.rows("held")] == ["gone"]
+
+
+@pytest.mark.parametrize("mode", [Mode.SINGLE, Mode.ASSIGNED])
+def test_a_gateway_that_says_404_of_what_is_there_is_not_believed_at_once(mode: Mode) -> None:
+    world = a_world(mode)
+    record = visit(70)
+    (pulse,) = world.of_mapping(world.take(record), "vital-heart-rate")
+    world.accept(amended(record, rate(80)))
+    told: list[str] = []
+
+    def twice(request: Request) -> Trouble:
+        about = request.url.endswith(world.there(pulse))
+        told.extend([request.method] if about else [])
+        return Says(status=404) if about and len(told) <= len(("written", "read back")) else None
+
+    world.ehr.transport.choose = twice
+    world.settle()
+
+    assert world.rows("held", "parked") == []
+    assert world.ehr.read(world.there(pulse))["valueQuantity"]["value"] == 80
 
 
 @pytest.mark.parametrize("mode", [Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED])

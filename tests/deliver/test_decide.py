@@ -113,7 +113,7 @@ def test_a_delivery_that_was_taken_apart_shows_the_first_sentence_and_counts_the
 
 
 O_, A, B, E, G, U = Found.OURS, Found.ABSENT, Found.BASE, Found.EDITED, Found.GONE, Found.UNREADABLE
-OTHER = Found.OTHER
+OTHER, MISSING = Found.OTHER, Found.MISSING
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,21 @@ def test_o14_another_resource_shown_twice_in_a_row_is_held_and_once_is_read_agai
     assert first.due_at is not None
     assert second.to is State.HELD
     assert second.reason == "mismatch: Observation/o-1 read twice, another resource was shown"
+
+
+@pytest.mark.parametrize(
+    "found", [[MISSING], [O_, MISSING], [E, MISSING]], ids=lambda f: f[0].value
+)
+def test_what_is_called_unknown_twice_in_a_row_is_held_and_once_is_read_again(
+    found: list[Found],
+) -> None:
+    readings = [Reading(send=a_send(position=n), found=one) for n, one in enumerate(found)]
+
+    first = decide.after_reading(Row(), readings, "answered 404", WAIT)
+    second = decide.after_reading(Row(), readings, first.reason, WAIT)
+
+    assert (first.to, second.to) == (State.UNKNOWN, State.HELD)
+    assert first.due_at is not None
 
 
 def test_o14_what_was_read_well_in_between_begins_the_count_anew() -> None:

@@ -17,7 +17,7 @@ UPDATE = a_send("2", status="final", known=(OLD, OLDER))
     ("send", "entry", "found", "version"),
     [
         (CREATE, an_entry("404 Not Found"), Found.ABSENT, ""),
-        (UPDATE, an_entry("404 Not Found"), Found.GONE, ""),
+        (UPDATE, an_entry("404 Not Found"), Found.MISSING, ""),
         (CREATE, an_entry("410 Gone"), Found.GONE, ""),
         (UPDATE, an_entry("410"), Found.GONE, ""),
         (CREATE, a_copy(status="final"), Found.OURS, "3"),

@@ -27,6 +27,10 @@ def test_so_too_where_the_ehr_names_what_is_new(first: int) -> None:
     assert found == {}
 
 
+def test_so_too_where_its_gateway_says_404_of_what_is_there() -> None:
+    assert after_a_storm(288, assigned=True) == []
+
+
 @pytest.mark.slow
 def test_the_same_over_many_more_seeds() -> None:
     found = {seed: faults for seed in range(20, 120) if (faults := after_a_storm(seed))}
