@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from fhirbridge.destinations import modes
+from fhirbridge.destinations import modes, pulls
 from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.pulls import Pull
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination, ledger
@@ -144,6 +145,7 @@ class Destination:
     most_bytes: int = MOST_BYTES
     limits: Limits = NO_LIMITS
     patients: Patients = OUR_PATIENTS
+    pull: tuple[Pull, ...] = ()  # what it is asked about our patients
     weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
 
     @property
@@ -207,6 +209,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             networks=" ".join(new.networks),
             paused=new.paused,
             weak=new.weak,
+            pull=" ".join(new.pull),
             most_entries=new.most_entries,
             most_bytes=new.most_bytes,
             forbidden="",
@@ -315,6 +318,11 @@ def set_patients(tx: Connection, name: str, patients: Patients) -> None:
     tx.execute(chosen.values(**patients.columns()))
 
 
+def set_pull(tx: Connection, name: str, chosen: Sequence[Pull]) -> None:
+    """Choose what it is asked about our patients."""
+    tx.execute(update(destination).where(destination.c.name == name).values(pull=" ".join(chosen)))
+
+
 def find(tx: Connection, name: str) -> Destination | None:
     """Return one destination by name, or None."""
     row = tx.execute(_ONE, {"called": name}).one_or_none()
@@ -355,6 +363,7 @@ def _read(row: Row[Any]) -> Destination:
         networks=tuple(row.networks.split()),
         paused=row.paused if is_known else OF_A_NEWER_VERSION,
         weak=row.weak,
+        pull=pulls.read(row.pull.split()) or (),
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),

@@ -14,13 +14,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from fhirbridge.store import append_only, columns, patient_tables, sign_in_tables
+from fhirbridge.store import append_only, columns, patient_tables, pull_tables, sign_in_tables
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 4  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 5  # one more with each migration: docs/layout.md
 metadata = columns.metadata
-PARTS = (patient_tables, sign_in_tables)  # whose tables are in that list as well
+PARTS = (patient_tables, pull_tables, sign_in_tables)  # whose tables are in that list as well
 
 # store
 meta = Table(
@@ -314,6 +314,7 @@ destination = Table(
     Column("per_day", Integer, nullable=False),  # requests at most; 0: no limit
     Column("patients", Text, nullable=False),  # ours | match
     Column("patient_systems", Text, nullable=False),  # JSON: ours to theirs, of identifiers
+    Column("pull", Text, nullable=False),  # what is asked of it; pulls.py has the words
     Column("created_at", Text, nullable=False),
 )
 
