@@ -9,7 +9,8 @@ import click
 from fhirbridge.cli import destination_keys, destination_sign_in, printing, sign_in_options
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
-from fhirbridge.destinations import modes
+from fhirbridge.destinations import modes, pulls
+from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import (
     NO_LIMITS,
     OUR_PATIENTS,
@@ -75,6 +76,18 @@ def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patien
         policy=before.policy if policy is None else Policy(policy),
         systems={ours: theirs for ours, _, theirs in pairs} or before.systems,
     )
+
+
+def _pulls(
+    _context: click.Context, _option: click.Parameter, said: str | None
+) -> tuple[Pull, ...] | None:
+    if said is None:
+        return None
+    chosen = pulls.read(said.split(","))
+    if chosen is None:
+        known = ", ".join(one.value for one in Pull)
+        raise click.BadParameter(f"all, none, or some of {known}, with commas between them")
+    return chosen
 
 
 @destination.command()
@@ -151,6 +164,13 @@ def add(
     help="Its server guards no update: read and compare just before instead. No patient's name.",
 )
 @click.option("--no-weak-guard", "weak", flag_value="", help="Take that back.")
+@click.option(
+    "--pull",
+    metavar="WHAT",
+    callback=_pulls,
+    help="What it is asked about our patients: all, none, or some of "
+    f"{', '.join(one.value for one in Pull)}, with commas. What it is not is erased here.",
+)
 @as_json
 def change(
     name: str,
@@ -161,6 +181,7 @@ def change(
     patients: str | None,
     systems: tuple[str, ...],
     weak: str | None,
+    pull: tuple[Pull, ...] | None,
     json_wanted: bool,
 ) -> None:
     """Set how much NAME is asked at most, by all workers together. What is left out stays.
@@ -170,7 +191,7 @@ def change(
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     chosen = patients is not None or bool(systems)
-    if asked == LimitChange() and weak is None and not chosen:
+    if asked == LimitChange() and weak is None and pull is None and not chosen:
         raise click.UsageError("say what to set: see --help")
     with opened() as bridge:
         found = bridge.destination(name)
@@ -181,6 +202,8 @@ def change(
             found = bridge.set_patients(name, meant, actor=ACTOR)
         if weak is not None:
             found = bridge.allow_weak_guard(name, weak, actor=ACTOR)
+        if pull is not None:
+            found = bridge.set_pull(name, pull, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
 
 
@@ -281,6 +304,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
                     "limits": one.limits.plain(),
                     "patients": one.patients.policy,
                     "patient_systems": dict(one.patients.systems),
+                    "pull": [pull.value for pull in one.pull],
                 }
                 for one in found
             ]
