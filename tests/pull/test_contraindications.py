@@ -65,7 +65,7 @@ NOT_FOUND: dict[str, tuple[dict[str, Any], Reading]] = {
 
 
 @pytest.mark.parametrize("case", NOT_FOUND)
-def test_nothing_is_guessed_and_what_is_not_coded_is_to_be_read(case: str) -> None:
+def test_safety_06_nothing_is_guessed_and_what_is_not_coded_is_to_be_read(case: str) -> None:
     code, reading = NOT_FOUND[case]
     body = {**a_condition(), "code": code}
 
@@ -108,7 +108,7 @@ def test_a_flag_says_that_it_was_refuted_or_an_error() -> None:
         assert flag.verification == said
 
 
-def test_flags_are_shown_with_what_they_do_not_say() -> None:
+def test_safety_06_flags_are_shown_with_what_they_do_not_say() -> None:
     hospital = Hospital(
         a_condition("con-1"), a_condition("con-2", code=concept(text="Synthetic words"))
     )

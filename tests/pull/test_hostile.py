@@ -141,7 +141,7 @@ NO_RESULT: dict[str, tuple[Any, int, str]] = {
 
 
 @pytest.mark.parametrize("case", NO_RESULT)
-def test_s12_what_is_no_result_is_said_and_what_was_read_before_stays(case: str) -> None:
+def test_s12_safety_06_what_is_no_result_is_said_and_what_was_read_before_stays(case: str) -> None:
     body, status, ended = NO_RESULT[case]
     hospital = Hospital(a_condition("con-1"))
     hospital.pull()
@@ -177,7 +177,7 @@ def test_s12_an_entry_that_is_none_is_left_out(entry: Any) -> None:
     assert found.resources == {}
 
 
-def test_s13_nothing_an_ehr_says_is_logged_told_noted_or_in_an_address() -> None:
+def test_s13_r40_nothing_an_ehr_says_is_logged_told_noted_or_in_an_address() -> None:
     token = "Zq0123456789abcdef"
     lines = io.StringIO()
     log.configure(lines)

@@ -101,7 +101,9 @@ def test_a_merge_is_followed_told_and_what_the_old_chart_said_is_erased(
     ]
 
 
-def test_after_another_chart_was_linked_nothing_of_the_first_is_shown(hospital: Hospital) -> None:
+def test_safety_10_after_another_chart_was_linked_nothing_of_the_first_is_shown(
+    hospital: Hospital,
+) -> None:
     about = About("ehr", hospital.lane)
     hospital.bridge.patients.link(
         about, "ehr-9", despite=["number"], reason="asked the registrar", actor="anna"
