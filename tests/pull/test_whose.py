@@ -7,7 +7,7 @@ import pytest
 from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.reconcile.patients import About
-from tests.factories import retracted
+from tests.factories import A_DAY, World, few_mappings, retracted
 from tests.fakes import Fault
 from tests.matching.clinic import Clinic, an_ehr_patient, merged_into, put, visit
 from tests.pull.hospital import EVERYTHING, Hospital, a_condition
@@ -155,3 +155,23 @@ def test_each_asking_and_each_reading_is_in_the_evidence(hospital: Hospital) -> 
 
     assert [row.outcome for row in hospital.evidence("ehr.pulled")] == ["ok"]
     assert len(hospital.evidence("ehr.read")) == 1
+
+
+def test_one_that_we_made_and_they_merged_is_told_and_not_asked_about() -> None:
+    world = World(mapped=few_mappings)
+    world.connect()
+    world.take(visit())
+    world.bridge.set_pull("ehr", EVERYTHING, actor="test")
+    lane = world.patient_lane().lane
+    (ours,) = world.ehr.all_of("Patient")
+    put(world.ehr, an_ehr_patient("ehr-9"))
+    world.ehr.edit(f"Patient/{ours['id']}", **merged_into("ehr-9"))
+
+    (before,) = world.bridge.pulls.pull(lane, days=30, actor="test")
+    world.clock.advance(A_DAY)
+    world.bridge.reconcile("ehr", full=True, actor="test")
+    (after,) = world.bridge.pulls.pull(lane, days=30, actor="test")
+
+    assert (before.why, after.why) == ("gone", "merged")
+    (told,) = world.bridge.events(0).events
+    assert (told["subkind"], told["detail"]["found"]) == ("patient.merged", "merged")
