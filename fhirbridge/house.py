@@ -1,7 +1,7 @@
 """The rooms, built once from what the outside gives. Holds no rules."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhirbridge.alerts.book import Tell
@@ -126,6 +126,13 @@ class House:
             ehr_for=self._parts.ehr_for,
         )
 
+    def _pull_rooms(self) -> ReconcileRooms:
+        """Return the rooms of reconciling, with a way to each EHR that heeds its limits."""
+        return replace(self._reconcile_rooms(), ehr_for=self._metered)
+
+    def _metered(self, destination: Destination) -> Ehr:
+        return Meter(self._store, self.clock, self._parts.ehr_for).metered(destination)
+
     def _rooms(self, only: frozenset[str] | None = None) -> run.Rooms:
         return run.Rooms(
             store=self._store,
@@ -135,7 +142,7 @@ class House:
             settlement=self._settlement,
             audit=self._audit,
             links=self._links,
-            ehr_for=Meter(self._store, self.clock, self._parts.ehr_for).metered,
+            ehr_for=self._metered,
             crew=self._parts.crew,
             only=only,
         )

@@ -1,6 +1,6 @@
 """What operators drive of the journey: deliver, look ahead, stop and go, compare with an EHR."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from fhirbridge.audit.log import Action
 from fhirbridge.deliver import run, stopping, worker
 from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.pulls import Pull
+from fhirbridge.destinations.registry import Destination
+from fhirbridge.events import log as events
 from fhirbridge.intake import live
 from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
@@ -23,6 +26,8 @@ from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
 from fhirbridge.proving import Proving
+from fhirbridge.pull.desk import Desk
+from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.patients import Patients
 from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.watch import Watch
@@ -304,3 +309,27 @@ class Operating(Proving):
     def patients(self) -> Patients:
         """Return the desk at which persons decide which of an EHR's patients one of ours is."""
         return Patients(self._reconcile_rooms())
+
+    # --- what EHRs know -----------------------------------------------------------------------
+
+    @property
+    def pulls(self) -> Desk:
+        """Return the desk at which EHRs are asked about patients, and what they said is shown."""
+        return Desk(self._pull_rooms())
+
+    def pull_rounds(self, *, pace: Pace) -> Rounds:
+        """Return what asks every EHR in the background; start it after a fork."""
+        return Rounds(self._pull_rooms(), pace=pace)
+
+    def set_pull(self, name: str, chosen: Sequence[Pull], *, actor: str) -> Destination:
+        """Choose what a destination is asked about patients; what it is not is erased."""
+        return self.pulls.choose(name, chosen, actor=actor)
+
+    def patient_ehr(self, patient: str, *, actor: str) -> dict[str, Any]:
+        """Return what every EHR said of a patient; the reading is noted. Holds PHI."""
+        return self.pulls.everything(patient, actor=actor)
+
+    def events(self, after: int) -> events.Page:
+        """Return what happened after an event; 0: from the beginning. No PHI."""
+        with self._store.read() as tx:
+            return events.after(tx, after)

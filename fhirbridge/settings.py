@@ -42,6 +42,8 @@ class Settings:
     quarantine_most: int
     most_bytes: int  # of one request body
     watch_seconds: int  # between two looks at each EHR; 0: none
+    pull_seconds: int = 3600  # between two times that an EHR is asked about a patient; 0: never
+    pull_days: int = 30  # how long after the last record of a patient
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
     least_free_mb: int = LEAST_FREE_MB  # where the database lies; with less a person is told
     proxy: str = ""  # for every destination that is not on this machine
@@ -68,6 +70,8 @@ def read() -> Settings:
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
         "proxy": env.str("PROXY", "", validate=_proxy),
         "watch_seconds": env.int("WATCH_SECONDS", 60, validate=validate.Range(0, 86_400)),
+        "pull_seconds": env.int("PULL_SECONDS", 3600, validate=validate.Range(0, 604_800)),
+        "pull_days": env.int("PULL_DAYS", 30, validate=validate.Range(1, 3650)),
     }
     wrong = dict.fromkeys(_unknown(), "there is no such setting")
     try:

@@ -15,7 +15,8 @@ from fhirbridge.cli import (
 )
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
-from fhirbridge.destinations import modes
+from fhirbridge.destinations import modes, pulls
+from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import (
     NO_LIMITS,
     OUR_PATIENTS,
@@ -85,6 +86,18 @@ def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patien
         policy=before.policy if policy is None else Policy(policy),
         systems={ours: theirs for ours, _, theirs in pairs} or before.systems,
     )
+
+
+def _pulls(
+    _context: click.Context, _option: click.Parameter, said: str | None
+) -> tuple[Pull, ...] | None:
+    if said is None:
+        return None
+    chosen = pulls.read(said.split(","))
+    if chosen is None:
+        known = ", ".join(one.value for one in Pull)
+        raise click.BadParameter(f"all, none, or some of {known}, with commas between them")
+    return chosen
 
 
 @destination.command()
@@ -167,6 +180,13 @@ def add(
     help="Its server guards no update: read and compare just before instead. No patient's name.",
 )
 @click.option("--no-weak-guard", "weak", flag_value="", help="Take that back.")
+@click.option(
+    "--pull",
+    metavar="WHAT",
+    callback=_pulls,
+    help="What it is asked about our patients: all, none, or some of "
+    f"{', '.join(one.value for one in Pull)}, with commas. What it is not is erased here.",
+)
 @as_json
 def change(
     name: str,
@@ -178,6 +198,7 @@ def change(
     systems: tuple[str, ...],
     profile: str | None,
     weak: str | None,
+    pull: tuple[Pull, ...] | None,
     json_wanted: bool,
 ) -> None:
     """Set how much NAME is asked at most, by all workers together. What is left out stays.
@@ -187,7 +208,8 @@ def change(
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     chosen = patients is not None or bool(systems)
-    if asked == LimitChange() and weak is None and not chosen and profile is None:
+    unchanged = weak is None and pull is None and profile is None
+    if asked == LimitChange() and unchanged and not chosen:
         raise click.UsageError("say what to set: see --help")
     to_use = profiles.load(profile) if profile else None
     with opened() as bridge:
@@ -201,6 +223,8 @@ def change(
             found = bridge.set_patients(name, meant, actor=ACTOR)
         if weak is not None:
             found = bridge.allow_weak_guard(name, weak, actor=ACTOR)
+        if pull is not None:
+            found = bridge.set_pull(name, pull, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
 
 
@@ -303,6 +327,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
                     "patients": one.patients.policy,
                     "patient_systems": dict(one.patients.systems),
                     "types": {kind: taken.value for kind, taken in one.types.items()},
+                    "pull": [pull.value for pull in one.pull],
                 }
                 for one in found
             ]

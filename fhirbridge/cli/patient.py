@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fhirbridge.cli import printing
+from fhirbridge.cli import patient_ehr, printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.matching.decide import Why
@@ -23,6 +23,9 @@ def patient() -> None:
 
     NAME is a destination, PATIENT the id that `patient list` and `sync status` show.
     """
+
+
+patient.add_command(patient_ehr.pull)
 
 
 def _about(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,15 +64,19 @@ def list_all(name: str | None, *, every: bool, json_wanted: bool) -> int:
 @patient.command()
 @_about
 @click.option(
-    "--show-values", is_flag=True, help="Show both sides as they were compared: PHI, it is noted."
+    "--show-values",
+    is_flag=True,
+    help="Show both sides as they were compared, and what the EHR knows: PHI, it is noted.",
 )
 @as_json
 def show(name: str, patient_id: str, *, show_values: bool, json_wanted: bool) -> None:
-    """Show all that was decided of PATIENT, and in whose chart what stands."""
+    """Show all that was decided of PATIENT, in whose chart what stands, and what the EHR knows."""
     with opened() as bridge:
-        found = bridge.patients.shown(About(name, patient_id), values=show_values, actor=ACTOR)
+        about = About(name, patient_id)
+        found = bridge.patients.shown(about, values=show_values, actor=ACTOR)
+        knows = bridge.pulls.shown(name, patient_id, values=show_values, actor=ACTOR)
     if json_wanted:
-        printing.data(found)
+        printing.data({**found, "ehr": knows})
         return
     heads = ["when", "state", "in the EHR", "by", "who", "why"]
     rows = [
@@ -77,9 +84,10 @@ def show(name: str, patient_id: str, *, show_values: bool, json_wanted: bool) ->
         for one in found["decisions"]
     ]
     printing.table("Decisions, the last one counts", heads, rows)
-    if show_values:
+    if show_values and found["decisions"]:
         _show_sides(found["decisions"][-1])
     _show_written(found["written"])
+    patient_ehr.show(knows)
 
 
 @patient.command()

@@ -4,6 +4,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing
 from fhirbridge.cli.sign_in_options import read_secret
 from fhirbridge.deliver.worker import Loop
+from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.watch import Watch
 
 THREADS = 8
@@ -73,6 +75,7 @@ class Service:
         self._bridge: Bridge | None = None
         self._loop: Loop | None = None
         self._watch: Watch | None = None
+        self._pulling: Rounds | None = None
 
     def make(self) -> Any:
         """Open the bridge in this process and return the application."""
@@ -90,11 +93,15 @@ class Service:
             if self._settings.watch_seconds:
                 self._watch = self._bridge.watch(seconds=self._settings.watch_seconds)
                 self._watch.start()
+            if self._settings.pull_seconds:
+                self._pulling = self._bridge.pull_rounds(pace=_pace(self._settings))
+                self._pulling.start()
 
     def ended(self) -> None:
         """Finish the exchange that is under way."""
-        if self._watch is not None:
-            self._watch.stop(0)  # it writes nothing to the EHR: nobody waits for it
+        for one in (self._watch, self._pulling):
+            if one is not None:
+                one.stop(0)  # it writes nothing to the EHR: nobody waits for it
         if self._loop is not None:
             self._loop.stop(EXCHANGE_SECONDS)
 
@@ -185,6 +192,10 @@ def _run(
 
     hooks = {"post_worker_init": post_worker_init, "worker_exit": worker_exit}
     Served(make, {"bind": address, **hooks}).run()
+
+
+def _pace(chosen: settings.Settings) -> Pace:
+    return Pace(every=timedelta(seconds=chosen.pull_seconds), days=chosen.pull_days)
 
 
 def _checked(address: str) -> str:

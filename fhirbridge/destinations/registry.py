@@ -1,7 +1,7 @@
 """Keep the destinations: added, listed, proven by a probe, paused."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from fhirbridge.destinations import modes
+from fhirbridge.destinations import modes, pulls
 from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.taken import Taken
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
@@ -143,6 +144,7 @@ class Destination:
     most_bytes: int = MOST_BYTES
     limits: Limits = NO_LIMITS
     patients: Patients = OUR_PATIENTS
+    pull: tuple[Pull, ...] = ()  # what it is asked about our patients
     weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
     declared: str = ""  # the mode that a person named, or "": what was seen decides alone
     types: Mapping[str, Taken] = field(default_factory=dict)  # that were ever not sent as they are
@@ -216,6 +218,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             weak=new.weak,
             declared=new.declared,
             types=_types(new.types),
+            pull=" ".join(new.pull),
             most_entries=new.most_entries,
             most_bytes=new.most_bytes,
             forbidden="",
@@ -338,6 +341,11 @@ def set_patients(tx: Connection, name: str, patients: Patients) -> None:
     tx.execute(chosen.values(**patients.columns()))
 
 
+def set_pull(tx: Connection, name: str, chosen: Sequence[Pull]) -> None:
+    """Choose what it is asked about our patients."""
+    tx.execute(update(destination).where(destination.c.name == name).values(pull=" ".join(chosen)))
+
+
 def find(tx: Connection, name: str) -> Destination | None:
     """Return one destination by name, or None."""
     row = tx.execute(_ONE, {"called": name}).one_or_none()
@@ -380,6 +388,7 @@ def _read(row: Row[Any]) -> Destination:
         weak=row.weak,
         declared=row.declared,
         types={kind: Taken(one) for kind, one in codec.decode(row.types.encode()).items()},
+        pull=pulls.read(row.pull.split()) or (),
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),

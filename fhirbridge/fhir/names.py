@@ -40,10 +40,16 @@ class Key:
         """Say whether a resource bears it. The value is enough: nobody else can make the same."""
         if resource.get("resourceType") != self.type:
             return False
-        meta = resource.get("meta")
-        tags = _objects(meta.get("tag")) if isinstance(meta, dict) else []
-        borne = [one.get("value") for one in _objects(resource.get("identifier"))]
-        return self.value in [*borne, *(one.get("code") for one in tags)]
+        return self.value in borne(resource)
+
+
+def borne(resource: dict[str, Any]) -> list[str]:
+    """Return what may be the value of a key on a resource: of its identifiers and its tags."""
+    meta = resource.get("meta")
+    tags = _objects(meta.get("tag")) if isinstance(meta, dict) else []
+    numbers = [one.get("value") for one in _objects(resource.get("identifier"))]
+    values = [*numbers, *(one.get("code") for one in tags)]
+    return [one for one in values if isinstance(one, str)]
 
 
 def key_of(ours: dict[str, Any]) -> Key:

@@ -10,10 +10,12 @@ from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.events import log as events
+from fhirbridge.events.log import Event, Subkind
 from fhirbridge.fhir import codec
 from fhirbridge.matching import decide, kept, person
 from fhirbridge.matching.asking import Question
-from fhirbridge.matching.decide import Link, Ours, Verdict, Why
+from fhirbridge.matching.decide import How, Link, Ours, Verdict, Why
 from fhirbridge.matching.kept import ACTOR, State
 from fhirbridge.matching.sight import Sight
 from fhirbridge.outbox.contents import Contents
@@ -139,7 +141,10 @@ class Links:
         known = kept.current(tx, row.destination, row.lane)
         if known is not None and _is_said(known, decision):
             return self._confirmed(tx, known, side, only_for=decision.only_for)
-        return self.append(tx, who, decision, sight.bodies)
+        made = self.append(tx, who, decision, sight.bodies)
+        if made.state == State.LINKED and made.how == How.MERGE and not same:
+            self._tell_of_merge(tx, made)
+        return made
 
     def _verdict(self, tx: Connection, who: Who, stands: Row[Any] | None, sight: Sight) -> Verdict:
         if who.side is None:
@@ -227,6 +232,15 @@ class Links:
             payload=reason.encode() if reason else None,
         )
         self._audit.append(tx, entry)
+
+    def _tell_of_merge(self, tx: Connection, link: Row[Any]) -> None:
+        merged = Event(
+            subkind=Subkind.PATIENT_MERGED,
+            destination=link.destination,
+            patient=link.lane,
+            detail={"type": "Patient", "link": link.id},
+        )
+        events.append(tx, self._rng, merged, at=self._clock.now())
 
     # --- what was decided ---------------------------------------------------------------------
 

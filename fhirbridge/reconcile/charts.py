@@ -41,6 +41,16 @@ def look(rooms: Rooms, destination: Destination, touched: frozenset[str] | None)
         return kept.waiting(tx, destination.name)
 
 
+def look_at(rooms: Rooms, destination: Destination, lane: str) -> None:
+    """Judge the link of one patient again, where there is one. Raises NoAnswerError."""
+    with rooms.store.read() as tx:
+        link = kept.current(tx, destination.name, lane)
+        question = None if link is None else rooms.links.question(tx, destination, link)
+    if link is None or question is None or not question.known:
+        return
+    _judge(rooms, destination, link, question, _seen(rooms, destination, [question]))
+
+
 def _ids(question: Question) -> set[str]:
     return {one.partition("/")[2] for one in question.known}
 

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Row, insert, select, update
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.errors import BridgeError
+from fhirbridge.events import log as events
+from fhirbridge.events.log import Event, Subkind
 from fhirbridge.fhir import codec, projection
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reconcile.compare import Kind, Shown, Theirs
@@ -20,6 +22,7 @@ from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import drift, drift_policy
 
 OPEN, SETTLED, CLOSED = "open", "settled", "closed"
+MERGES = {Kind.MERGED: Subkind.PATIENT_MERGED}
 SHOWN = ("id", "destination", "type", "resource_id", "kind", "elements", "ehr_version")
 SHOWN_TOO = ("state", "choice", "actor", "found_at", "changed_at")
 
@@ -79,7 +82,9 @@ class Findings:
             fixed |= {"type": found.line.identity.type, "resource_id": found.line.identity.id}
             fixed |= {"state": OPEN, "choice": "", "actor": "", "found_at": now}
             tx.execute(insert(drift).values(id=row_id, **fixed, **seen))
-        self._tell(tx, self.row(tx, row_id), Action.DRIFT_FOUND, "reconcile", found.kind.value)
+        row = self.row(tx, row_id)
+        self._tell(tx, row, Action.DRIFT_FOUND, "reconcile", found.kind.value)
+        self._tell_of_change(tx, row)
         return str(row_id)
 
     def settle(
@@ -190,6 +195,24 @@ class Findings:
             payload=reason.encode() if reason else None,
         )
         self._audit.append(tx, entry)
+
+    def _tell_of_change(self, tx: Connection, row: Row[Any]) -> None:
+        """Let others hear what somebody there did to what we sent, of types they are told of."""
+        edits = events.OF_TYPE if row.kind in (Kind.EDITED, Kind.DELETED) else {}
+        subkind = MERGES.get(row.kind) or edits.get(row.type)
+        if subkind is not None:
+            changed = Event(
+                subkind=subkind,
+                destination=row.destination,
+                patient=row.lane,
+                detail={
+                    "type": row.type,
+                    "drift": row.id,
+                    "found": row.kind,
+                    "elements": row.elements.split(),
+                },
+            )
+            events.append(tx, self._rng, changed, at=self._clock.now())
 
 
 def open_identities(tx: Connection, destination: str, kind: Kind | None = None) -> list[Identity]:

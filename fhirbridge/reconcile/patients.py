@@ -80,9 +80,11 @@ class Patients:
     def shown(self, about: About, *, values: bool, actor: str) -> dict[str, Any]:
         """Return every decision and what was written; with `values`, which is noted, both sides."""
         with self._rooms.store.begin() as tx:
-            rows = _decisions(tx, about)
+            rows = _rows(tx, about)
+            if not rows:  # one whom nobody had to decide about: a Patient of ours
+                _refuse_unknown(tx, about)
             found = [_shown(row) for row in rows]
-            if values:
+            if values and rows:
                 found = [{**_shown(row), **self._links.seen(tx, row)} for row in rows]
                 self._note(tx, rows[-1], Action.PATIENT_READ, actor)
             written = _written(tx, about)
@@ -282,11 +284,24 @@ def _against(
     )
 
 
-def _decisions(tx: Connection, about: About) -> Sequence[Row[Any]]:
+def _rows(tx: Connection, about: About) -> Sequence[Row[Any]]:
     chosen = select(patient_link).where(
         patient_link.c.destination == about.destination, patient_link.c.lane == about.lane
     )
-    rows = tx.execute(chosen.order_by(patient_link.c.sequence)).all()
+    return tx.execute(chosen.order_by(patient_link.c.sequence)).all()
+
+
+def _refuse_unknown(tx: Connection, about: About) -> None:
+    registry.get(tx, about.destination)
+    known = select(record.c.id).where(record.c.patient_key == about.lane).limit(1)
+    if not about.lane or tx.execute(known).first() is None:
+        raise PatientError(
+            "no record is of such a patient", hint="fhirbridge sync status shows the patients' ids"
+        )
+
+
+def _decisions(tx: Connection, about: About) -> Sequence[Row[Any]]:
+    rows = _rows(tx, about)
     if not rows:
         raise PatientError(
             "nothing was decided of such a patient there", hint="fhirbridge patient list --all"

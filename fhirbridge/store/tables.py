@@ -14,13 +14,21 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from fhirbridge.store import append_only, columns, evidence_tables, patient_tables, sign_in_tables
+from fhirbridge.store import (
+    append_only,
+    columns,
+    evidence_tables,
+    patient_tables,
+    pull_tables,
+    sign_in_tables,
+)
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 6  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 7  # one more with each migration: docs/layout.md
 metadata = columns.metadata
-PARTS = (evidence_tables, patient_tables, sign_in_tables)  # whose tables are in that list as well
+# Whose tables are in that list as well.
+PARTS = (evidence_tables, patient_tables, pull_tables, sign_in_tables)
 
 # store
 meta = Table(
@@ -325,6 +333,7 @@ destination = Table(
     Column("patient_systems", Text, nullable=False),  # JSON: ours to theirs, of identifiers
     Column("declared", Text, nullable=False),  # the mode that a person named, or ""
     Column("types", Text, nullable=False),  # JSON: how types go that were ever not sent
+    Column("pull", Text, nullable=False),  # what is asked of it; pulls.py has the words
     Column("created_at", Text, nullable=False),
 )
 

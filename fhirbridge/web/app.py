@@ -9,6 +9,7 @@ from fhirbridge.rng import SystemRng
 from fhirbridge.web import (
     access_log,
     api_page,
+    api_pull,
     api_records,
     api_status,
     api_stock,
@@ -66,6 +67,7 @@ def _open_routes(app: Flask, guard: Guard) -> None:
     operations = (
         *api_records.OPERATIONS,
         *api_stock.OPERATIONS,
+        *api_pull.OPERATIONS,
         *api_status.OPERATIONS,
         *jwks.OPERATIONS,
     )

@@ -21,6 +21,8 @@ SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fh
 ROOMS = {
     "records": "Send session records and see what became of them.",
     "stock": "Send the stock of controlled substances, for the clinic's own accounts.",
+    "events": "What changed in the EHRs, in order, without patient data.",
+    "patients": "What EHRs know of a patient.",
     "status": "How the service and its deliveries stand.",
     "keys": "The public keys by which EHRs know that it is us.",
 }
@@ -44,7 +46,7 @@ class _Api(Api):  # type: ignore[misc]
         """Add none: each operation says its own."""
 
     def _register_pagination_header(self) -> None:
-        """Add none: nothing is paged yet."""
+        """Add none: a page says in itself what comes after it."""
 
 
 def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> bytes:

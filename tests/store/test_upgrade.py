@@ -159,7 +159,7 @@ def test_all_migrations_together_make_the_tables_of_this_program(database: str) 
     with store.begin() as tx:
         tables.metadata.drop_all(tx)
         if store.path is None:
-            for name in ("evidence", "evidence_place", "checkpoint"):
+            for name in ("evidence", "evidence_place", "checkpoint", "event"):
                 tx.execute(text(f"DROP FUNCTION {name}_is_append_only"))
     with store.making() as tx:
         for one in upgrade.steps():

@@ -22,6 +22,7 @@ from tests.web.documented_client import DocumentedClient, hold_to_its_document
 SESSIONS = "/api/v1/sessions"
 STATUS = "/api/v1/status"
 STOCK = "/api/v1/stock"
+EVENTS = "/api/v1/events"
 JSON = "application/json"
 MOST_BYTES = 50_000
 

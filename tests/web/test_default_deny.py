@@ -7,7 +7,7 @@ from flask import Flask
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.web.app import create_app
-from tests.web.service import MOST_BYTES, SESSIONS, STATUS, STOCK, Service
+from tests.web.service import EVENTS, MOST_BYTES, SESSIONS, STATUS, STOCK, Service
 
 PUBLIC = {
     "/healthz",
@@ -19,11 +19,14 @@ PUBLIC = {
 }
 RECORD = "/api/v1/sessions/<record_id>"
 STOCK_DOCUMENT = f"{STOCK}/<stock_id>"
+PATIENT_EHR = "/api/v1/patients/<patient_id>/ehr"
 MAY_USE = {
     ("POST", SESSIONS): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", RECORD): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("POST", STOCK): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", STOCK_DOCUMENT): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", EVENTS): {Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", PATIENT_EHR): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
 }
@@ -39,6 +42,7 @@ def routes(app: Flask) -> set[tuple[str, str]]:
 
 def address(rule: str) -> str:
     named = rule.replace("<record_id>", "0" * 32).replace("<stock_id>", "0" * 32)
+    named = named.replace("<patient_id>", "0" * 32)
     return named.replace("<name>", "swagger-ui.css")
 
 

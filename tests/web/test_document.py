@@ -76,6 +76,8 @@ def test_every_route_is_documented_with_those_who_may_use_it(service: Service) -
         "GET /api/v1/sessions/{record_id}": ["admin", "auditor", "integrator"],
         "POST /api/v1/stock": ["admin", "integrator"],
         "GET /api/v1/stock/{stock_id}": ["admin", "auditor", "integrator"],
+        "GET /api/v1/events": ["admin", "auditor", "integrator", "operator"],
+        "GET /api/v1/patients/{patient_id}/ehr": ["admin", "auditor", "integrator"],
         "GET /api/v1/status": ["admin", "auditor", "operator"],
         "GET /.well-known/jwks.json": None,
         "GET /healthz": None,

@@ -1,6 +1,7 @@
 """Every status that the document promises is had here; the client checks its shape."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from werkzeug.test import TestResponse
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.fhir import codec
+from fhirbridge.pull import rounds
 from tests.records.test_stock import a_stock
 from tests.records.visits import a_visit, edited
 from tests.web.documented_client import document_of, operations_of
-from tests.web.service import JSON, MOST_BYTES, SESSIONS, STATUS, STOCK, Service
+from tests.web.service import EVENTS, JSON, MOST_BYTES, SESSIONS, STATUS, STOCK, Service
 
 Provoke = Callable[[Service], TestResponse]
 POST, GET = f"POST {SESSIONS}", f"GET {SESSIONS}/{{record_id}}"
@@ -19,6 +21,8 @@ STATE, HEALTH, READY = f"GET {STATUS}", "GET /healthz", "GET /readyz"
 STOCK_POST, STOCK_GET = f"POST {STOCK}", f"GET {STOCK}/{{stock_id}}"
 NO_STOCK = f"{STOCK}/{'0' * 32}"
 NONE = f"{SESSIONS}/{'0' * 32}"
+TOLD, EHR = f"GET {EVENTS}", "GET /api/v1/patients/{patient_id}/ehr"
+NOBODY = f"/api/v1/patients/{'0' * 32}/ehr"
 
 
 def conflict(service: Service) -> TestResponse:
@@ -34,6 +38,13 @@ def accepted(service: Service) -> TestResponse:
 def stock(service: Service, body: Any, **more: Any) -> TestResponse:
     raw = body if isinstance(body, bytes) else codec.encode(body)
     return service.client(Role.INTEGRATOR).post(STOCK, data=raw, **{"content_type": JSON, **more})
+
+
+def patient_ehr(service: Service) -> TestResponse:
+    service.send(a_visit())
+    with service.bridge._store.read() as tx:
+        (patient,) = rounds.patients(tx, since=datetime.min.replace(tzinfo=UTC))
+    return service.client(Role.AUDITOR).get(f"/api/v1/patients/{patient}/ehr")
 
 
 def stock_conflict(service: Service) -> TestResponse:
@@ -125,6 +136,17 @@ PROVOCATIONS: dict[tuple[str, int], Provoke] = {
     (STOCK_GET, 404): getting(NO_STOCK, Role.INTEGRATOR),
     (STOCK_GET, 500): broken("stock_document", Role.AUDITOR, NO_STOCK),
     (STOCK_GET, 503): unreadable(Role.AUDITOR, NO_STOCK),
+    (TOLD, 200): getting(EVENTS, Role.INTEGRATOR),
+    (TOLD, 400): getting(f"{EVENTS}?after=1", Role.OPERATOR),
+    (TOLD, 401): getting(EVENTS),
+    (TOLD, 500): broken("events", Role.AUDITOR, EVENTS),
+    (TOLD, 503): unreadable(Role.ADMIN, EVENTS),
+    (EHR, 200): patient_ehr,
+    (EHR, 401): getting(NOBODY),
+    (EHR, 403): getting(NOBODY, Role.OPERATOR),
+    (EHR, 404): getting(NOBODY, Role.INTEGRATOR),
+    (EHR, 500): broken("patient_ehr", Role.AUDITOR, NOBODY),
+    (EHR, 503): unreadable(Role.AUDITOR, NOBODY),
     (STATE, 200): getting(STATUS, Role.OPERATOR),
     (STATE, 401): getting(STATUS),
     (STATE, 403): getting(STATUS, Role.INTEGRATOR),
