@@ -1,7 +1,7 @@
 """The rooms, built once from what the outside gives. Holds no rules."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fhirbridge.alerts.book import Tell
@@ -20,6 +20,7 @@ from fhirbridge.matching.links import Links
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
+from fhirbridge.outbox.waking import Bell, Waking
 from fhirbridge.reconcile.act import Rooms as ReconcileRooms
 from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.records.source import SourceField
@@ -48,6 +49,7 @@ class Parts:
     crew: worker.Crew = worker.in_turn
     tell: Tell = nobody
     disk: Disk = ENDLESS
+    waking: Waking = field(default_factory=Bell)
 
 
 class House:
@@ -60,9 +62,13 @@ class House:
         self._store = parts.store
         self._audit = EvidenceLog(clock=parts.clock, rng=parts.rng, vault=parts.vault)
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
-        self._settlement = Settlement(audit=self._audit, clock=parts.clock)
+        self._settlement = Settlement(audit=self._audit, clock=parts.clock, waking=parts.waking)
         self._outbox = Outbox(
-            contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
+            contents=self._contents,
+            audit=self._audit,
+            clock=parts.clock,
+            rng=parts.rng,
+            waking=parts.waking,
         )
         self._links = Links(
             vault=parts.vault,
@@ -128,6 +134,7 @@ class House:
             audit=self._audit,
             links=self._links,
             ehr_for=Meter(self._store, self.clock, self._parts.ehr_for).metered,
+            waking=self._parts.waking,
             crew=self._parts.crew,
             only=only,
         )

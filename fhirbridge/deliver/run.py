@@ -32,6 +32,7 @@ from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import BLOCKED, OPEN, UNCERTAIN, Became, State
+from fhirbridge.outbox.waking import Waking
 from fhirbridge.rng import Rng
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
@@ -56,6 +57,7 @@ class Rooms:
     audit: EvidenceLog
     links: Links
     ehr_for: Callable[[Destination], Ehr]
+    waking: Waking
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
     only: frozenset[str] | None = None  # the deliveries that may go; None for all
 
@@ -371,6 +373,19 @@ def _without_request(made: Prepared) -> Move:
     if made.refused:
         return decide.set_aside(made.refused, len(made.blocked))
     return decide.taken_back() if made.stopped else decide.delivered()
+
+
+def is_due(tx: Connection, one: Destination, until: datetime) -> bool:
+    """Say whether anything may go to a destination until then, of what is there now."""
+    shut = traffic.closed(tx, one, until)
+    if one.paused or shut is not None:
+        return False
+    waiting = select(delivery.c.id).where(
+        delivery.c.destination == one.name,
+        delivery.c.state.in_(OPEN),
+        delivery.c.due_at <= moment.to_text(until),
+    )
+    return tx.execute(waiting.limit(1)).first() is not None
 
 
 def next_due(tx: Connection, now: datetime) -> datetime | None:
