@@ -40,7 +40,7 @@ def test_what_was_taken_back_wakes_nobody_not_even_at_the_next_commit(world: Wor
 
     with pytest.raises(KeyError):
         world.store.commit(work)
-    with world.store.begin() as tx:
+    with world.store.begin():
         pass
 
     assert heard == []

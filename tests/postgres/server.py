@@ -52,6 +52,13 @@ class Server:
             )
         return self.url(name)
 
+    def jdbc(self) -> str:
+        """Return the URL of a new database, for a program in Java."""
+        name = str(conninfo_to_dict(self.database(made=False))["dbname"])
+        password = (self.folder / "pgpass").read_text("ascii").strip().rpartition(":")[2]
+        where = f"//127.0.0.1:{self.port}/{name}"
+        return f"jdbc:postgresql:{where}?user={USER}&password={password}"
+
     def restart(self) -> None:
         """Stop it as an administrator does, and start it on the same port."""
         self.process.stop()
@@ -109,7 +116,7 @@ def running() -> Iterator[Server]:
     try:
         port = _free_port()
         password = secrets.token_hex(16)
-        _write_private(folder / "pgpass", f"127.0.0.1:*:*:{USER}:{password}\n")
+        _write_private(folder / "pgpass", f"*:*:*:{USER}:{password}\n")
         _initialise(folder, password)
         process = Process(folder, port)
         try:
