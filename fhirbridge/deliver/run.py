@@ -109,12 +109,14 @@ class _Lane:
 
     def take(self) -> bool:
         """Lease the lane and choose what goes first; False where another has it."""
-        with self._rooms.store.begin() as tx:
-            fence = claim.lease(tx, self._name, self._rooms.clock.now())
-            if fence is None:
-                return False
-            self._fence = fence
-            self._choose(tx, most=1)
+        return self._rooms.store.commit(self._lease)
+
+    def _lease(self, tx: Connection) -> bool:
+        fence = claim.lease(tx, self._name, self._rooms.clock.now())
+        if fence is None:
+            return False
+        self._fence = fence
+        self._choose(tx, most=1)
         return True
 
     def _choose(self, tx: Connection, *, most: int) -> None:
@@ -151,26 +153,28 @@ class _Lane:
         several chosen after it: they cost one commit together, within bounds, since nobody else can
         write meanwhile.
         """
+        chosen = self.chosen
+        if chosen[0].runs < MOST_RUNS:
+            self._open(chosen[0])
+        return self._rooms.store.commit(lambda tx: self._start(tx, chosen))
+
+    def _start(self, tx: Connection, chosen: Sequence[Row[Any]]) -> tuple[int, Job | None]:
         clock, job, settled = self._rooms.clock, None, 0
-        first = self.chosen[0]
-        if first.runs < MOST_RUNS:
-            self._open(first)
         until = clock.monotonic() + LONGEST_COMMIT_SECONDS
-        with self._rooms.store.begin() as tx:
-            self._check_fence(tx)
-            for row in self.chosen:
-                if (settled and clock.monotonic() > until) or not self._is_next(tx, row):
-                    break
-                try:
-                    job = self._begin(tx, row)
-                except _UnopenedError:  # it goes for itself: nothing is opened in here
-                    break
-                if job is not None:
-                    break
-                settled += 1
-            claim.count_runs(tx, self.chosen[settled + (job is not None) :], by=-1)
-            if job is None:
-                self._choose(tx, most=MOST_IN_A_COMMIT if settled else 1)
+        self._check_fence(tx)
+        for row in chosen:
+            if (settled and clock.monotonic() > until) or not self._is_next(tx, row):
+                break
+            try:
+                job = self._begin(tx, row)
+            except _UnopenedError:  # it goes for itself: nothing is opened in here
+                break
+            if job is not None:
+                break
+            settled += 1
+        claim.count_runs(tx, chosen[settled + (job is not None) :], by=-1)
+        if job is None:
+            self._choose(tx, most=MOST_IN_A_COMMIT if settled else 1)
         return settled, job
 
     def _open(self, row: Row[Any]) -> None:
@@ -262,12 +266,15 @@ class _Lane:
         now = self._rooms.clock.now()
         answer = classify(outcome, now=now, asked=job.asked)
         wait = decide.Wait(now=now, jitter=self._rooms.rng.jitter())
-        with self._rooms.store.begin() as tx:
+
+        def settle(tx: Connection) -> None:
             self._check_fence(tx)
             self._note_answer(tx, job, outcome, answer)
             move = self._ending.move(tx, job, outcome, answer, wait)
             self._rooms.settlement.move(tx, job.row.id, move)
             self._choose(tx, most=1)
+
+        self._rooms.store.commit(settle)
 
     def _check_fence(self, tx: Connection) -> None:
         claim.check_fence(tx, self._name, self._fence, self._rooms.clock.now())

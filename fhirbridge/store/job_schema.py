@@ -19,42 +19,29 @@ def furnish(tx: Connection) -> list[str]:
 
     Raises StoreError where procrastinate is not installed, or is older than its tables.
     """
-    folder = _installed()
-    if folder is None:
-        raise lacks_procrastinate()
-    newest, found = _migrations(folder)[-1].stem, _noted(tx)
-    if not found:
-        _run(tx, folder / "schema.sql")
-        _note(tx, newest)
-        return [f"{LIBRARY} {newest}"]
+    folder, found = _installed(), _noted(tx)
+    newest = _newest(folder)
     if found > newest:
         raise _newer()
+    if found == newest:
+        return []
     missing = [one for one in _migrations(folder) if one.stem > found]
-    for one in missing:
+    for one in missing if found else [folder / "schema.sql"]:
         _run(tx, one)
-    if missing:
-        _note(tx, newest)
-    return [f"{LIBRARY} {one.stem}" for one in missing]
+    _note(tx, newest)
+    return [f"{LIBRARY} {one.stem}" for one in missing] if found else [f"{LIBRARY} {newest}"]
 
 
 def check(tx: Connection) -> None:
     """Refuse tables that are missing, or not of the procrastinate that is installed."""
-    folder, found = _installed(), _noted(tx)
-    if folder is not None and found > _migrations(folder)[-1].stem:
+    found, newest = _noted(tx), _newest(_installed())
+    if found > newest:
         raise _newer()
-    if not found or (folder is not None and found != _migrations(folder)[-1].stem):
+    if found != newest:
         raise StoreError(
             "the database lacks what wakes its workers",
             hint="make a backup, then run: fhirbridge db upgrade",
         )
-
-
-def lacks_procrastinate() -> StoreError:
-    """Return what is said where it is needed and not installed."""
-    return StoreError(
-        "procrastinate is not installed, which wakes workers on PostgreSQL",
-        hint="pip install 'fhirbridge[postgres,worker]'",
-    )
 
 
 def _newer() -> StoreError:
@@ -64,16 +51,25 @@ def _newer() -> StoreError:
     )
 
 
-def _installed() -> Path | None:
+def _installed() -> Path:
     """Return the folder of its SQL. Looking does not import it, which takes half a second."""
     found = find_spec(LIBRARY)
     places = found.submodule_search_locations if found is not None else None
-    return Path(places[0]) / "sql" if places else None
+    if not places:
+        raise StoreError(
+            f"{LIBRARY} is not installed, which wakes workers on PostgreSQL",
+            hint="pip install 'fhirbridge[postgres,worker]'",
+        )
+    return Path(places[0]) / "sql"
 
 
 def _migrations(folder: Path) -> list[Path]:
     """Return all of them in order: each name begins with the version that it came with."""
     return sorted((folder / "migrations").glob("*.sql"))
+
+
+def _newest(folder: Path) -> str:
+    return _migrations(folder)[-1].stem
 
 
 def _noted(tx: Connection) -> str:

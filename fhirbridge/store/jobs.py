@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
-from fhirbridge.store import job_schema
 from fhirbridge.store.engine import Store
 
 if TYPE_CHECKING:
@@ -44,12 +43,10 @@ class Jobs:
         tx.execute(_DEFER, {"queue": QUEUE, "task": TASK, **named})
 
     def listen(self, look: Callable[[str], None]) -> None:
-        """Take jobs in a thread of its own, until `stop`. Raises StoreError without the library."""
-        try:
-            # Half a second, only for who listens.
-            from fhirbridge.store.job_worker import JobWorker  # noqa: PLC0415
-        except ModuleNotFoundError:
-            raise job_schema.lacks_procrastinate() from None
+        """Take jobs in a thread of its own, until `stop`."""
+        # Half a second, only for who listens.
+        from fhirbridge.store.job_worker import JobWorker  # noqa: PLC0415
+
         self._worker = JobWorker(self._store.conninfo(), queue=QUEUE, task=TASK, look=look)
         self._worker.start()
 

@@ -37,10 +37,8 @@ def store(url: str) -> Iterator[Store]:
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A procrastinate as it may come: with two migrations more."""
-    installed = job_schema._installed()
-    assert installed is not None
     copied = tmp_path / "sql"
-    shutil.copytree(installed, copied)
+    shutil.copytree(job_schema._installed(), copied)
     monkeypatch.setattr(job_schema, "_installed", lambda: copied)
     for name, made in ((LATER, "new_one"), (f"{LATER}_more", "new_two")):
         file = copied / "migrations" / f"{name}.sql"
@@ -143,10 +141,9 @@ def dies_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_procrastinate_it_is_said_what_to_install(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_schema, "_installed", lambda: None)
+    monkeypatch.setattr(job_schema, "LIBRARY", "procrastinate_that_nobody_has")
 
-    store.check()  # who only takes records in needs it not
-    with pytest.raises(StoreError) as refused:
-        upgrade.upgrade(store)
-
-    assert "fhirbridge[postgres,worker]" in refused.value.hint
+    for refuses in (store.check, lambda: upgrade.upgrade(store)):
+        with pytest.raises(StoreError) as refused:
+            refuses()
+        assert "fhirbridge[postgres,worker]" in refused.value.hint
