@@ -26,8 +26,9 @@ from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.outbox.selection import EVERYTHING
 from fhirbridge.translate import mapping_set
-from tests.hapi import cluster, hapi_server
+from tests.hapi import hapi_server
 from tests.journey.installation import SAMPLES, connect, install
+from tests.postgres import server
 
 PAIRS = 5
 SESSIONS = 24
@@ -68,9 +69,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, hapi_server.running(Path(folder)) as base_url:
         compare("H2", Path(folder), base_url, many)
     with (
-        cluster.running() as database,
+        server.running() as postgres,
         tempfile.TemporaryDirectory() as folder,
-        hapi_server.running(Path(folder), database=database) as base_url,
+        hapi_server.running(Path(folder), database=postgres.jdbc()) as base_url,
     ):
         compare("PostgreSQL", Path(folder), base_url, many)
     return 0

@@ -1,7 +1,7 @@
 """The rooms, built once from what the outside gives. Holds no rules."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhirbridge.alerts.book import Tell
@@ -22,6 +22,7 @@ from fhirbridge.matching.links import Links
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
+from fhirbridge.outbox.waking import Bell, Waking
 from fhirbridge.reconcile.act import Rooms as ReconcileRooms
 from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.records.source import SourceField
@@ -51,6 +52,7 @@ class Parts:
     tell: Tell = nobody
     disk: Disk = ENDLESS
     seed: Callable[[], bytes] = checkpoints.no_seed  # of the key that signs the evidence
+    waking: Waking = field(default_factory=Bell)
 
 
 class House:
@@ -68,9 +70,13 @@ class House:
             seed=parts.seed,
         )
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
-        self._settlement = Settlement(audit=self._audit, clock=parts.clock)
+        self._settlement = Settlement(audit=self._audit, clock=parts.clock, waking=parts.waking)
         self._outbox = Outbox(
-            contents=self._contents, audit=self._audit, clock=parts.clock, rng=parts.rng
+            contents=self._contents,
+            audit=self._audit,
+            clock=parts.clock,
+            rng=parts.rng,
+            waking=parts.waking,
         )
         self._links = Links(
             vault=parts.vault,
@@ -143,6 +149,7 @@ class House:
             audit=self._audit,
             links=self._links,
             ehr_for=self._metered,
+            waking=self._parts.waking,
             crew=self._parts.crew,
             only=only,
         )

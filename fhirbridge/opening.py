@@ -28,6 +28,7 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.house import Parts
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
+from fhirbridge.outbox.waking import Bell, Waking
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings, foreign_environment
@@ -38,6 +39,7 @@ from fhirbridge.signin.transport import Rooms as SigningRooms
 from fhirbridge.signin.transport import SignedIn
 from fhirbridge.store import room
 from fhirbridge.store.engine import Store
+from fhirbridge.store.jobs import Jobs
 from fhirbridge.store.room import MEGABYTE, Disk
 from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
@@ -230,8 +232,13 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         tell=_way_to_tell(settings),
         disk=disk_of(settings),
         seed=partial(read_key, settings.evidence_key_file),
+        waking=_way_to_wake(store),
     )
     return Bridge(parts), store, vault, site_key
+
+
+def _way_to_wake(store: Store) -> Waking:
+    return Jobs(store) if store.engine.dialect.name == "postgresql" else Bell()
 
 
 def disk_of(settings: Settings) -> Disk:

@@ -193,7 +193,10 @@ class Operating(Proving):
     def resume(self, what: Stopped, *, actor: str) -> Resumed:
         """Let it go on."""
         with self._store.begin() as tx:
-            return stopping.resume(tx, self._audit, what, actor=actor)
+            resumed = stopping.resume(tx, self._audit, what, actor=actor)
+            if resumed.changed:
+                self._parts.waking.wake(tx, what.destination, what.patient)
+            return resumed
 
     def pauses(self) -> list[dict[str, Any]]:
         """Return what operators have stopped."""

@@ -32,6 +32,7 @@ from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.states import State
+from fhirbridge.outbox.waking import Bell, Waking
 from fhirbridge.records.source_schema import source_schema
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
@@ -211,6 +212,7 @@ class World:
         seed: int = 1,
         disk: Disk | None = None,
         mapped: Callable[[], Files] = mappings,
+        waking: Callable[[Store], Waking] = lambda _store: Bell(),
     ) -> None:
         self.clock = FrozenClock()
         self.rng = SeededRng(seed)
@@ -221,6 +223,7 @@ class World:
         self.told: list[dict[str, Any]] = []  # alerts, in order
         self.disk = disk or Disk(measure=lambda: self.room, least=LEAST_FREE)
         self.room: Room | None = None  # on the disk of the database; None: nobody can tell
+        self.waking = waking(self.store)
         self.live = LiveSet(compiled)
         self.bridge = self._open()
         self.use_mappings(mapped)
@@ -239,6 +242,7 @@ class World:
                 quarantine=Quarantine(days=30, most=3),
                 tell=lambda message: self.told.append(codec.decode(message)),
                 disk=self.disk,
+                waking=self.waking,
             )
         )
 

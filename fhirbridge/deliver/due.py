@@ -12,6 +12,19 @@ from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery
 
 
+def is_due(tx: Connection, one: Destination, until: datetime) -> bool:
+    """Say whether anything may go to a destination until then, of what is there now."""
+    shut = traffic.closed(tx, one, until)
+    if one.paused or shut is not None:
+        return False
+    waiting = select(delivery.c.id).where(
+        delivery.c.destination == one.name,
+        delivery.c.state.in_(OPEN),
+        delivery.c.due_at <= moment.to_text(until),
+    )
+    return tx.execute(waiting.limit(1)).first() is not None
+
+
 def next_due(tx: Connection, now: datetime) -> datetime | None:
     """Return when something that waits for its time, or for its destination, is due, or None."""
     found = [_next_due(tx, one, now) for one in registry.every(tx) if not one.paused]

@@ -34,6 +34,7 @@ from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import BLOCKED, UNCERTAIN, Became, State
+from fhirbridge.outbox.waking import Waking
 from fhirbridge.rng import Rng
 from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
@@ -57,6 +58,7 @@ class Rooms:
     audit: EvidenceLog
     links: Links
     ehr_for: Callable[[Destination], Ehr]
+    waking: Waking
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
     places: Places | None = None  # of one destination's crew; None for a lane by itself
     only: frozenset[str] | None = None  # the deliveries that may go; None for all
@@ -182,26 +184,28 @@ class _Lane:
         several chosen after it: they cost one commit together, within bounds, since nobody else can
         write meanwhile.
         """
+        chosen = self.chosen
+        if chosen[0].runs < MOST_RUNS:
+            self._open(chosen[0])
+        return self._rooms.store.commit(lambda tx: self._start(tx, chosen))
+
+    def _start(self, tx: Connection, chosen: Sequence[Row[Any]]) -> tuple[int, Job | None]:
         clock, job, settled = self._rooms.clock, None, 0
-        first = self.chosen[0]
-        if first.runs < MOST_RUNS:
-            self._open(first)
         until = clock.monotonic() + LONGEST_COMMIT_SECONDS
-        with self._rooms.store.begin() as tx:
-            self._check_fence(tx)
-            for row in self.chosen:
-                if (settled and clock.monotonic() > until) or not self._is_next(tx, row):
-                    break
-                try:
-                    job = self._begin(tx, row)
-                except UnopenedError:  # it goes for itself: nothing is opened in here
-                    break
-                if job is not None:
-                    break
-                settled += 1
-            claim.count_runs(tx, self.chosen[settled + (job is not None) :], by=-1)
-            if job is None:
-                self._choose(tx, most=MOST_IN_A_COMMIT if settled else 1)
+        self._check_fence(tx)
+        for row in chosen:
+            if (settled and clock.monotonic() > until) or not self._is_next(tx, row):
+                break
+            try:
+                job = self._begin(tx, row)
+            except UnopenedError:  # it goes for itself: nothing is opened in here
+                break
+            if job is not None:
+                break
+            settled += 1
+        claim.count_runs(tx, chosen[settled + (job is not None) :], by=-1)
+        if job is None:
+            self._choose(tx, most=MOST_IN_A_COMMIT if settled else 1)
         return settled, job
 
     def _open(self, row: Row[Any]) -> None:
@@ -295,12 +299,15 @@ class _Lane:
         now = self._rooms.clock.now()
         answer = classify(outcome, now=now, asked=job.asked)
         wait = decide.Wait(now=now, jitter=self._rooms.rng.jitter())
-        with self._rooms.store.begin() as tx:
+
+        def settle(tx: Connection) -> None:
             self._check_fence(tx)
             self._note_answer(tx, job, outcome, answer)
             move = self._ending.move(tx, job, outcome, answer, wait)
             self._rooms.settlement.move(tx, job.row.id, move)
             self._choose(tx, most=1)
+
+        self._rooms.store.commit(settle)
 
     def _check_fence(self, tx: Connection) -> None:
         claim.check_fence(tx, self._name, self._fence, self._rooms.clock.now())

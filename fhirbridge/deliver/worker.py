@@ -5,22 +5,22 @@ Each destination has hands of its own, so that a slow one holds up nobody else.
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from fhirbridge import log
 from fhirbridge.deliver import traffic
-from fhirbridge.deliver.due import next_due
+from fhirbridge.deliver.due import is_due, next_due
 from fhirbridge.deliver.places import Placed, Places
 from fhirbridge.deliver.run import Rooms, drain
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
-from fhirbridge.outbox import claim
+from fhirbridge.outbox import claim, waking
 from fhirbridge.outbox.claim import FencedError, LaneName
 
-SWEEP_SECONDS = 2.0
+SWEEP_SECONDS = waking.SWEEP_SECONDS
 WATCH_SECONDS = 30.0
 PATIENCE = timedelta(seconds=5)
 # After so long a lane is given back, and whoever comes before it has its turn.
@@ -111,21 +111,42 @@ def sweep(rooms: Rooms, *, on_step: OnStep = _ignore, go_on: GoOn = _always) -> 
     )
 
 
-def wanted(rooms: Rooms, busy: Mapping[str, int], places: Mapping[str, Places]) -> dict[str, int]:
+def wanted(
+    rooms: Rooms,
+    busy: Mapping[str, int],
+    places: Mapping[str, Places],
+    *,
+    at: Container[str] | None = None,
+) -> dict[str, int]:
     """Say how many hands more each destination has work for now, within its limit.
 
-    One more where it can have the next request ready.
+    One more where it can have the next request ready. `at` names the destinations that are looked
+    at; None for all.
     """
     found = {}
     with rooms.store.read() as tx:
         now = rooms.clock.now()
         for one in registry.every(tx):
+            if at is not None and one.name not in at:
+                continue
             ahead = places[one.name].ahead if one.name in places else 0
-            free = one.limits.concurrent + ahead - busy.get(one.name, 0)
+            at_work = max(busy.get(one.name, 0), claim.at_work(tx, one.name, now))
+            free = one.limits.concurrent + ahead - at_work
             if free > 0 and not one.paused and traffic.closed(tx, one, now) is None:
                 due = claim.due_lanes(tx, now, destination=one.name, most=free, only=rooms.only)
                 found[one.name] = len(due)
     return found
+
+
+def lively(rooms: Rooms, at: Container[str] | None) -> set[str]:
+    """Say of these destinations, or of all, where something goes before the next sweep."""
+    with rooms.store.read() as tx:
+        until = rooms.clock.now() + timedelta(seconds=rooms.waking.sweep_seconds)
+        return {
+            one.name
+            for one in registry.every(tx)
+            if (at is None or one.name in at) and is_due(tx, one, until)
+        }
 
 
 def leave(rooms: Rooms, hands: Sequence["Hand"], places: Iterable[Places], seconds: float) -> None:
@@ -206,6 +227,9 @@ class Hand:
             destination = registry.find(tx, self.destination)
             if destination is None or traffic.closed(tx, destination, now) is not None:
                 return None
+            most = destination.limits.concurrent + (rooms.places.ahead if rooms.places else 0)
+            if claim.at_work(tx, self.destination, now) >= most:
+                return None  # others have them all: each of their hands goes on by itself
             most = len(self._barren) + 1
             due = claim.due_lanes(tx, now, destination=self.destination, most=most, only=rooms.only)
         return next((name for name in due if name not in self._barren), None)
@@ -292,21 +316,36 @@ class Loop:
         # Apart from each other: who watches may wait for whom it tells.
         self._threads = [
             threading.Thread(target=self._run, args=(*work,), name="deliver", daemon=True)
-            for work in ((self._hire, SWEEP_SECONDS), (watch, WATCH_SECONDS))
+            for work in ((self._tick, SWEEP_SECONDS), (watch, WATCH_SECONDS), (self._answer, 0.0))
         ]
+        self._hiring = threading.Lock()
         self._hands: dict[str, list[Hand]] = {}
         self._places: defaultdict[str, Places] = defaultdict(Places)
+        self._woken: set[str] = set()
+        self._bell = threading.Event()
+        self._lively: set[str] = set()  # destinations that are looked at with each tick
+        self._ticks = 0
+        self._ticks_of_a_sweep = max(round(rooms.waking.sweep_seconds / SWEEP_SECONDS), 1)
 
     def start(self) -> None:
         """Start the threads; after a fork, never before."""
+        self._rooms.waking.listen(self.look)
         for thread in self._threads:
             thread.start()
+
+    def look(self, destination: str) -> None:
+        """Look at once what is due there; from any thread."""
+        self._woken.add(destination)
+        self._bell.set()
 
     def stop(self, timeout_seconds: float) -> None:
         """Take nothing new, wait for the exchanges under way, then give back every lane."""
         self._stop.set()
+        self._bell.set()
         until = self._rooms.clock.monotonic() + timeout_seconds
-        self._threads[0].join(timeout_seconds)
+        self._rooms.waking.stop()
+        for thread in (self._threads[0], self._threads[2]):
+            thread.join(max(until - self._rooms.clock.monotonic(), 0))
         hands = [one for crew in self._hands.values() for one in crew]
         left = until - self._rooms.clock.monotonic()
         leave(self._rooms, hands, list(self._places.values()), left)
@@ -324,12 +363,38 @@ class Loop:
                 log.get().error("sweep.broke_off", kind=type(error).__name__)
             self._stop.wait(seconds)
 
-    def _hire(self) -> None:
+    def _tick(self) -> None:
+        """Look at everything where it is time for it, else where something goes on."""
+        with self._hiring:
+            everything = self._ticks % self._ticks_of_a_sweep == 0
+            self._ticks += 1
+            at = None if everything else self._lively
+            self._hire(at)
+            if self._ticks_of_a_sweep > 1:
+                self._lively = lively(self._rooms, at)
+
+    def _answer(self) -> None:
+        """Wait for wake-ups, and look there.
+
+        Once more at the next tick: who wakes while another wake-up is on its way is not told apart
+        from it, and may commit after that one was heard.
+        """
+        self._bell.wait()
+        self._bell.clear()
+        woken = set()
+        while self._woken:  # one by one: others add to it meanwhile
+            woken.add(self._woken.pop())
+        if woken and self._goes_on():
+            with self._hiring:
+                self._lively |= woken
+                self._hire(None if waking.EVERYWHERE in woken else woken)
+
+    def _hire(self, at: Container[str] | None) -> None:
         """Bring each destination to as many hands as it has work for, within its limit."""
         for name, hands in self._hands.items():
             self._hands[name] = [hand for hand in hands if not hand.over.is_set()]
         busy = {name: len(hands) for name, hands in self._hands.items()}
-        for name, count in wanted(self._rooms, busy, self._places).items():
+        for name, count in wanted(self._rooms, busy, self._places, at=at).items():
             for _ in range(count):
                 hand = Hand(self._rooms, name, places=self._places[name], go_on=self._goes_on)
                 self._hands.setdefault(name, []).append(hand)

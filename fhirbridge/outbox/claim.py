@@ -326,6 +326,12 @@ def has_suspect_beside(tx: Connection, name: LaneName, now: datetime) -> bool:
     return tx.execute(found.limit(1)).first() is not None
 
 
+def at_work(tx: Connection, destination: str, now: datetime) -> int:
+    """Return how many lanes of a destination are at work, of all workers."""
+    chosen = select(func.count()).where(lane.c.destination == destination, *_is_at_work(lane, now))
+    return tx.execute(chosen).scalar_one()
+
+
 def _is_free() -> ColumnElement[bool]:
     """Say whether a lane has no live lease; one that ends too late was given by a wrong clock."""
     return or_(lane.c.leased_until <= bindparam("now"), lane.c.leased_until > bindparam("longest"))
@@ -339,7 +345,7 @@ def _at(now: datetime) -> dict[str, str]:
 def _has_room() -> ColumnElement[bool]:
     """Say whether one more lane may be at work."""
     other = lane.alias()
-    at_work = (
+    others = (
         select(func.count())
         .select_from(other)
         .where(
@@ -351,7 +357,7 @@ def _has_room() -> ColumnElement[bool]:
         .scalar_subquery()
     )
     most = select(destinations.c.concurrent).where(destinations.c.name == bindparam("of_ehr"))
-    return at_work + bindparam("places", type_=Integer) < most.scalar_subquery()
+    return others + bindparam("places", type_=Integer) < most.scalar_subquery()
 
 
 def _is_blocked() -> ColumnElement[bool]:

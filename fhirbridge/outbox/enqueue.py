@@ -13,6 +13,7 @@ from fhirbridge.fhir.retract import can_retract, retracted
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity, Owner
 from fhirbridge.outbox.states import State, Way
+from fhirbridge.outbox.waking import Waking
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, lane, resource
@@ -77,11 +78,14 @@ class Owed:
 class Outbox:
     """Writes deliveries. Everything happens in the transaction that it is given."""
 
-    def __init__(self, *, contents: Contents, audit: EvidenceLog, clock: Clock, rng: Rng) -> None:
+    def __init__(
+        self, *, contents: Contents, audit: EvidenceLog, clock: Clock, rng: Rng, waking: Waking
+    ) -> None:
         self._contents = contents
         self._audit = audit
         self._clock = clock
         self._rng = rng
+        self._waking = waking
 
     def put(
         self,
@@ -326,6 +330,8 @@ class Outbox:
             detail={"entries": len(changes), "reason": held_for},
         )
         self._audit.append(tx, entry)
+        if state is State.PENDING:
+            self._waking.wake(tx, place.destination, place.lane)
 
     def _now(self) -> str:
         return moment.to_text(self._clock.now())

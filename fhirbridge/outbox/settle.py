@@ -12,6 +12,7 @@ from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.outbox.states import BLOCKED, STUCK, Became, State, Way, check_move
+from fhirbridge.outbox.waking import Waking
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item
 
@@ -51,9 +52,10 @@ class Move:
 class Settlement:
     """Writes moves; who calls it holds the lane's fence."""
 
-    def __init__(self, *, audit: EvidenceLog, clock: Clock) -> None:
+    def __init__(self, *, audit: EvidenceLog, clock: Clock, waking: Waking) -> None:
         self._audit = audit
         self._clock = clock
+        self._waking = waking
 
     def move(self, tx: Connection, delivery_id: str, step: Move, *, actor: str = "worker") -> None:
         """Carry out one move. Raises ForbiddenMoveError where the graph has no such edge."""
@@ -72,6 +74,7 @@ class Settlement:
         if row.state in STUCK and step.to is State.PENDING:
             values["way"] = Way.BUNDLE
             _forget_refusals(tx, delivery_id)
+            self._waking.wake(tx, row.destination, row.lane)
         tx.execute(_moved(tuple(values)), {"of_delivery": delivery_id, **_new(values)})
         self._note(tx, row, step, actor)
         if step.to in (State.DELIVERED, State.SUPERSEDED):

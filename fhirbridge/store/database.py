@@ -27,11 +27,17 @@ class Database(Protocol):
     reader: Beginning  # one moment's view
     maker: Beginning  # who makes the tables, which are not there to be locked
 
+    def conninfo(self) -> str:
+        """Return how libpq finds it; "" for a file."""
+
     def make(self) -> None:
         """Make the database itself, where that is ours to do."""
 
     def exists(self) -> bool:
         """Say whether there is a database; looking must not make one."""
+
+    def furnish(self, tx: Connection) -> list[str]:
+        """Make what it needs beside our tables, or upgrade that; return what was done."""
 
     def check(self, tx: Connection) -> None:
         """Refuse a database that is damaged or cannot keep our promises. Raises StoreError."""

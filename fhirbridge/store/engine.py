@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, exc, insert, inspect, select
 from sqlalchemy.engine import make_url
 
-from fhirbridge.store import sqlite, tables
+from fhirbridge.store import after, sqlite, tables
 from fhirbridge.store.database import Beginning, Database
 from fhirbridge.store.errors import (
     StoreBusyError,
@@ -50,6 +50,15 @@ class Store:
                 tx.execute(
                     insert(tables.meta).values(name="schema", value=str(tables.SCHEMA_VERSION))
                 )
+                self.furnish(tx)
+
+    def conninfo(self) -> str:
+        """Return how libpq finds the database; "" where it is a file."""
+        return self._database.conninfo()
+
+    def furnish(self, tx: Connection) -> list[str]:
+        """Make what this database needs beside our tables, or upgrade it; return what was done."""
+        return self._database.furnish(tx)
 
     @contextmanager
     def making(self) -> Iterator[Connection]:
@@ -125,17 +134,23 @@ class Store:
     @contextmanager
     def _transaction(self, beginning: Beginning) -> Iterator[Connection]:
         ending = False
+        wanted: list[after.Call] = []
         with self._told():
             try:
-                with self._connected(beginning) as connection, connection.begin():
-                    if beginning.first:
-                        connection.exec_driver_sql(beginning.first)
-                    yield connection
-                    ending = True
+                with self._connected(beginning) as connection:
+                    after.taken(connection)  # of one that was rolled back
+                    with connection.begin():
+                        if beginning.first:
+                            connection.exec_driver_sql(beginning.first)
+                        yield connection
+                        ending = True
+                    wanted = after.taken(connection)
             except exc.DBAPIError as error:
                 if ending and error.connection_invalidated:
                     raise _in_doubt() from error
                 raise
+        for call in wanted:
+            call()
 
     def _connected(self, beginning: Beginning) -> Connection:
         return self.engine.connect().execution_options(**beginning.options)

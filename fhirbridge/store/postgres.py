@@ -8,6 +8,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.engine import ExceptionContext
 
 from fhirbridge.errors import BridgeError
+from fhirbridge.store import job_schema
 from fhirbridge.store.database import Beginning
 from fhirbridge.store.errors import StoreConflictError, StoreError, busy, lacking
 
@@ -59,6 +60,12 @@ class Postgres:
                 hint="take it out, and put it in the file that PGPASSFILE names (mode 600)",
             )
         given = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        self._connecting = {
+            "options": given,
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": LOCK_TIMEOUT_MS,
+            "application_name": "fhirbridge",
+        }
         try:
             self.engine = create_engine(
                 url.set(drivername="postgresql+psycopg"),
@@ -66,19 +73,22 @@ class Postgres:
                 pool_pre_ping=True,
                 max_overflow=AT_ONCE - 5,
                 pool_timeout=LOCK_TIMEOUT_MS / 1000,
-                connect_args={
-                    "options": given,
-                    "connect_timeout": CONNECT_SECONDS,
-                    "tcp_user_timeout": LOCK_TIMEOUT_MS,
-                    "application_name": "fhirbridge",
-                },
+                connect_args=self._connecting,
             )
         except ModuleNotFoundError:
             raise StoreError(
-                "PostgreSQL's driver is not installed", hint="pip install 'fhirbridge[postgres]'"
+                "PostgreSQL's driver is not installed",
+                hint="pip install 'fhirbridge[postgres,worker]'",
             ) from None
         _ENGINES.add(self.engine)
         event.listen(self.engine, "handle_error", _without_values)
+
+    def conninfo(self) -> str:
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415  only where it is installed
+
+        _, named = self.engine.dialect.create_connect_args(self.engine.url)
+        named.pop("context", None)  # how SQLAlchemy's own connections adapt types
+        return make_conninfo(**{**named, **self._connecting})
 
     def make(self) -> None:
         """Nothing: an administrator makes the database and says who may use it."""
@@ -86,7 +96,11 @@ class Postgres:
     def exists(self) -> bool:
         return True
 
+    def furnish(self, tx: Connection) -> list[str]:
+        return job_schema.furnish(tx)
+
     def check(self, tx: Connection) -> None:
+        job_schema.check(tx)
         found = {
             name: str(tx.scalar(text(f"SHOW {name}")))
             for name in ("server_encoding", "fsync", "full_page_writes", "server_version_num")

@@ -36,6 +36,9 @@ class Sqlite:
         event.listen(self.engine, "connect", _settle)
         event.listen(self.engine, "begin", _begin)
 
+    def conninfo(self) -> str:
+        return ""
+
     def make(self) -> None:
         """Make the file with its mode before SQLite does; its journals take the mode from it."""
         if self.path is not None:
@@ -45,6 +48,9 @@ class Sqlite:
 
     def exists(self) -> bool:
         return self.path is not None and self.path.exists()
+
+    def furnish(self, tx: Connection) -> list[str]:  # noqa: ARG002  as the other one
+        return []
 
     def check(self, tx: Connection) -> None:
         if tx.scalar(text("PRAGMA quick_check(1)")) != "ok":

@@ -27,7 +27,7 @@ def upgrade(store: Store, migrations: Path = MIGRATIONS) -> list[str]:
         with store.begin() as tx:
             found = schema(tx)
             if found == str(tables.SCHEMA_VERSION):
-                return done
+                return done + store.furnish(tx)
             following = {str(step.down_revision): step for step in known}
             if found not in following:
                 raise other_schema(found)

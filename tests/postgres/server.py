@@ -36,7 +36,7 @@ class Server:
 
     folder: Path
     port: int
-    pid: int
+    process: "Process"
 
     def url(self, database: str = "postgres") -> str:
         passfile = self.folder / "pgpass"
@@ -51,6 +51,19 @@ class Server:
                 SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
             )
         return self.url(name)
+
+    def jdbc(self) -> str:
+        """Return the URL of a new database, for a program in Java."""
+        name = str(conninfo_to_dict(self.database(made=False))["dbname"])
+        password = (self.folder / "pgpass").read_text("ascii").strip().rpartition(":")[2]
+        where = f"//127.0.0.1:{self.port}/{name}"
+        return f"jdbc:postgresql:{where}?user={USER}&password={password}"
+
+    def restart(self) -> None:
+        """Stop it as an administrator does, and start it on the same port."""
+        self.process.stop()
+        self.process.start()
+        _wait(self)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is still connected to it."""
@@ -69,6 +82,33 @@ def programs() -> Path:
     return found[-1].parent
 
 
+class Process:
+    """The server's process, and the one that comes after it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._command = _serving(folder, port)
+        self._log = folder / "log"
+        self._running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self._running is None or self._running.poll() is not None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        if self._running is None:
+            return
+        self._running.send_signal(SIGINT)  # ends at once, and whole
+        try:
+            self._running.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._running.send_signal(SIGKILL)
+            self._running.wait()
+
+
 @contextmanager
 def running() -> Iterator[Server]:
     """Start a server and stop it at the end, also where this process is killed."""
@@ -76,17 +116,17 @@ def running() -> Iterator[Server]:
     try:
         port = _free_port()
         password = secrets.token_hex(16)
-        _write_private(folder / "pgpass", f"127.0.0.1:*:*:{USER}:{password}\n")
+        _write_private(folder / "pgpass", f"*:*:*:{USER}:{password}\n")
         _initialise(folder, password)
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(_serving(folder, port), stdout=log, stderr=log)
+        process = Process(folder, port)
         try:
-            server = Server(folder=folder, port=port, pid=process.pid)
-            _wait(server, process)
+            process.start()
+            server = Server(folder=folder, port=port, process=process)
+            _wait(server)
             _make_template(server)
             yield server
         finally:
-            _stop(process)
+            process.stop()
     finally:
         shutil.rmtree(folder)
 
@@ -139,13 +179,13 @@ def _serving(folder: Path, port: int) -> list[str | Path]:
     return [*_as_nobody(), programs() / "postgres", "-D", folder / "data", *given]
 
 
-def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
+def _wait(server: Server) -> None:
     until = time.monotonic() + START_SECONDS  # noqa: TID251  a real server on a real clock
     while True:
         try:
             psycopg.connect(server.url()).close()
         except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > until:  # noqa: TID251
+            if server.process.has_ended or time.monotonic() > until:  # noqa: TID251
                 log = (server.folder / "log").read_text("utf-8", "replace")
                 raise RuntimeError(f"PostgreSQL did not start: {log}") from None
             Event().wait(0.05)
@@ -159,12 +199,3 @@ def _make_template(server: Server) -> None:
     store = Store(server.url(TEMPLATE))
     store.create()
     store.close()
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(SIGINT)  # ends at once, and whole
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.send_signal(SIGKILL)
-        process.wait()

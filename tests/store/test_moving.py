@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fhirbridge.audit import log as audit
-from fhirbridge.store import moment, moving, tables
+from fhirbridge.store import moment, moving, postgres, tables
 from fhirbridge.store.engine import Store, StoreError
 from fhirbridge.store.moving import Moved, NotEqualError
 from fhirbridge.store.tables import evidence, lane, meta, resource
@@ -208,3 +209,19 @@ def test_evidence_is_kept_as_it_was_after_a_move(world: World, target: Store) ->
 def test_only_postgresql_is_a_target(world: World, form: str) -> None:
     with pytest.raises(StoreError, match="only to PostgreSQL"):
         move(world.store, Store(form))
+
+
+def test_r37_a_move_that_reads_for_longer_than_a_program_may_sleep_is_not_put_out(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres.SETTINGS, "idle_in_transaction_session_timeout", 50)
+    target = Store(url)
+
+    def slow(tx: Connection) -> str:
+        Event().wait(0.2)  # a large database is read for minutes
+        return audit.head(tx)
+
+    moved = move(world.store, target, slow)
+
+    assert moved.rows == counted(target)
+    target.close()

@@ -164,13 +164,19 @@ def test_all_migrations_together_make_the_tables_of_this_program(database: str) 
     with store.making() as tx:
         for one in upgrade.steps():
             upgrade.run(tx, one)
+        options = {"compare_type": True, "include_name": _is_no_job_table}
         differences = compare_metadata(
-            MigrationContext.configure(tx, opts={"compare_type": True}), tables.metadata
+            MigrationContext.configure(tx, opts=options), tables.metadata
         )
 
     assert differences == []
     assert guards(store) == triggers != []
     store.close()
+
+
+def _is_no_job_table(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave out procrastinate's, which are its own: test_job_schema.py."""
+    return kind != "table" or not str(name).startswith("procrastinate_")
 
 
 def guards(store: Store) -> list[tuple[str, str]]:
