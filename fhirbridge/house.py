@@ -7,6 +7,7 @@ from typing import Any
 from fhirbridge.alerts.book import Tell
 from fhirbridge.alerts.command import nobody
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
+from fhirbridge.audit.reasons import Reasons
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import run, worker
 from fhirbridge.deliver.traffic import Meter
@@ -59,6 +60,7 @@ class House:
         self._parts = parts
         self._store = parts.store
         self._audit = EvidenceLog(clock=parts.clock, rng=parts.rng, vault=parts.vault)
+        self._reasons = Reasons(self._audit, parts.vault)
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
         self._settlement = Settlement(audit=self._audit, clock=parts.clock)
         self._outbox = Outbox(

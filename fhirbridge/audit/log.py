@@ -71,6 +71,8 @@ class Action(StrEnum):
     DESTINATION_LIMITED = "destination.limited"
     DESTINATION_WEAK_GUARD = "destination.weak-guard"
     DESTINATION_RESUMED = "destination.resumed"
+    DESTINATION_REMOVED = "destination.removed"
+    REASONS_READ = "destination.reasons-read"
     PATIENT_LINKED = "patient.linked"
     PATIENT_HELD = "patient.held"
     PATIENT_DECIDED = "patient.decided"

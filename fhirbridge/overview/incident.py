@@ -193,11 +193,18 @@ def _way_back(tx: Connection, row: Row[Any], chart: Chart, ids: list[str]) -> st
         return WAYS_BACK[row.purpose]
     if tx.execute(_said_by_others(row, ids).limit(1)).first() is not None:
         return "stays as other sessions say it"
+    return _who_takes_back(tx, row)
+
+
+def _who_takes_back(tx: Connection, row: Row[Any]) -> str:
+    if registry.find(tx, row.destination) is None:
+        return "a person's task: the destination was removed"
     return "entered in error" if can_retract(row.type) else "a person's task: no status for it"
 
 
 def _is_theirs(tx: Connection, row: Row[Any]) -> bool:
-    return kept.are_theirs(tx, registry.get(tx, row.destination), row.lane)
+    known = registry.ever(tx, row.destination)
+    return known is not None and kept.are_theirs(tx, known, row.lane)
 
 
 def _said_by_others(row: Row[Any], ids: list[str]) -> Any:

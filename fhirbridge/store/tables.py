@@ -18,7 +18,7 @@ from fhirbridge.store import append_only, columns, patient_tables, sign_in_table
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 4  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 5  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 PARTS = (patient_tables, sign_in_tables)  # whose tables are in that list as well
 
@@ -305,7 +305,7 @@ destination = Table(
     Column("overlay", Text, nullable=False),  # of the mappings; "" for none
     Column("networks", Text, nullable=False),  # private networks it may be reached in
     Column("paused", Text, nullable=False),  # why, or ""
-    Column("weak", Text, nullable=False),  # why updates may go without a guard, or "": they may not
+    Column("weak", Text, nullable=False),  # allowed: updates may go without a guard, or ""
     Column("most_entries", Integer, nullable=False),  # of one Bundle, as far as was learned
     Column("most_bytes", Integer, nullable=False),
     Column("forbidden", Text, nullable=False),  # lanes that were answered 403, in a row
@@ -315,6 +315,7 @@ destination = Table(
     Column("patients", Text, nullable=False),  # ours | match
     Column("patient_systems", Text, nullable=False),  # JSON: ours to theirs, of identifiers
     Column("created_at", Text, nullable=False),
+    Column("removed_at", Text, nullable=False),  # since when it is none any more, or ""
 )
 
 # alerts
