@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, tuple_
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.modes import Mode
@@ -124,6 +124,14 @@ def note_theirs(
         "read_back_at": at,
     }
     tx.execute(_SAVED, values)
+
+
+def is_ours() -> ColumnElement[bool]:
+    """Return the condition that a line is of something that we wrote: no Patient of the EHR's own.
+
+    Of those no version is known, since ours is never written there.
+    """
+    return or_(ledger.c.type != "Patient", ledger.c.ehr_version != "")
 
 
 def made_patients(tx: Connection, destination: str) -> int:

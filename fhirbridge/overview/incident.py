@@ -30,6 +30,8 @@ from fhirbridge.store.tables import (
 RECORD = ("id", "session_key", "version", "state", "in_error", "retracted", "received_at")
 RECORD_TOO = ("recorded_at", "translation", "set_digest", "warnings", "held")
 DELIVERY = ("id", "destination", "record_id", "state", "reason", "attempts", "created_at")
+LINK = ("id", "destination", "state", "ehr_id", "how", "why", "follows", "record_id", "actor")
+LINK_TOO = ("at", "checked_at", "ended_at")
 DELIVERY_TOO = ("changed_at", "due_at")
 WAYS_BACK = {RETRACTION: "is taken back", PROVENANCE: "stays: it says who sent what"}
 
@@ -49,6 +51,7 @@ def listing(tx: Connection, chart: Chart) -> dict[str, Any]:
         "sent": sent,
         "deliveries": [_delivery(tx, row) for row in deliveries],
         "drift": [dict(row) for row in tx.execute(_findings(ids)).mappings()],
+        "links": [_named(row, LINK, LINK_TOO) for row in kept.of_lane(tx, chart.patient)],
         "counts": _counts(there, sent, deliveries),
     }
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
+from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.fhir.references import is_id
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.stuck import waits_for_mappings
@@ -139,8 +140,10 @@ def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dic
 
 def table_of(tx: Connection, destination: str) -> list[dict[str, Any]]:
     """Count what a destination holds of ours, by type."""
-    chosen = select(ledger.c.type, ledger.c.ehr_version).where(ledger.c.destination == destination)
-    counts: dict[str, int] = {}
-    for row in tx.execute(chosen):
-        counts[row.type] = counts.get(row.type, 0) + 1
-    return [{"type": name, "resources": count} for name, count in sorted(counts.items())]
+    chosen = (
+        select(ledger.c.type, func.count().label("resources"))
+        .where(ledger.c.destination == destination, ledger_of.is_ours())
+        .group_by(ledger.c.type)
+        .order_by(ledger.c.type)
+    )
+    return [dict(row) for row in tx.execute(chosen).mappings()]

@@ -111,9 +111,10 @@ def test_r27_a_request_under_way_is_never_torn(world: World) -> None:
     assert world.bridge.destination("ehr").paused == ""
     world.clock.advance(AFTER_A_LEASE)
     remove(world, give_up="its worker is dead")
+    assert fence is not None
+    now = world.clock.now()
     with world.store.begin() as tx, pytest.raises(claim.FencedError):
-        assert fence is not None
-        claim.check_fence(tx, lane, fence, world.clock.now())  # it wakes, and may send nothing
+        claim.check_fence(tx, lane, fence, now)  # it wakes, and may send nothing
 
 
 def test_r27_its_sign_in_is_erased_and_its_keys_are_retired(world: World) -> None:
