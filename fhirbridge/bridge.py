@@ -254,6 +254,11 @@ class Bridge(Removing):
             self._note(tx, actor, Action.RECORD_READ, outcome=outcome, record_id=known)
             return found
 
+    def record_reached(self, record_id: str) -> list[dict[str, Any]]:
+        """Say how far a record version got, by destination. No PHI; empty where there is none."""
+        with self._store.read() as tx:
+            return record_view.by_destination(tx, record_id)
+
     def explain(self, reference: str) -> list[dict[str, Any]]:
         """Say where each element of a resource that an EHR holds comes from. No PHI."""
         kind, _, own = reference.partition("/")

@@ -8,6 +8,7 @@ from typing import Any
 
 from environs import Env, EnvError, ValidationError, validate
 
+from fhirbridge.egress.exchange import Request, UnsendableRequestError
 from fhirbridge.egress.way import BadProxyError, proxy_of
 from fhirbridge.errors import BridgeError
 
@@ -44,6 +45,7 @@ class Settings:
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
     least_free_mb: int = LEAST_FREE_MB  # where the database lies; with less a person is told
     proxy: str = ""  # for every destination that is not on this machine
+    traces: str = ""  # where a collector takes spans by OTLP over HTTP; "": there are none
 
 
 def read() -> Settings:
@@ -65,6 +67,7 @@ def read() -> Settings:
         "least_free_mb": env.int("LEAST_FREE_MB", LEAST_FREE_MB, validate=validate.Range(0, 10**7)),
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
         "proxy": env.str("PROXY", "", validate=_proxy),
+        "traces": env.str("TRACES", "", validate=_base),
         "watch_seconds": env.int("WATCH_SECONDS", 60, validate=validate.Range(0, 86_400)),
     }
     wrong = dict.fromkeys(_unknown(), "there is no such setting")
@@ -111,6 +114,15 @@ def _proxy(value: str) -> None:
         try:
             proxy_of(value)
         except BadProxyError as error:
+            raise ValidationError(error.message) from None
+
+
+def _base(value: str) -> None:
+    """Refuse what is not http(s)://HOST[:PORT]/PATH."""
+    if value:
+        try:
+            Request(method="POST", url=value, headers={})
+        except UnsendableRequestError as error:
             raise ValidationError(error.message) from None
 
 
