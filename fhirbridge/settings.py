@@ -16,6 +16,7 @@ PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
 SOURCE_MAPPINGS = Path(__file__).parents[1] / "mappings"
 LEAST_FREE_MB = 1000
 LAST_PORT = 65_535
+PREFIX = "FHIRBRIDGE_"
 
 
 class SettingsError(BridgeError):
@@ -48,9 +49,41 @@ class Settings:
     traces: str = ""  # where a collector takes spans by OTLP over HTTP; "": there are none
 
 
+# What each is, for `fhirbridge settings` and docs/settings.md, which is made of this.
+WORDS = {
+    "home": "folder for database and keys, made by `fhirbridge init`",
+    "database_url": "or [`postgresql://USER@HOST/NAME`](operate.md#postgresql), without a password",
+    "master_key_file": "opens the sealed payloads; mode 0600",
+    "site_key_file": "makes the ids in the EHR; mode 0600",
+    "mappings": "folder of mapping files: a draft, made live by `init` and `map reload`",
+    "site": "host name in the identifiers we give out; choose it once, before the first delivery",
+    "tenant": "separates ids where one site key serves several clinics",
+    "bind": "where `serve` listens; put a TLS proxy before it for anyone else",
+    "ca_file": "PEM file of your own certificate authority, instead of the public ones",
+    "proxy": "`http://HOST:PORT`: the proxy to every destination that is not on this machine and "
+    "names none itself",
+    "quarantine_days": "how long refused records are kept, sealed; 1 to 3650",
+    "quarantine_most": "how many of them are kept at most; 1 to 1000000",
+    "most_bytes": "largest request body; 1000 to 100000000",
+    "least_free_mb": "with less free [where the database lies](operate.md#a-disk-that-fills-up) "
+    "there is an alert; with less than a tenth of it nothing is taken in; 0: neither",
+    "alert_command": "a command that gets each [alert](operate.md#alerts) as a line of JSON on its "
+    "input",
+    "watch_seconds": "how often `serve` looks what changed in each EHR; 0: only when `reconcile` "
+    "is run; at most 86400",
+    "traces": "address of a collector that takes OTLP over HTTP, such as "
+    "`http://127.0.0.1:4318/v1/traces`: [traces](operate.md#traces), which carry no PHI",
+}
+
+
+def name_of(field: str) -> str:
+    """Return the variable of one setting."""
+    return f"{PREFIX}{field.upper()}"
+
+
 def read() -> Settings:
     """Read the settings from the environment. Raises SettingsError that names every mistake."""
-    env = Env(eager=False, prefix="FHIRBRIDGE_")
+    env = Env(eager=False, prefix=PREFIX)
     home = env.path("HOME", Path("fhirbridge-data"))
     values: dict[str, Any] = {
         "database_url": env.str("DATABASE_URL", f"sqlite:///{home / 'fhirbridge.db'}"),
@@ -79,10 +112,20 @@ def read() -> Settings:
     if wrong:
         listed = "; ".join(f"{name}: {why}" for name, why in sorted(wrong.items()))
         raise SettingsError(
-            f"settings that cannot be used: {listed}", hint="docs/operate.md lists them"
+            f"settings that cannot be used: {listed}",
+            hint="fhirbridge settings, or docs/settings.md, lists them",
         )
     values["alert_command"] = tuple(shlex.split(values["alert_command"]))
     return Settings(home=home, **values)
+
+
+def defaults() -> Settings:
+    """Return what holds where nothing is set."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
+    try:
+        return read()
+    finally:
+        os.environ.update(kept)
 
 
 def secret_from_environment(name: str) -> str | None:
@@ -140,7 +183,7 @@ def packaged_mappings() -> Path:
 
 def _unknown() -> list[str]:
     """Name what looks like a setting of ours and is none: a typo must not mean the default."""
-    known = {f"FHIRBRIDGE_{name.upper()}" for name in Settings.__dataclass_fields__}
+    known = {name_of(field) for field in Settings.__dataclass_fields__}
     ours = (name for name in os.environ if name.startswith("FHIRBRIDGE_"))
     return sorted(
         name for name in ours if name not in known and not name.startswith("FHIRBRIDGE_TEST_")

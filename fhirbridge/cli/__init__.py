@@ -35,6 +35,10 @@ COMMANDS = {
         "fhirbridge.cli.incident:incident",
         "List, take back and pack what went out of a patient's chart.",
     ),
+    "settings": (
+        "fhirbridge.cli.settings_page:show",
+        "Show every setting and what is in force.",
+    ),
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
@@ -67,7 +71,7 @@ class LazyGroup(click.Group):
 def fhirbridge() -> None:
     """Bring ketamine-clinic session records to an EHR's FHIR server: once, in order, with proof.
 
-    Settings are environment variables; docs/operate.md lists them. Start with: fhirbridge init
+    Settings are environment variables; fhirbridge settings lists them. Start with: fhirbridge init
     """
 
 

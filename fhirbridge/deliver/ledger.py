@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.modes import Mode
@@ -38,11 +38,14 @@ def of_identities(
     tx: Connection, destination: str, identities: Sequence[Identity]
 ) -> dict[Identity, Row[Any]]:
     """Return the lines of several resources."""
+    # Not by pairs: SQLite would read all lines of the destination for that.
     chosen = select(ledger).where(
         ledger.c.destination == destination,
-        tuple_(ledger.c.type, ledger.c.resource_id).in_(identities),
+        ledger.c.type.in_({one.type for one in identities}),
+        ledger.c.resource_id.in_({one.id for one in identities}),
     )
-    return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
+    found = {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
+    return {one: found[one] for one in identities if one in found}
 
 
 def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:

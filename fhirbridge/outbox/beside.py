@@ -32,6 +32,7 @@ def undelivered_before(tx: Connection, row: Row[Any]) -> dict[Identity, str]:
             delivery.c.destination == row.destination,
             delivery.c.id != row.id,
             delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
+            delivery.c.lane.in_([row.lane, SHARED_LANE]),  # by which it is found
             (delivery.c.lane == row.lane) | shared,
             ledger.c.ehr_id.is_(None),
         )

@@ -64,9 +64,10 @@ def still_elsewhere(tx: Connection, row: Row[Any]) -> str:
             own.c.retracted == "",
             other.c.retracted != "",
             other.c.patient_key != own.c.patient_key,
-            delivery.c.destination == row.destination,
+            # Joined to nothing, so that it is found by its record: a backlog is not read for that.
+            delivery.c.destination.concat("") == row.destination,
             delivery.c.lane == other.c.patient_key,
-            delivery.c.state.in_([*OPEN, *STUCK]),
+            delivery.c.state.concat("").in_([*OPEN, *STUCK]),
             delivery.c.reason != RETRACTED,
         )
         .order_by(delivery.c.sequence.desc())

@@ -59,6 +59,14 @@ record = Table(
     UniqueConstraint("session_key", "version"),
 )
 Index("record_patient", record.c.patient_key, record.c.state)
+Index("record_received", record.c.received_at)
+Index("record_translation", record.c.translation, record.c.set_digest)
+Index(
+    "record_screen",
+    record.c.state,
+    sqlite_where=record.c.screen_held.is_(True),
+    postgresql_where=record.c.screen_held.is_(True),
+)
 
 quarantine = Table(
     "quarantine",
@@ -129,12 +137,16 @@ resource = Table(
     Column("set_digest", Text, nullable=False),
     Column("overlay", Text, nullable=False),  # made for destinations with this overlay; "" for none
     Column("as_of", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),  # of its record: the newest word is found by both
     Column("digest", Text, nullable=False),
     Column("row", Text, nullable=False),  # keyed name of the source row
     Column("sealed", LargeBinary, nullable=False),  # body
     Column("sealed_why", LargeBinary, nullable=False),
 )
-Index("resource_identity", resource.c.type, resource.c.resource_id)
+Index(
+    "resource_newest",
+    *(resource.c[name] for name in ("type", "resource_id", "overlay", "as_of", "recorded_at")),
+)
 Index("resource_record", resource.c.record_id)
 
 delivery = Table(
@@ -171,6 +183,7 @@ Index(
 )
 Index("delivery_urgent", delivery.c.urgent, delivery.c.state)
 Index("delivery_record", delivery.c.record_id)
+Index("delivery_lane", delivery.c.destination, delivery.c.lane, delivery.c.state)
 
 delivery_item = Table(
     "delivery_item",
@@ -187,6 +200,7 @@ delivery_item = Table(
     Column("link", Text, nullable=False),  # by which it last went to an EHR's own patient, or ""
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
+Index("delivery_item_resource", delivery_item.c.resource)
 
 lane = Table(
     "lane",

@@ -98,7 +98,7 @@ def test_p16_descriptors_that_run_out_lose_nothing_and_come_back(
         with clients(running.url, CLIENTS, b"GET /healthz HTTP/1.1\r\n"):
             during = post(running.url, secret, 1, seconds=3)
         stored = records(home)
-        some = threading.Event()
+        some, after = threading.Event(), 0
         for _ in range(SECONDS):
             if (after := post(running.url, secret, 2)) == 202:
                 break
