@@ -301,6 +301,7 @@ class Bridge(Removing):
         """Refuse where no record can be taken in. Raises NotLiveError, StoreError, NoRoomError."""
         self._parts.disk.check()
         with self._store.read() as tx:
+            self._store.check_schema(tx)  # another process may have upgraded or moved it
             live.standing(tx)
 
     def metrics(self) -> bytes:

@@ -74,12 +74,16 @@ class Store:
     def check(self) -> None:
         """Refuse a database that is missing, of another schema, or damaged. Raises StoreError."""
         with self.read() as tx:
-            found = schema(tx)
-            if found != str(tables.SCHEMA_VERSION):
-                raise other_schema(found)
-            if tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == MOVED)):
-                raise _moved()
+            self.check_schema(tx)
             self._database.check(tx)
+
+    def check_schema(self, tx: Connection) -> None:
+        """Refuse a database of another schema, or one that was moved. Raises StoreError."""
+        found = schema(tx)
+        if found != str(tables.SCHEMA_VERSION):
+            raise other_schema(found)
+        if tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == MOVED)):
+            raise _moved()
 
     def describe(self) -> tuple[str, str]:
         """Return the database's name, and its version and how it writes."""
