@@ -50,7 +50,8 @@ dead-code: venv ## functions that nothing calls; a list to judge, not a gate
 	$(BIN)/vulture
 
 .PHONY: docs
-docs: venv ## write docs/mappings.html and mappings/schema again from the mapping files
+docs: venv ## write docs/mappings.html, docs/settings.md and mappings/schema again from what they are made of
+	@$(BIN)/fhirbridge settings --markdown > docs/settings.md
 	@$(BIN)/fhirbridge map doc mappings --output docs/mappings.html
 	@$(BIN)/fhirbridge map schema mappings
 
@@ -73,6 +74,9 @@ lock: ## choose the versions again and write requirements.lock with hashes
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		setup.cfg -o requirements.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra postgres --extra traces --extra build \
+		--constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' setup.cfg -o deploy/requirements.lock
 
 .PHONY: sbom
 sbom: venv ## write dist/sbom.json, a CycloneDX list of every locked distribution

@@ -20,6 +20,7 @@ from fhirbridge import __version__, opening
 from fhirbridge.clock import SystemClock
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
+from fhirbridge.overview.folder import FolderError, made
 from fhirbridge.rng import Rng, SystemRng
 from fhirbridge.settings import Settings
 from fhirbridge.store import copying, moment
@@ -63,20 +64,13 @@ def write(settings: Settings, folder: Path, passphrase: bytes | None) -> Manifes
     check_wishes(folder, passphrase)
     keys = _keys(settings)
     store = _opened(settings)
-    part = folder.with_name(folder.name + ".part")
-    with _told(part, "remove what an earlier backup left there, and see that it can be written"):
-        part.mkdir(mode=0o700)
     try:
-        with _told(part, "make space, then try again"):
-            manifest = _fill(part, store, keys, passphrase)
-            part.rename(folder)
-            copying.sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        with made(folder) as begun:
+            return _fill(begun.path, store, keys, passphrase)
+    except FolderError as error:
+        raise BackupError(error.message, hint=error.hint) from error
     finally:
         store.close()
-    return manifest
 
 
 def _fill(part: Path, store: Store, keys: dict[str, bytes], passphrase: bytes | None) -> Manifest:
@@ -93,7 +87,7 @@ def _fill(part: Path, store: Store, keys: dict[str, bytes], passphrase: bytes | 
         keys={name: fingerprint(key) for name, key in keys.items()},
     )
     (part / MANIFEST).write_bytes(codec.encode(asdict(manifest)))
-    for one in (*part.iterdir(), part):
+    for one in part.iterdir():
         copying.sync(one)
     return manifest
 

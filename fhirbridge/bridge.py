@@ -8,8 +8,7 @@ from typing import Any
 
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
-from fhirbridge.audit.log import Action
-from fhirbridge.connecting import Connecting
+from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
 from fhirbridge.destinations.modes import Mode
@@ -36,6 +35,7 @@ from fhirbridge.overview import record as record_view
 from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
 from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
+from fhirbridge.removing import Removing
 from fhirbridge.rng import new_id
 from fhirbridge.signin.methods import UNCHANGED, Change
 from fhirbridge.store import moment
@@ -45,10 +45,11 @@ from fhirbridge.translate.values import Translation
 OnStep = Callable[[Any, str], None]
 
 
-class Bridge(Connecting):
+class Bridge(Removing):
     """Everything a door may ask for.
 
-    How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py.
+    How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
+    how a destination ends in removing.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -179,16 +180,16 @@ class Bridge(Connecting):
             detail = {
                 "mode": found.mode.value,
                 "left_behind": list(seen["left_behind"]),
-                "agreed_with": agreed_with,
+                "agreed": bool(agreed_with),
             }
-            self._note(
-                tx,
-                actor,
-                Action.DESTINATION_PROBED,
+            entry = Entry(
+                actor=actor,
+                action=Action.DESTINATION_PROBED,
                 outcome=outcome,
                 destination=name,
                 detail=detail,
             )
+            self._reasons.append(tx, entry, agreed_with)
             return found
 
     def limit_destination(self, name: str, change: LimitChange, *, actor: str) -> Destination:
@@ -198,12 +199,18 @@ class Bridge(Connecting):
 
     def allow_weak_guard(self, name: str, why: str, *, actor: str) -> Destination:
         """Let updates go where the server guards none, for this reason; "" takes that back."""
+        registry.check_words(why)
         with self._store.begin() as tx:
-            registry.allow_weak_guard(tx, name, why)
+            registry.allow_weak_guard(tx, name, allowed=bool(why))
             stops.enforce(tx)
             found = registry.get(tx, name)
-            detail = {"allowed": bool(why), "reason": why, "mode": found.mode.value}
-            self._note(tx, actor, Action.DESTINATION_WEAK_GUARD, destination=name, detail=detail)
+            entry = Entry(
+                actor=actor,
+                action=Action.DESTINATION_WEAK_GUARD,
+                destination=name,
+                detail={"allowed": bool(why), "mode": found.mode.value},
+            )
+            self._reasons.append(tx, entry, why)
             return found
 
     def test_destination(self, name: str, *, actor: str) -> Tested:
@@ -237,6 +244,11 @@ class Bridge(Connecting):
             known = record_id if found else ""
             self._note(tx, actor, Action.RECORD_READ, outcome=outcome, record_id=known)
             return found
+
+    def record_reached(self, record_id: str) -> list[dict[str, Any]]:
+        """Say how far a record version got, by destination. No PHI; empty where there is none."""
+        with self._store.read() as tx:
+            return record_view.by_destination(tx, record_id)
 
     def explain(self, reference: str) -> list[dict[str, Any]]:
         """Say where each element of a resource that an EHR holds comes from. No PHI."""
@@ -280,6 +292,7 @@ class Bridge(Connecting):
         """Refuse where no record can be taken in. Raises NotLiveError, StoreError, NoRoomError."""
         self._parts.disk.check()
         with self._store.read() as tx:
+            self._store.check_schema(tx)  # another process may have upgraded or moved it
             live.standing(tx)
 
     def metrics(self) -> bytes:

@@ -163,7 +163,7 @@ class Connecting(Operating):
             if profile.requires_consent:
                 registry.require_consent(tx, name)
             if profile.forbids_weak_guard and known.weak:
-                registry.allow_weak_guard(tx, name, "")
+                registry.allow_weak_guard(tx, name, allowed=False)
             if profile.mode is not None:
                 registry.declare(tx, name, profile.mode)
             if profile.types:

@@ -9,6 +9,7 @@ from fhirbridge.alerts.command import nobody
 from fhirbridge.audit import checkpoints
 from fhirbridge.audit.checkpoints import Checkpoints
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
+from fhirbridge.audit.reasons import Reasons
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import run, worker
 from fhirbridge.deliver.traffic import Meter
@@ -69,6 +70,7 @@ class House:
             rng=parts.rng,
             seed=parts.seed,
         )
+        self._reasons = Reasons(self._audit, parts.vault)
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
         self._settlement = Settlement(audit=self._audit, clock=parts.clock, waking=parts.waking)
         self._outbox = Outbox(

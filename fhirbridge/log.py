@@ -1,9 +1,13 @@
 """Structured logs: one JSON object a line, only fields from a fixed list, so no PHI can slip in."""
 
 import logging
+import os
+import select
+import stat
 import sys
 import threading
 from collections.abc import MutableMapping
+from select import PIPE_BUF
 from typing import Any, TextIO
 
 import structlog
@@ -38,6 +42,7 @@ FIELDS = frozenset(
     }
 )
 DROPPED = "fields_dropped"
+ROOM_TO_TELL = 200  # characters of the line that says how many were lost
 
 Event = MutableMapping[str, Any]
 
@@ -76,10 +81,15 @@ def quieten(name: str) -> None:
 
 
 class _Sink:
-    """Writes lines to a stream. A stream that is full or gone stops nobody: the loss is counted."""
+    """Writes lines to a stream. One that is blocked, full or gone stops nobody; the loss counts.
+
+    A pipe of which nobody reads would hold up whoever writes, so it is asked first whether it takes
+    a line. Beside other processes that write to it the answer may be old by then.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._ready = _readiness(stream)
         self._lock = threading.Lock()
         self._lost = 0
 
@@ -90,6 +100,9 @@ class _Sink:
     def msg(self, line: str) -> None:
         with self._lock:
             try:
+                if not self._takes(line):
+                    self._lost += 1
+                    return
                 if self._lost:
                     told = f'{{"count": {self._lost}, "event": "log.lost", "level": "warning"}}'
                     self._write(told)
@@ -100,9 +113,29 @@ class _Sink:
 
     debug = info = warning = error = critical = exception = msg
 
+    def _takes(self, line: str) -> bool:
+        """Say whether a line, and the one that tells what was lost, can be written at once."""
+        if self._ready is None:
+            return True
+        return len(line) + ROOM_TO_TELL <= PIPE_BUF and bool(self._ready.poll(0))
+
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")
         self._stream.flush()
+
+
+def _readiness(stream: TextIO) -> "select.poll | None":
+    """Return what tells whether a stream takes a line now; None where it always does."""
+    try:
+        descriptor = stream.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):  # in memory, or closed
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    return ready
 
 
 class _Quiet(logging.Handler):

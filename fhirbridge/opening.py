@@ -10,6 +10,7 @@ from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
 
+from fhirbridge import tracing
 from fhirbridge.access.tokens import Role
 from fhirbridge.alerts.book import Tell
 from fhirbridge.alerts.command import AlertCommand, nobody
@@ -49,6 +50,7 @@ from fhirbridge.translate.values import Site
 PRIVATE = 0o600
 OTHERS = 0o077
 UNFINISHED = "init.unfinished"
+PRIVATE_NETS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 class KeyFileError(BridgeError):
@@ -62,6 +64,12 @@ class AlreadyThereError(BridgeError):
     """There is a bridge in this folder already."""
 
     code = "E803"
+
+
+class TracesError(BridgeError):
+    """Traces are wanted and cannot be made."""
+
+    code = "E809"
 
 
 KEY_ERRORS = (KeyFileError, KeyMismatchError)
@@ -280,6 +288,30 @@ class Wires:
             ca_file=self._settings.ca_file,
             way=way,
         )
+
+
+def begin_traces(settings: Settings) -> None:
+    """Send spans of this process to the collector that the settings name, if they do.
+
+    Raises TracesError where the program was installed without them.
+    """
+    if not settings.traces:
+        return
+    try:
+        from fhirbridge.egress.traces import Collector  # noqa: PLC0415  an extra, and heavy
+    except ImportError:
+        raise TracesError(
+            "FHIRBRIDGE_TRACES is set and OpenTelemetry is not installed",
+            hint="install fhirbridge[traces], or unset FHIRBRIDGE_TRACES",
+        ) from None
+    # An administrator named this one address, so it may lie in a private network.
+    near = NetworkPolicy(
+        allow_loopback=is_loopback(settings.traces), allowed=tuple(map(ip_network, PRIVATE_NETS))
+    )
+    transport = HttpTransport(
+        allowed=near, clock=SystemClock(), resolver=SystemResolver(), ca_file=settings.ca_file
+    )
+    tracing.begin(Collector(settings.traces, transport))
 
 
 def _way_to_tell(settings: Settings) -> Tell:

@@ -16,6 +16,7 @@ from fhirbridge.events import log as events
 from fhirbridge.intake import live
 from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
+from fhirbridge.matching import kept
 from fhirbridge.outbox import cancel, pauses, stuck, tasks
 from fhirbridge.outbox.cancel import Cancelled
 from fhirbridge.outbox.pauses import Stopped
@@ -206,9 +207,12 @@ class Operating(Proving):
     # --- incident -----------------------------------------------------------------------------
 
     def chart(self, named: str, records: Collection[str] = ()) -> Chart:
-        """Find the chart, or sessions of it, that an operator means. Raises UnknownChartError."""
+        """Find the chart, or sessions of it, that an operator means. Raises UnknownChartError.
+
+        `named`: our name of the patient, our Patient's id, or an EHR's own Patient's id.
+        """
         with self._store.read() as tx:
-            return history.whose(tx, named, records)
+            return history.whose(tx, kept.named_there(tx, named) or named, records)
 
     def patient_named(self, patient_id: str) -> str:
         """Return our opaque name of the patient whom the clinic calls so."""

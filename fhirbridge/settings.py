@@ -8,6 +8,7 @@ from typing import Any
 
 from environs import Env, EnvError, ValidationError, validate
 
+from fhirbridge.egress.exchange import Request, UnsendableRequestError
 from fhirbridge.egress.way import BadProxyError, proxy_of
 from fhirbridge.errors import BridgeError
 
@@ -15,6 +16,7 @@ PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
 SOURCE_MAPPINGS = Path(__file__).parents[1] / "mappings"
 LEAST_FREE_MB = 1000
 LAST_PORT = 65_535
+PREFIX = "FHIRBRIDGE_"
 
 
 class SettingsError(BridgeError):
@@ -47,11 +49,44 @@ class Settings:
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
     least_free_mb: int = LEAST_FREE_MB  # where the database lies; with less a person is told
     proxy: str = ""  # for every destination that is not on this machine
+    traces: str = ""  # where a collector takes spans by OTLP over HTTP; "": there are none
+
+
+# What each is, for `fhirbridge settings` and docs/settings.md, which is made of this.
+WORDS = {
+    "home": "folder for database and keys, made by `fhirbridge init`",
+    "database_url": "or [`postgresql://USER@HOST/NAME`](operate.md#postgresql), without a password",
+    "master_key_file": "opens the sealed payloads; mode 0600",
+    "site_key_file": "makes the ids in the EHR; mode 0600",
+    "mappings": "folder of mapping files: a draft, made live by `init` and `map reload`",
+    "site": "host name in the identifiers we give out; choose it once, before the first delivery",
+    "tenant": "separates ids where one site key serves several clinics",
+    "bind": "where `serve` listens; put a TLS proxy before it for anyone else",
+    "ca_file": "PEM file of your own certificate authority, instead of the public ones",
+    "proxy": "`http://HOST:PORT`: the proxy to every destination that is not on this machine and "
+    "names none itself",
+    "quarantine_days": "how long refused records are kept, sealed; 1 to 3650",
+    "quarantine_most": "how many of them are kept at most; 1 to 1000000",
+    "most_bytes": "largest request body; 1000 to 100000000",
+    "least_free_mb": "with less free [where the database lies](operate.md#a-disk-that-fills-up) "
+    "there is an alert; with less than a tenth of it nothing is taken in; 0: neither",
+    "alert_command": "a command that gets each [alert](operate.md#alerts) as a line of JSON on its "
+    "input",
+    "watch_seconds": "how often `serve` looks what changed in each EHR; 0: only when `reconcile` "
+    "is run; at most 86400",
+    "traces": "address of a collector that takes OTLP over HTTP, such as "
+    "`http://127.0.0.1:4318/v1/traces`: [traces](operate.md#traces), which carry no PHI",
+}
+
+
+def name_of(field: str) -> str:
+    """Return the variable of one setting."""
+    return f"{PREFIX}{field.upper()}"
 
 
 def read() -> Settings:
     """Read the settings from the environment. Raises SettingsError that names every mistake."""
-    env = Env(eager=False, prefix="FHIRBRIDGE_")
+    env = Env(eager=False, prefix=PREFIX)
     home = env.path("HOME", Path("fhirbridge-data"))
     values: dict[str, Any] = {
         "database_url": env.str("DATABASE_URL", f"sqlite:///{home / 'fhirbridge.db'}"),
@@ -69,6 +104,7 @@ def read() -> Settings:
         "least_free_mb": env.int("LEAST_FREE_MB", LEAST_FREE_MB, validate=validate.Range(0, 10**7)),
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
         "proxy": env.str("PROXY", "", validate=_proxy),
+        "traces": env.str("TRACES", "", validate=_base),
         "watch_seconds": env.int("WATCH_SECONDS", 60, validate=validate.Range(0, 86_400)),
         "pull_seconds": env.int("PULL_SECONDS", 3600, validate=validate.Range(0, 604_800)),
         "pull_days": env.int("PULL_DAYS", 30, validate=validate.Range(1, 3650)),
@@ -82,10 +118,20 @@ def read() -> Settings:
     if wrong:
         listed = "; ".join(f"{name}: {why}" for name, why in sorted(wrong.items()))
         raise SettingsError(
-            f"settings that cannot be used: {listed}", hint="docs/operate.md lists them"
+            f"settings that cannot be used: {listed}",
+            hint="fhirbridge settings, or docs/settings.md, lists them",
         )
     values["alert_command"] = tuple(shlex.split(values["alert_command"]))
     return Settings(home=home, **values)
+
+
+def defaults() -> Settings:
+    """Return what holds where nothing is set."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
+    try:
+        return read()
+    finally:
+        os.environ.update(kept)
 
 
 def secret_from_environment(name: str) -> str | None:
@@ -120,6 +166,15 @@ def _proxy(value: str) -> None:
             raise ValidationError(error.message) from None
 
 
+def _base(value: str) -> None:
+    """Refuse what is not http(s)://HOST[:PORT]/PATH."""
+    if value:
+        try:
+            Request(method="POST", url=value, headers={})
+        except UnsendableRequestError as error:
+            raise ValidationError(error.message) from None
+
+
 def _address(value: str) -> None:
     """Refuse what is not HOST:PORT."""
     _matches(r"[^\s/]+:[0-9]{1,5}")(value)
@@ -134,7 +189,7 @@ def packaged_mappings() -> Path:
 
 def _unknown() -> list[str]:
     """Name what looks like a setting of ours and is none: a typo must not mean the default."""
-    known = {f"FHIRBRIDGE_{name.upper()}" for name in Settings.__dataclass_fields__}
+    known = {name_of(field) for field in Settings.__dataclass_fields__}
     ours = (name for name in os.environ if name.startswith("FHIRBRIDGE_"))
     return sorted(
         name for name in ours if name not in known and not name.startswith("FHIRBRIDGE_TEST_")

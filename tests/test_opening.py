@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -303,3 +304,25 @@ def test_a_destination_never_uses_the_way_of_an_earlier_one_of_its_name(
 
     assert ways[0] is ways[2] is ways[3]
     assert ways[1] is not ways[0]
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: path.unlink(),
+    "unreadable": lambda path: path.write_bytes(bytes(range(224, 256))),
+    "open to others": lambda path: path.chmod(0o644),
+    "of another database": lambda path: path.write_text(SeededRng().token(32).hex()),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_p19_without_the_right_keys_nothing_starts_and_nothing_is_written(
+    made: Settings, name: str, spoil: Callable[[Path], object]
+) -> None:
+    spoil(getattr(made, name))
+    before = {path.name: path.read_bytes() for path in made.home.iterdir()}
+
+    with pytest.raises(opening.KEY_ERRORS):
+        opens(made)
+
+    assert {path.name: path.read_bytes() for path in made.home.iterdir()} == before

@@ -75,6 +75,8 @@ class Action(StrEnum):
     DESTINATION_RESUMED = "destination.resumed"
     DESTINATION_PROFILE = "destination.profile"
     DESTINATION_TYPES = "destination.types"
+    DESTINATION_REMOVED = "destination.removed"
+    REASONS_READ = "destination.reasons-read"
     PATIENT_LINKED = "patient.linked"
     PATIENT_HELD = "patient.held"
     PATIENT_DECIDED = "patient.decided"

@@ -37,6 +37,10 @@ COMMANDS = {
     ),
     "audit": ("fhirbridge.cli.audit:audit", "Sign, hand out and check the evidence log."),
     "verify": ("fhirbridge.cli.audit:verify", "Check a package of evidence, offline."),
+    "settings": (
+        "fhirbridge.cli.settings_page:show",
+        "Show every setting and what is in force.",
+    ),
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),
@@ -69,7 +73,7 @@ class LazyGroup(click.Group):
 def fhirbridge() -> None:
     """Bring ketamine-clinic session records to an EHR's FHIR server: once, in order, with proof.
 
-    Settings are environment variables; docs/operate.md lists them. Start with: fhirbridge init
+    Settings are environment variables; fhirbridge settings lists them. Start with: fhirbridge init
     """
 
 

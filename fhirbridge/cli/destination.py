@@ -8,6 +8,7 @@ import click
 
 from fhirbridge.cli import (
     destination_keys,
+    destination_removal,
     destination_sign_in,
     destination_types,
     printing,
@@ -42,6 +43,7 @@ for _command in (
     destination_keys.keys,
     destination_types.types,
     destination_types.list_profiles,
+    destination_removal.remove,
 ):
     destination.add_command(_command)
 
@@ -229,18 +231,28 @@ def change(
 
 
 @destination.command("list")
+@click.option("--removed", is_flag=True, help="Those that were removed, instead.")
 @as_json
-def list_all(*, json_wanted: bool) -> None:
+def list_all(*, removed: bool, json_wanted: bool) -> None:
     """List the destinations."""
     with opened() as bridge:
-        _show(bridge.destinations(), json_wanted=json_wanted)
+        found = bridge.removed_destinations() if removed else bridge.destinations()
+    _show(found, json_wanted=json_wanted)
 
 
 @destination.command()
 @click.argument("name")
+@click.option(
+    "--reasons",
+    is_flag=True,
+    help="What persons gave as reasons about it; it is noted. Also of a removed one.",
+)
 @as_json
-def show(name: str, *, json_wanted: bool) -> None:
+def show(name: str, *, reasons: bool, json_wanted: bool) -> None:
     """Show NAME: how deliveries go, and what its server claims and was seen to honour."""
+    if reasons:
+        destination_removal.show_reasons(name, json_wanted=json_wanted)
+        return
     with opened() as bridge:
         found = bridge.destination(name)
     _show([found], json_wanted=json_wanted)
@@ -318,6 +330,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
             "guard",
             "weak",
             "declared",
+            "removed_at",
         )
         printing.data(
             [
@@ -334,7 +347,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
         )
         return
     rows = [
-        [one.name, one.base_url, one.way, _limit_words(one.limits), one.paused or "ready"]
+        [one.name, one.base_url, one.way, _limit_words(one.limits), _state_words(one)]
         for one in found
     ]
     printing.table("Destinations", ["name", "address", "mode", "limits", "state"], rows)
@@ -352,6 +365,10 @@ def _tell_what_was_seen(found: Destination, *, json_wanted: bool) -> None:
         printing.words(line)
     for reference in found.traits.get("left_behind", ()):
         printing.words(f"Not seen to be removed again, please delete it there: {reference}")
+
+
+def _state_words(one: Destination) -> str:
+    return f"removed on {one.removed_at[:10]}" if one.removed_at else one.paused or "ready"
 
 
 def _limit_words(limits: Limits) -> str:

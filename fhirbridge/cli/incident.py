@@ -11,9 +11,9 @@ from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import NEW_FOLDER
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.records.history import Chart
 
-WAITS = 3
 NOT_THROUGH = ("pending", "sending", "unknown", "held", "parked")
 MEANINGS = {
     "retracted": "queued: goes as entered in error",

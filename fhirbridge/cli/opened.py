@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fhirbridge import log, opening, settings
+from fhirbridge import log, opening, settings, tracing
 from fhirbridge.bridge import Bridge
 
 ACTOR = "cli"
@@ -13,8 +13,11 @@ ACTOR = "cli"
 def opened() -> Iterator[Bridge]:
     """Give the bridge that the settings name."""
     log.configure()
-    bridge = opening.open_bridge(settings.read())
+    chosen = settings.read()
+    bridge = opening.open_bridge(chosen)
+    opening.begin_traces(chosen)
     try:
         yield bridge
     finally:
+        tracing.end()
         bridge.close()

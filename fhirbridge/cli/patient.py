@@ -9,10 +9,10 @@ import click
 from fhirbridge.cli import patient_ehr, printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.matching.decide import Why
 from fhirbridge.reconcile.patients import About, Decided
 
-WAITS = 3
 REASON = click.option("--reason", required=True, help="Why; kept sealed.")
 DESPITE = click.Choice([one.value for one in Why])
 

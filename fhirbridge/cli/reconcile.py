@@ -8,10 +8,10 @@ import click
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.weigh import Choice
 
-WAITS = 3
 RIGHT = click.Choice([choice.value for choice in Choice])
 
 

@@ -11,6 +11,7 @@ from fhirbridge.cli import printing, record_files
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import FILE
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.records import forms
@@ -81,6 +82,36 @@ def show(record_id: str) -> None:
     if found is None:
         raise click.ClickException("there is no record with this id")
     printing.data(found)
+
+
+@record.command()
+@click.argument("record_id")
+@as_json
+def status(record_id: str, *, json_wanted: bool) -> int:
+    """Say how far a record version got, by destination. No patient data.
+
+    Exit status 0: it is everywhere; 3: something waits.
+    """
+    with opened() as bridge:
+        found = bridge.record_reached(record_id)
+    if json_wanted:
+        printing.data(found)
+    else:
+        rows = [
+            [
+                one["destination"] + (" (removed)" if one["removed_at"] else ""),
+                ", ".join(f"{count} {state}" for state, count in one["deliveries"].items()),
+                f"{one['there']} there, {one['as_made']} as made",
+                "\n".join(one["waits_for"]),
+            ]
+            for one in found
+        ]
+        heads = ["destination", "deliveries", "resources", "waits for"]
+        printing.table(f"Record {record_id}", heads, rows)
+    if not found:
+        raise click.ClickException("no destination was ever owed a record of this id")
+    through = {"delivered", "superseded"}
+    return WAITS if any(set(one["deliveries"]) - through for one in found) else 0
 
 
 def _take(bridge: Bridge, path: Path) -> dict[str, Any]:

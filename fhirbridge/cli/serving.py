@@ -11,7 +11,7 @@ from typing import Any
 import click
 from gunicorn.app.base import BaseApplication
 
-from fhirbridge import log, opening, settings
+from fhirbridge import log, opening, settings, tracing
 from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing
 from fhirbridge.cli.sign_in_options import read_secret
@@ -82,6 +82,7 @@ class Service:
         from fhirbridge.web.app import create_app  # noqa: PLC0415  flask only where it serves
 
         log.configure()
+        opening.begin_traces(self._settings)
         self._bridge = opening.open_bridge(self._settings)
         return create_app(self._bridge)
 
@@ -104,6 +105,7 @@ class Service:
                 one.stop(0)  # it writes nothing to the EHR: nobody waits for it
         if self._loop is not None:
             self._loop.stop(EXCHANGE_SECONDS)
+        tracing.end()
 
 
 @click.command()
@@ -139,11 +141,14 @@ def worker() -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    bridge = opening.open_bridge(settings.read())
+    chosen = settings.read()
+    bridge = opening.open_bridge(chosen)
+    opening.begin_traces(chosen)
     loop = bridge.delivery_loop(go_on=lambda: not stopped.is_set())
     loop.start()
     stopped.wait()
     loop.stop(EXCHANGE_SECONDS)
+    tracing.end()
     bridge.close()
 
 

@@ -10,6 +10,7 @@ from fhirbridge.cli import printing, progress, sync_mending, sync_plan
 from fhirbridge.cli.opened import opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.cli.selecting import selection
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.overview.status import Status
 
@@ -43,7 +44,7 @@ def run(*, chosen: Selection, json_wanted: bool) -> int:
     else:
         printing.remark(f"{settled} deliveries settled." if settled else "Nothing was due.")
         _show(found, stopped)
-    return sync_mending.NOT_ALL if found.waiting or found.tasks else 0
+    return WAITS if found.waiting or found.tasks else 0
 
 
 @sync.command()
@@ -58,7 +59,7 @@ def status(*, chosen: Selection, json_wanted: bool) -> int:
         printing.data({**asdict(found), "pauses": stopped})
     else:
         _show(found, stopped)
-    return sync_mending.NOT_ALL if found.waiting or found.tasks else 0
+    return WAITS if found.waiting or found.tasks else 0
 
 
 for _command in (

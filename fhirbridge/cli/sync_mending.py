@@ -11,11 +11,11 @@ from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.cli.selecting import selection
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.outbox.states import State
 
-NOT_ALL = 3
 EVERY = click.option("--all", "every", is_flag=True, help="Every one, where nothing narrows it.")
 
 
@@ -108,7 +108,7 @@ def cancel(
     if delivery_id and not done.cancelled and not done.under_way:
         raise click.ClickException("no delivery of this id is queued; nothing was changed")
     printing.remark("To send them after all: fhirbridge sync retry --reason cancelled:")
-    return NOT_ALL if done.under_way else 0
+    return WAITS if done.under_way else 0
 
 
 @click.command()
@@ -125,7 +125,7 @@ def tasks(*, destination: str, json_wanted: bool) -> int:
         printing.data(found)
     else:
         show_tasks(found)
-    return NOT_ALL if found else 0
+    return WAITS if found else 0
 
 
 def show_tasks(found: Sequence[Mapping[str, Any]]) -> None:

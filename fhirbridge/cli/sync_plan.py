@@ -11,6 +11,7 @@ from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import FILE
 from fhirbridge.cli.printing import as_json
 from fhirbridge.cli.selecting import selection
+from fhirbridge.cli.statuses import CHANGES, WAITS
 from fhirbridge.fhir import codec, differences
 from fhirbridge.fhir.differences import Difference
 from fhirbridge.outbox.selection import Selection
@@ -18,8 +19,6 @@ from fhirbridge.plan import plan as plans
 from fhirbridge.plan.foresee import Foreseen, ForeseenResource, Step
 from fhirbridge.plan.plan import Plan
 
-SOMETHING_TO_DO = 2
-NOT_ALL = 3
 MARKS = {
     Step.CREATE: "+",
     Step.CHANGE: "~",
@@ -56,7 +55,7 @@ def plan(*, chosen: Selection, out: Path | None, show_values: bool, json_wanted:
         printing.data(_as_data(made, show_values=show_values))
     else:
         _show(made, show_values=show_values)
-    return SOMETHING_TO_DO if made.has_requests else 0
+    return CHANGES if made.has_requests else 0
 
 
 @click.command()
@@ -84,7 +83,7 @@ def apply(file: Path, *, json_wanted: bool) -> int:
         if done.left:
             rows = [[one["delivery"], one["state"], one["reason"]] for one in done.left]
             printing.table("Not through", ["delivery", "state", "why"], rows)
-    return NOT_ALL if done.left else 0
+    return WAITS if done.left else 0
 
 
 def _summary(made: Plan) -> dict[str, int]:

@@ -4,13 +4,14 @@ Everything happens in the transaction that it is given; the caller holds the lan
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from fhirbridge import log
+from fhirbridge import log, tracing
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.deliver import bundle, decide, ledger, order, refusal
 from fhirbridge.deliver.answer import Answer, Asked, Kind, classify
@@ -53,6 +54,18 @@ class Job:
         if self.step is not Step.SINGLE:
             return Asked.BUNDLE
         return Asked.CREATE if self.sends[0].base == NOT_THERE else Asked.UPDATE
+
+    def measured(self, name: str) -> AbstractContextManager[tracing.Span]:
+        """Measure a step of it."""
+        return tracing.span(
+            name,
+            record=self.row.record_id,
+            delivery=self.row.id,
+            destination=self.row.destination,
+            step=self.step.value,
+            entries=len(self.sends),
+            attempt=self.row.attempts,
+        )
 
 
 class Ending:

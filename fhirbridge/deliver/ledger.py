@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, or_, select
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.registry import Destination
@@ -50,11 +50,14 @@ def of_identities(
     tx: Connection, destination: str, identities: Sequence[Identity]
 ) -> dict[Identity, Row[Any]]:
     """Return the lines of several resources."""
+    # Not by pairs: SQLite would read all lines of the destination for that.
     chosen = select(ledger).where(
         ledger.c.destination == destination,
-        tuple_(ledger.c.type, ledger.c.resource_id).in_(identities),
+        ledger.c.type.in_({one.type for one in identities}),
+        ledger.c.resource_id.in_({one.id for one in identities}),
     )
-    return {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
+    found = {Identity(row.type, row.resource_id): row for row in tx.execute(chosen)}
+    return {one: found[one] for one in identities if one in found}
 
 
 def of_delivery(tx: Connection, row: Row[Any]) -> dict[Identity, Row[Any]]:
@@ -143,6 +146,14 @@ def note_theirs(
         "read_back_at": at,
     }
     tx.execute(_SAVED, values)
+
+
+def is_ours() -> ColumnElement[bool]:
+    """Return the condition that a line is of something that we wrote: no Patient of the EHR's own.
+
+    Of those no version is known, since ours is never written there.
+    """
+    return or_(ledger.c.type != "Patient", ledger.c.ehr_version != "")
 
 
 def made_patients(tx: Connection, destination: str) -> int:

@@ -205,7 +205,11 @@ def _may_go(
     if row.lane == SHARED_LANE:
         return Guard(Next.GO)
     # After the consent: to ask an EHR who somebody is tells it that we know them.
-    return guard.guard(tx, destination, row, now=at)
+    known = guard.guard(tx, destination, row, now=at)
+    if known.next is Next.HOLD and all(_tells_nothing_new(send) for send in sends):
+        taken_back = [send.identity for send in sends if send.retracts]
+        known = guard.way_back(tx, row, taken_back) or known
+    return known
 
 
 def _part(

@@ -90,9 +90,11 @@ def _through(lane: "_Lane") -> Iterator[str]:
             yield "settled"
         if job is not None:
             yield "claimed"
-            outcome = lane.ask(job)
+            with job.measured("deliver"):
+                outcome = lane.ask(job)
             yield "answered"
-            lane.settle(job, outcome)
+            with job.measured("answer") as step:
+                step.set(outcome=lane.settle(job, outcome))
             yield "settled"
     yield "released"
 
@@ -294,8 +296,8 @@ class _Lane:
             key=key,
         )
 
-    def settle(self, job: Job, outcome: Outcome) -> None:
-        """Keep what the EHR said and move the delivery; refused where the fence was lost."""
+    def settle(self, job: Job, outcome: Outcome) -> str:
+        """Keep what the EHR said, by its class; refused where the fence was lost."""
         now = self._rooms.clock.now()
         answer = classify(outcome, now=now, asked=job.asked)
         wait = decide.Wait(now=now, jitter=self._rooms.rng.jitter())
@@ -308,6 +310,7 @@ class _Lane:
             self._choose(tx, most=1)
 
         self._rooms.store.commit(settle)
+        return answer.kind.value
 
     def _check_fence(self, tx: Connection) -> None:
         claim.check_fence(tx, self._name, self._fence, self._rooms.clock.now())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
@@ -45,6 +45,11 @@ def save(tx: Connection, destination: str, known: Traffic) -> None:
     values = _columns(known)
     kept = insert(traffic).values(destination=destination, **values)
     tx.execute(kept.on_conflict_do_update(index_elements=["destination"], set_=values))
+
+
+def forget(tx: Connection, destination: str) -> None:
+    """Forget a destination that is removed."""
+    tx.execute(delete(traffic).where(traffic.c.destination == destination))
 
 
 def limit(

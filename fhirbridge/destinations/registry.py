@@ -8,7 +8,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
 
 from fhirbridge.destinations import modes, pulls
 from fhirbridge.destinations import taken as of_types
@@ -20,7 +20,9 @@ from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination, ledger
 
 # Built once: it is asked for several times with each delivery.
-_ONE = select(destination).where(destination.c.name == bindparam("called"))
+_EVER = select(destination).where(destination.c.name == bindparam("called"))
+_ONE = _EVER.where(destination.c.removed_at == "")
+ALLOWED = "allowed"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,250}")
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
@@ -145,9 +147,10 @@ class Destination:
     limits: Limits = NO_LIMITS
     patients: Patients = OUR_PATIENTS
     pull: tuple[Pull, ...] = ()  # what it is asked about our patients
-    weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
     declared: str = ""  # the mode that a person named, or "": what was seen decides alone
     types: Mapping[str, Taken] = field(default_factory=dict)  # that were ever not sent as they are
+    weak: str = ""  # ALLOWED: a person lets updates go without a guard of the server, or ""
+    removed_at: str = ""  # since when it is no destination any more, or ""
 
     @property
     def guard(self) -> str:
@@ -195,10 +198,18 @@ def check_new(tx: Connection, name: str) -> None:
         raise DestinationError(
             "a destination's name is a-z, 0-9 and -, at most 40 characters, a letter first"
         )
-    if find(tx, name) is not None:
+    known = ever(tx, name)
+    if known is None:
+        return
+    if known.removed_at:
         raise DestinationError(
-            f"a destination named {name} is already there", hint="fhirbridge destination list"
+            f"a destination named {name} was removed on {known.removed_at[:10]}: "
+            "what it holds is still known by that name",
+            hint="choose another name",
         )
+    raise DestinationError(
+        f"a destination named {name} is already there", hint="fhirbridge destination list"
+    )
 
 
 def add(tx: Connection, new: Destination, *, at: str) -> None:
@@ -223,6 +234,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             most_bytes=new.most_bytes,
             forbidden="",
             created_at=at,
+            removed_at="",
             **_columns(new.limits),
             **new.patients.columns(),
         )
@@ -249,14 +261,13 @@ def check_words(why: str) -> None:
         raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
 
 
-def allow_weak_guard(tx: Connection, name: str, why: str) -> None:
-    """Let updates go without a guard of the server, for this reason; "" takes that back.
+def allow_weak_guard(tx: Connection, name: str, *, allowed: bool) -> None:
+    """Let updates go without a guard of the server, or take that back.
 
     What was seen then decides anew how deliveries go. A pause that has another cause stays.
     Raises DestinationError.
     """
-    check_words(why)
-    _choose_anew(tx, name, weak=why)
+    _choose_anew(tx, name, weak=ALLOWED if allowed else "")
 
 
 def declare(tx: Connection, name: str, mode: str) -> None:
@@ -346,9 +357,21 @@ def set_pull(tx: Connection, name: str, chosen: Sequence[Pull]) -> None:
     tx.execute(update(destination).where(destination.c.name == name).values(pull=" ".join(chosen)))
 
 
+def remove(tx: Connection, name: str, *, at: str) -> None:
+    """Let it be no destination any more; its row stays, since ledger and evidence name it."""
+    gone = update(destination).where(destination.c.name == name)
+    tx.execute(gone.values(removed_at=at, paused="", weak=""))
+
+
 def find(tx: Connection, name: str) -> Destination | None:
-    """Return one destination by name, or None."""
+    """Return one destination by name, or None; a removed one is none."""
     row = tx.execute(_ONE, {"called": name}).one_or_none()
+    return None if row is None else _read(row)
+
+
+def ever(tx: Connection, name: str) -> Destination | None:
+    """Return one destination by name, whether it was removed or not, or None."""
+    row = tx.execute(_EVER, {"called": name}).one_or_none()
     return None if row is None else _read(row)
 
 
@@ -363,13 +386,24 @@ def get(tx: Connection, name: str) -> Destination:
 
 
 def every(tx: Connection) -> list[Destination]:
-    """Return all destinations by name."""
-    return [_read(row) for row in tx.execute(select(destination).order_by(destination.c.name))]
+    """Return all destinations by name, without those that were removed."""
+    return _chosen(tx, destination.c.removed_at == "")
+
+
+def removed(tx: Connection) -> list[Destination]:
+    """Return those that were removed, by name."""
+    return _chosen(tx, destination.c.removed_at != "")
+
+
+def _chosen(tx: Connection, which: ColumnElement[bool]) -> list[Destination]:
+    rows = tx.execute(select(destination).where(which).order_by(destination.c.name))
+    return [_read(row) for row in rows]
 
 
 def overlays(tx: Connection) -> list[str]:
     """Return the overlays that destinations use, without the empty one, sorted."""
-    chosen = select(destination.c.overlay).where(destination.c.overlay != "").distinct()
+    used = (destination.c.overlay != "", destination.c.removed_at == "")
+    chosen = select(destination.c.overlay).where(*used).distinct()
     return sorted(tx.scalars(chosen))
 
 
@@ -389,6 +423,7 @@ def _read(row: Row[Any]) -> Destination:
         declared=row.declared,
         types={kind: Taken(one) for kind, one in codec.decode(row.types.encode()).items()},
         pull=pulls.read(row.pull.split()) or (),
+        removed_at=row.removed_at,
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),

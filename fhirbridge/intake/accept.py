@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from fhirbridge import tracing
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
@@ -86,10 +87,17 @@ class Intake:
         refused bytes were put in quarantine, and StoreBusyError or NoRoomError where nothing could
         be written.
         """
+        with tracing.span("intake") as step:
+            receipt = self._accepted(raw, actor, backfill=backfill)
+            step.set(record=receipt.id, state=receipt.state, outcome=receipt.translation)
+            return receipt
+
+    def _accepted(self, raw: bytes, actor: str, *, backfill: bool) -> Receipt:
         self._rooms.disk.check()
         try:
             checked = schema.load(raw)
-            owing, made = self._translated(checked.document)
+            with tracing.span("translate"):
+                owing, made = self._translated(checked.document)
             return self._kept(
                 lambda tx: self._keep(tx, owing, checked, made, actor, backfill=backfill)
             )

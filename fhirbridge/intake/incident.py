@@ -89,6 +89,9 @@ class Incident:
             for row in newest.values():
                 self._take_back(tx, row, destination, done)
             self._fall_back(tx, chart, newest, destination, done)
+        for destination in registry.removed(tx):
+            for row in newest.values():
+                self._name_what_stays(tx, row, destination, done)
         self._note(tx, rows, Action.RECORD_RETRACTED, reason, done.deliveries)
         return done
 
@@ -165,6 +168,20 @@ class Incident:
         done.left += [
             _named(name, one) for one in touched if one not in settled and _stands(tx, name, one)
         ]
+
+    def _name_what_stays(
+        self, tx: Connection, row: Row[Any], destination: Destination, done: Retracted
+    ) -> None:
+        """Name what nobody can take back from here: the destination was removed."""
+        name = destination.name
+        are_theirs = kept.are_theirs(tx, destination, row.patient_key)
+        made = contents.of_session(tx, row.session_key, destination.overlay)
+        own = {Identity(m.type, m.resource_id): None for m in made if m.lane == row.patient_key}
+        for one in own:
+            stays = contents.held_purpose(tx, name, one) != contents.RETRACTION
+            is_ours = not (are_theirs and one.type == "Patient")
+            if is_ours and stays and _may_be_there(tx, name, one):
+                done.by_hand.append(_named(name, one))
 
     def _fall_back(
         self,

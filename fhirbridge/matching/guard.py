@@ -14,6 +14,7 @@ from fhirbridge.destinations.registry import Destination, Policy
 from fhirbridge.matching import decide, kept
 from fhirbridge.matching.decide import Why
 from fhirbridge.matching.kept import State
+from fhirbridge.outbox.contents import Identity
 from fhirbridge.outbox.states import PATIENT
 from fhirbridge.store import moment
 
@@ -51,6 +52,22 @@ def guard(tx: Connection, destination: Destination, delivery: Row[Any], *, now: 
     if held or not meant or _is_old(link, now) or not _is_compared(tx, destination, link):
         return Guard(Next.ASK)
     return Guard(Next.GO, link.id)
+
+
+def way_back(tx: Connection, delivery: Row[Any], taken_back: Sequence[Identity]) -> Guard | None:
+    """Let what only takes back go into the chart to which it went, or None where that is not sure.
+
+    Where a person said since that the chart is another one's, or may be: what was written there by
+    mistake must not stay there until somebody knows whose it is.
+    """
+    now = kept.current(tx, delivery.destination, delivery.lane)
+    if now is None or now.state != State.HELD or now.why != Why.BY_HAND or not taken_back:
+        return None
+    went_by = {kept.link_of(tx, delivery.destination, delivery.lane, one) for one in taken_back}
+    (by, *others) = went_by
+    if others or not by or kept.of_id(tx, by).state != State.LINKED:
+        return None
+    return Guard(Next.GO, by)
 
 
 def held_for(why: Sequence[str]) -> str:

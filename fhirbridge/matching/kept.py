@@ -11,8 +11,9 @@ from fhirbridge.matching.decide import How
 from fhirbridge.matching.merges import MOST_HOPS
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import WITHDRAWN, Identity
+from fhirbridge.records.history import UnknownChartError
 from fhirbridge.store.patient_tables import patient_link
-from fhirbridge.store.tables import resource
+from fhirbridge.store.tables import delivery, delivery_item, ledger, resource
 
 ACTOR = "worker"
 # Built once: it is asked several times for each delivery.
@@ -71,6 +72,57 @@ def our_patient(
         return owed
     link = current(tx, destination.name, lane)
     return compared(tx, link) if link is not None and link.compared else None
+
+
+def named_there(tx: Connection, ehr_id: str) -> str:
+    """Return our name of the patient whom an EHR calls so, or "" where none does, or it is ours.
+
+    Raises UnknownChartError where several do: each EHR gives ids of its own.
+    """
+    own = ehr_id.removeprefix("Patient/")
+    linked = select(patient_link.c.lane).where(
+        patient_link.c.ehr_id == own, patient_link.c.state == State.LINKED
+    )
+    made = (
+        select(resource.c.lane)
+        .join(ledger, ledger.c.resource == resource.c.id)
+        .where(ledger.c.type == "Patient", ledger.c.ehr_id == own, ledger.c.resource_id != own)
+    )
+    lanes = set(tx.scalars(linked)) | set(tx.scalars(made)) if own else set()
+    if len(lanes) > 1:
+        raise UnknownChartError(
+            "several patients of ours are, or were, in a chart of that id",
+            hint="name ours: fhirbridge patient list --all, or the --record",
+        )
+    return lanes.pop() if lanes else ""
+
+
+def link_of(tx: Connection, destination: str, lane: str, identity: Identity) -> str:
+    """Return by which link the EHR got what it holds of a resource now, or ""."""
+    chosen = (
+        select(delivery_item.c.link)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .join(
+            ledger,
+            (ledger.c.destination == delivery.c.destination)
+            & (ledger.c.sequence == delivery.c.sequence)
+            & (ledger.c.type == delivery_item.c.type)
+            & (ledger.c.resource_id == delivery_item.c.resource_id),
+        )
+        .where(
+            delivery.c.destination == destination,
+            delivery.c.lane == lane,
+            delivery_item.c.type == identity.type,
+            delivery_item.c.resource_id == identity.id,
+        )
+    )
+    return tx.scalar(chosen.limit(1)) or ""
+
+
+def of_lane(tx: Connection, lane: str) -> list[Row[Any]]:
+    """Return every decision about one patient of ours, at any destination, in order."""
+    chosen = select(patient_link).where(patient_link.c.lane == lane)
+    return list(tx.execute(chosen.order_by(patient_link.c.destination, patient_link.c.sequence)))
 
 
 def standing(tx: Connection, destination: str) -> list[Row[Any]]:

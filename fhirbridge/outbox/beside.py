@@ -62,6 +62,7 @@ def _undelivered_before() -> Select[Any]:
             delivery.c.destination == bindparam("of_ehr"),
             delivery.c.id != bindparam("of_id"),
             delivery.c.state.in_([*STUCK, *OPEN, State.SUPERSEDED]),
+            delivery.c.lane.in_([bindparam("of_lane"), SHARED_LANE]),  # by which it is found
             (delivery.c.lane == bindparam("of_lane")) | shared,
             ledger.c.ehr_id.is_(None),
         )

@@ -28,7 +28,11 @@ from fhirbridge.store.tables import delivery, delivery_item, ledger, payload_key
 from fhirbridge.translate.values import Scope, TranslatedResource
 
 # Built once: they are done for each resource.
-_KEPT = insert(resource)
+_KEPT = insert(resource).values(
+    recorded_at=select(record.c.recorded_at)
+    .where(record.c.id == bindparam("of_record"))
+    .scalar_subquery()
+)
 _SEALED = (
     select(resource.c.id, resource.c.record_id, resource.c.sealed, payload_key.c.wrapped)
     .outerjoin(payload_key, payload_key.c.owner == resource.c.record_id)
@@ -87,6 +91,7 @@ class Contents:
         values = {
             "id": row_id,
             "record_id": owner.record_id,
+            "of_record": owner.record_id,
             "purpose": purpose,
             "type": made.type,
             "resource_id": made.id,
@@ -184,12 +189,16 @@ def winner(tx: Connection, identity: Identity, overlay: str, lane: str) -> Row[A
     """
     asked = {"of_type": identity.type, "of_id": identity.id, "made_with": overlay}
     asked["of_lane"] = lane
-    return tx.execute(_winner(), asked).one_or_none()
+    whole = tx.execute(_winner(CONTENT, WITHDRAWN), asked).one_or_none()
+    return whole or tx.execute(_winner(INCOMPLETE), asked).one_or_none()
 
 
 @cache
-def _winner() -> Select[Any]:
-    """Build the question once: it is asked for each resource of each record."""
+def _winner(*purposes: str) -> Select[Any]:
+    """Build the question once: it is asked for each resource of each record.
+
+    The index gives the newest first, so that of what every record says only a few are looked at.
+    """
     of_type: BindParameter[str] = bindparam("of_type")
     of_id: BindParameter[str] = bindparam("of_id")
     made_with: BindParameter[str] = bindparam("made_with")
@@ -231,7 +240,7 @@ def _winner() -> Select[Any]:
             resource.c.type == of_type,
             resource.c.resource_id == of_id,
             resource.c.overlay == made_with,
-            resource.c.purpose.in_(STATEMENTS),
+            resource.c.purpose.in_(purposes),
             resource.c.lane.in_([bindparam("of_lane"), SHARED_LANE]),
             record.c.translation == "done",
             record.c.in_error.is_(False),
@@ -239,9 +248,8 @@ def _winner() -> Select[Any]:
             ~replaced,
         )
         .order_by(
-            resource.c.purpose == INCOMPLETE,
             resource.c.as_of.desc(),
-            record.c.recorded_at.desc(),
+            resource.c.recorded_at.desc(),
             record.c.version.desc(),
             resource.c.sequence.desc(),
         )

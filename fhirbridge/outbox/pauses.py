@@ -54,6 +54,11 @@ def lift(tx: Connection, what: Stopped) -> bool:
     return bool(tx.execute(gone).rowcount)
 
 
+def forget(tx: Connection, destination: str) -> None:
+    """Take back every pause of a destination that is removed."""
+    tx.execute(delete(pause).where(pause.c.destination == destination))
+
+
 def every(tx: Connection) -> list[dict[str, Any]]:
     """Return what is stopped, since when and by whom."""
     chosen = select(

@@ -14,7 +14,7 @@ class State(StrEnum):
     DELIVERED = "delivered"  # the EHR holds all of it
     HELD = "held"  # waits for a person
     PARKED = "parked"  # set aside with a reason; one command sends it again
-    SUPERSEDED = "superseded"  # it will not go: replaced by what is newer, or taken back
+    SUPERSEDED = "superseded"  # it will not go: replaced by what is newer, taken back, given up
 
 
 class Way(StrEnum):

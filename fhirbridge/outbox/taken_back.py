@@ -72,9 +72,10 @@ def _still_elsewhere() -> Select[Any]:
             own.c.retracted == "",
             other.c.retracted != "",
             other.c.patient_key != own.c.patient_key,
-            delivery.c.destination == bindparam("of_ehr"),
+            # Joined to nothing, so that it is found by its record: a backlog is not read for that.
+            delivery.c.destination.concat("") == bindparam("of_ehr"),
             delivery.c.lane == other.c.patient_key,
-            delivery.c.state.in_([*OPEN, *STUCK]),
+            delivery.c.state.concat("").in_([*OPEN, *STUCK]),
             delivery.c.reason != RETRACTED,
         )
         .order_by(delivery.c.sequence.desc())

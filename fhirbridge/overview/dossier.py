@@ -83,6 +83,7 @@ class Dossier:
             out.lines("sent.ndjson", listed["sent"])
             out.lines("ledger.ndjson", self._ledger())
             out.lines("drift.ndjson", listed["drift"])
+            out.lines("links.ndjson", listed["links"])
             out.lines("evidence.ndjson", self._proof(out))
             said = self._said(listed, made_at)
             out.write("index.txt", page(said, listed).encode())

@@ -26,7 +26,7 @@ class Folder:
     """Takes files one by one, and notes size and SHA-256 of each for the manifest."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path  # as long as it is being filled
         self.files: list[dict[str, Any]] = []
 
     def write(self, name: str, raw: bytes) -> None:
@@ -39,7 +39,7 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """Return one file as it was added."""
-        return (self._path / name).read_bytes()
+        return (self.path / name).read_bytes()
 
     def manifest(self, said: Mapping[str, Any]) -> str:
         """Add the manifest, which names every other file; return its SHA-256."""
@@ -48,7 +48,7 @@ class Folder:
         return str(self.files[-1]["sha256"])
 
     def _write(self, name: str, parts: Iterable[bytes], *, counts_rows: bool = False) -> None:
-        path = self._path / name
+        path = self.path / name
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         digest, size, rows = hashlib.sha256(), 0, 0
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)

@@ -79,8 +79,9 @@ def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Ch
         return [Check(name=name, good=False, found=found, next=what), _clock(name, tested, now)]
     checks = [Check(name=name, good=True, found="it answers"), _clock(name, tested, now)]
     if known.guard:
-        found = f"{known.guard}: it guards no update; allowed by a person: {known.weak}"
-        checks.append(Check(name=f"guard of {name}", good=True, found=found))
+        found = f"{known.guard}: it guards no update; allowed by a person"
+        why = f"why: fhirbridge destination show {name} --reasons"
+        checks.append(Check(name=f"guard of {name}", good=True, found=found, next=why))
     return checks
 
 

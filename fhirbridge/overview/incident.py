@@ -31,6 +31,8 @@ from fhirbridge.store.tables import (
 RECORD = ("id", "session_key", "version", "state", "in_error", "retracted", "received_at")
 RECORD_TOO = ("recorded_at", "translation", "set_digest", "warnings", "held")
 DELIVERY = ("id", "destination", "record_id", "state", "reason", "attempts", "created_at")
+LINK = ("id", "destination", "state", "ehr_id", "how", "why", "follows", "record_id", "actor")
+LINK_TOO = ("at", "checked_at", "ended_at")
 DELIVERY_TOO = ("changed_at", "due_at")
 WAYS_BACK = {
     RETRACTION: "is taken back",
@@ -55,6 +57,7 @@ def listing(tx: Connection, chart: Chart) -> dict[str, Any]:
         "sent": sent,
         "deliveries": [_delivery(tx, row) for row in deliveries],
         "drift": [dict(row) for row in tx.execute(_findings(ids)).mappings()],
+        "links": [_named(row, LINK, LINK_TOO) for row in kept.of_lane(tx, chart.patient)],
         "counts": _counts(there, sent, deliveries),
     }
 
@@ -199,17 +202,21 @@ def _way_back(tx: Connection, row: Row[Any], chart: Chart, ids: list[str]) -> st
         return WAYS_BACK[row.purpose]
     if tx.execute(_said_by_others(row, ids).limit(1)).first() is not None:
         return "stays as other sessions say it"
-    return _by_itself(tx, row)
+    return _who_takes_back(tx, row)
 
 
-def _by_itself(tx: Connection, row: Row[Any]) -> str:
-    if registry.get(tx, row.destination).only_creates and row.type != NOTE_TYPE:
+def _who_takes_back(tx: Connection, row: Row[Any]) -> str:
+    known = registry.find(tx, row.destination)
+    if known is None:
+        return "a person's task: the destination was removed"
+    if known.only_creates and row.type != NOTE_TYPE:
         return "a person's task: the EHR lets nobody change it"
     return "entered in error" if can_retract(row.type) else "a person's task: no status for it"
 
 
 def _is_theirs(tx: Connection, row: Row[Any]) -> bool:
-    return kept.are_theirs(tx, registry.get(tx, row.destination), row.lane)
+    known = registry.ever(tx, row.destination)
+    return known is not None and kept.are_theirs(tx, known, row.lane)
 
 
 def _said_by_others(row: Row[Any], ids: list[str]) -> Any:

@@ -11,6 +11,7 @@ items.ndjson       which resource version each delivery carried, and what became
 sent.ndjson        the same for each resource of this chart, with when it was sent and answered
 ledger.ndjson      what each EHR is known to hold, under which version, and when it was read back
 drift.ndjson       what was found to differ in an EHR
+links.ndjson       which of an EHR's own patients this one was said to be, by whom, and until when
 evidence.ndjson    the evidence rows, each with the leaf that it is in the evidence log
 payloads/          the exact bytes: ID.sent, ID.answered, ID.words (a person's reason)
 manifest.json      SHA-256 and size of each file, and the counts

@@ -1,12 +1,15 @@
 """One record version: what was found in it, what it became, and where each resource stands."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, case, func, or_, select
 
+from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.fhir.references import is_id
 from fhirbridge.outbox import contents
+from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.outbox.stuck import waits_for_mappings
 from fhirbridge.records import history
 from fhirbridge.store.sealed import Vault
@@ -32,9 +35,54 @@ def view(tx: Connection, *, vault: Vault, body: Body, record_id: str) -> dict[st
         "findings": held["findings"],
         "problems": held["problems"],
         "zone_applied": held["zone_applied"],
+        "destinations": by_destination(tx, record_id),
         "deliveries": [_delivery(tx, one, held) for one in _deliveries(tx, record_id)],
         "resources": [_resource(tx, one, body) for one in contents.of_record(tx, record_id)],
     }
+
+
+def by_destination(tx: Connection, record_id: str) -> list[dict[str, Any]]:
+    """Say of each destination, removed ones too, how far a record version got there. No PHI.
+
+    `there`: how many of its resources the EHR has in any version; `as_made`: how many just so.
+    """
+    rows = _deliveries(tx, record_id)
+    made = (
+        select(ledger.c.destination, func.count().label("there"))
+        .add_columns(func.sum(case((ledger.c.digest == resource.c.digest, 1), else_=0)))
+        .join(
+            resource,
+            (resource.c.type == ledger.c.type) & (resource.c.resource_id == ledger.c.resource_id),
+        )
+        .join(destination, destination.c.name == ledger.c.destination)
+        .where(
+            resource.c.record_id == record_id,
+            resource.c.overlay == destination.c.overlay,
+            resource.c.purpose.in_(contents.STATEMENTS),
+            ledger_of.is_ours(),
+        )
+        .group_by(ledger.c.destination)
+    )
+    held = {row[0]: (row[1], row[2]) for row in tx.execute(made)}
+    named = select(destination.c.name, destination.c.removed_at).order_by(destination.c.name)
+    return [
+        {
+            "destination": name,
+            "removed_at": removed_at,
+            "deliveries": dict(
+                sorted(Counter(row.state for row in rows if row.destination == name).items())
+            ),
+            "waits_for": sorted({row.reason for row in rows if _waits(row, name) and row.reason}),
+            "there": held.get(name, (0, 0))[0],
+            "as_made": held.get(name, (0, 0))[1],
+        }
+        for name, removed_at in tx.execute(named).all()
+        if name in held or any(row.destination == name for row in rows)
+    ]
+
+
+def _waits(row: Any, name: str) -> bool:
+    return row.destination == name and row.state in (*OPEN, *STUCK)
 
 
 def _deliveries(tx: Connection, record_id: str) -> list[Any]:
@@ -139,8 +187,10 @@ def explained(tx: Connection, why: Why, identity: contents.Identity) -> list[dic
 
 def table_of(tx: Connection, destination: str) -> list[dict[str, Any]]:
     """Count what a destination holds of ours, by type."""
-    chosen = select(ledger.c.type, ledger.c.ehr_version).where(ledger.c.destination == destination)
-    counts: dict[str, int] = {}
-    for row in tx.execute(chosen):
-        counts[row.type] = counts.get(row.type, 0) + 1
-    return [{"type": name, "resources": count} for name, count in sorted(counts.items())]
+    chosen = (
+        select(ledger.c.type, func.count().label("resources"))
+        .where(ledger.c.destination == destination, ledger_of.is_ours())
+        .group_by(ledger.c.type)
+        .order_by(ledger.c.type)
+    )
+    return [dict(row) for row in tx.execute(chosen).mappings()]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from fhirbridge.alerts import book
+from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.deliver import traffic
 from fhirbridge.destinations import registry
 from fhirbridge.outbox import pauses, selection, tasks
@@ -103,7 +104,7 @@ def of_destination(tx: Connection, one: registry.Destination, now: datetime) -> 
         .where(delivery.c.destination == one.name)
         .group_by(delivery.c.state)
     )
-    holds = select(func.count()).select_from(ledger).where(ledger.c.destination == one.name)
+    holds = select(func.count()).where(ledger.c.destination == one.name, ledger_of.is_ours())
     shut = traffic.closed(tx, one, now)
     return {
         "name": one.name,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from fhirbridge.destinations import registry
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store.patient_tables import patient_link
@@ -19,6 +20,7 @@ from fhirbridge.store.tables import (
     pause,
 )
 
+PATIENTS_AT_ONCE = 500  # of whom is asked in one question
 ASKED = (
     "id",
     "destination",
@@ -64,18 +66,22 @@ def _rows(tx: Connection, meant: frozenset[str] | None) -> Iterator[list[Any]]:
 
 def _of_patients(tx: Connection, patients: Collection[str]) -> Iterator[list[Any]]:
     """Yield what each has agreed to, who is who, and whether an EHR made two of them one."""
-    for one in tx.execute(select(consent).order_by(*consent.primary_key)):
-        if one.patient_key in patients:
-            yield ["consent", *one]
+    names = [one.name for one in registry.every(tx)]
     links = select(patient_link.c.destination, patient_link.c.lane, patient_link.c.id)
-    for one in tx.execute(links.where(patient_link.c.ended_at == "").order_by(patient_link.c.id)):
-        if one.lane in patients:
-            yield ["patient", *one]
     merged = select(drift.c.destination, drift.c.lane, drift.c.id).where(
-        drift.c.kind == "merged", drift.c.state == "open"
+        drift.c.destination.in_(names), drift.c.kind == "merged", drift.c.state == "open"
     )
-    for one in tx.execute(merged.order_by(drift.c.id)):
-        if one.lane in patients:
+    agreed = select(consent).order_by(*consent.primary_key)
+    few = sorted(patients)
+    for first in range(0, len(few), PATIENTS_AT_ONCE):
+        part = few[first : first + PATIENTS_AT_ONCE]
+        for one in tx.execute(agreed.where(consent.c.patient_key.in_(part))):
+            yield ["consent", *one]
+        counts = (patient_link.c.destination.in_(names), patient_link.c.lane.in_(part))
+        now = links.where(*counts, patient_link.c.ended_at == "").order_by(patient_link.c.id)
+        for one in tx.execute(now):
+            yield ["patient", *one]
+        for one in tx.execute(merged.where(drift.c.lane.in_(part)).order_by(drift.c.id)):
             yield ["merged", *one]
 
 

@@ -62,9 +62,11 @@ class Reconcile:
                     log.get().error("reconcile.unanswered", destination=name, code=error.code)
 
     def listed(self, destination: str | None, *, every: bool) -> list[dict[str, Any]]:
-        """Return findings: opaque ids and element names."""
+        """Return findings: opaque ids and element names. At a removed one nothing waits."""
         with self._rooms.store.read() as tx:
-            return findings.listed(tx, destination, every=every)
+            found = findings.listed(tx, destination, every=every)
+            there = {one.name for one in registry.every(tx)}
+            return [one for one in found if every or one["destination"] in there]
 
     def shown(self, row_id: str, *, actor: str) -> dict[str, Any]:
         """Return one finding with both sides, PHI; the reading is noted. Raises DriftError."""

@@ -74,8 +74,13 @@ class Patients:
         with self._rooms.store.read() as tx:
             if destination is not None:
                 registry.get(tx, destination)
+            there = {one.name for one in registry.every(tx)}  # at a removed one nobody waits
             rows = tx.execute(chosen.order_by(patient_link.c.sequence)).all()
-            return [{**_shown(row), "waiting": _waiting(tx, row)} for row in rows]
+            return [
+                {**_shown(row), "waiting": _waiting(tx, row)}
+                for row in rows
+                if every or row.destination in there
+            ]
 
     def shown(self, about: About, *, values: bool, actor: str) -> dict[str, Any]:
         """Return every decision and what was written; with `values`, which is noted, both sides."""

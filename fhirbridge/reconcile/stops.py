@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from fhirbridge.destinations import registry
 from fhirbridge.store import moment
@@ -50,6 +50,11 @@ def note(
     _save(tx, name, values)
     if full and registry.get(tx, name).paused in ("", before.stop):
         registry.pause(tx, name, stop)
+
+
+def forget(tx: Connection, name: str) -> None:
+    """Forget how far a destination was looked at that is removed."""
+    tx.execute(delete(watch).where(watch.c.destination == name))
 
 
 def stop_all(tx: Connection, why: str) -> None:

@@ -1,10 +1,12 @@
 """Open the database with the settings that our promises need; a unit of work is a transaction."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
+from weakref import WeakSet
 
-from sqlalchemy import Connection, exc, insert, inspect, select
+from sqlalchemy import Connection, Engine, exc, insert, inspect, select
 from sqlalchemy.engine import make_url
 
 from fhirbridge.store import after, sqlite, tables
@@ -26,6 +28,9 @@ MOVED = "moved"  # in `meta`, of a database whose work goes on elsewhere
 
 Done = TypeVar("Done")
 
+_ENGINES: WeakSet[Engine] = WeakSet()  # whose connections no other process may use
+_OF_THE_PARENT: list[object] = []  # never closed here: it would end what the parent does with them
+
 
 class Store:
     """One database. `begin()` writes, `read()` reads; both give a SQLAlchemy Connection.
@@ -39,6 +44,8 @@ class Store:
         self._database = _database(url)
         self.engine = self._database.engine
         self.path = self._database.path
+        if self.path is not None or self._database.beside is not None:  # not in memory
+            _ENGINES.add(self.engine)
         self._turns = Turns()
 
     def create(self) -> None:
@@ -76,12 +83,16 @@ class Store:
     def check(self) -> None:
         """Refuse a database that is missing, of another schema, or damaged. Raises StoreError."""
         with self.read() as tx:
-            found = schema(tx)
-            if found != str(tables.SCHEMA_VERSION):
-                raise other_schema(found)
-            if tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == MOVED)):
-                raise _moved()
+            self.check_schema(tx)
             self._database.check(tx)
+
+    def check_schema(self, tx: Connection) -> None:
+        """Refuse a database of another schema, or one that was moved. Raises StoreError."""
+        found = schema(tx)
+        if found != str(tables.SCHEMA_VERSION):
+            raise other_schema(found)
+        if tx.scalar(select(tables.meta.c.value).where(tables.meta.c.name == MOVED)):
+            raise _moved()
 
     def describe(self) -> tuple[str, str]:
         """Return the database's name, and its version and how it writes."""
@@ -166,6 +177,16 @@ class Store:
             if told is None:
                 raise
             raise told from error
+
+
+def _forget_the_parents() -> None:
+    """Let a forked process open its own connections: two on one would read each other's answers."""
+    for engine in list(_ENGINES):
+        _OF_THE_PARENT.append(engine.pool)
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_the_parents)
 
 
 def schema(tx: Connection) -> str:

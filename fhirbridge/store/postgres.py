@@ -1,10 +1,8 @@
 """PostgreSQL with the settings that our promises need. Why it is used so: docs/adr/0012."""
 
-import os
 from pathlib import Path
-from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+from sqlalchemy import URL, Connection, create_engine, event, exc, text
 from sqlalchemy.engine import ExceptionContext
 
 from fhirbridge.errors import BridgeError
@@ -28,7 +26,6 @@ SETTINGS = {
 CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock
 MISSING = ("42P01", "42703", "3F000")  # table, column, schema
 NOT_ALLOWED = "42501"
-_ENGINES: WeakSet[Engine] = WeakSet()
 MAKING = 0x66686972  # the advisory lock of who makes the tables
 
 
@@ -80,7 +77,6 @@ class Postgres:
                 "PostgreSQL's driver is not installed",
                 hint="pip install 'fhirbridge[postgres,worker]'",
             ) from None
-        _ENGINES.add(self.engine)
         event.listen(self.engine, "handle_error", _without_values)
 
     def conninfo(self) -> str:
@@ -147,15 +143,6 @@ def _shown(tx: Connection, name: str) -> str:
 
 def _state(error: BaseException | None) -> str:
     return str(getattr(error, "sqlstate", None) or "")
-
-
-def _forget_the_parents() -> None:
-    """Let a forked process open its own connections: two on one would read each other's answers."""
-    for engine in list(_ENGINES):
-        engine.dispose(close=False)
-
-
-os.register_at_fork(after_in_child=_forget_the_parents)
 
 
 def _without_values(context: ExceptionContext) -> None:

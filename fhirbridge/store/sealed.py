@@ -58,6 +58,11 @@ class Vault:
         tx.execute(insert(payload_key).values(owner=owner, wrapped=wrapped))
         return key
 
+    def lasting_key(self, tx: Connection, owner: str) -> bytes:
+        """Unwrap the key of one owner, made now where it had none. Raises ShreddedError."""
+        made = select(payload_key.c.owner).where(payload_key.c.owner == owner)
+        return self.new_key(tx, owner) if tx.scalar(made) is None else self.key(tx, owner)
+
     def key(self, tx: Connection, owner: str) -> bytes:
         """Unwrap the key of one owner. Raises ShreddedError where it was destroyed."""
         return self.unwrap(tx.scalar(_WRAPPED, {"of_owner": owner}), owner)

@@ -25,7 +25,7 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 7  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 8  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (evidence_tables, patient_tables, pull_tables, sign_in_tables)
@@ -67,6 +67,14 @@ record = Table(
     UniqueConstraint("session_key", "version"),
 )
 Index("record_patient", record.c.patient_key, record.c.state)
+Index("record_received", record.c.received_at)
+Index("record_translation", record.c.translation, record.c.set_digest)
+Index(
+    "record_screen",
+    record.c.state,
+    sqlite_where=record.c.screen_held.is_(True),
+    postgresql_where=record.c.screen_held.is_(True),
+)
 
 quarantine = Table(
     "quarantine",
@@ -137,12 +145,16 @@ resource = Table(
     Column("set_digest", Text, nullable=False),
     Column("overlay", Text, nullable=False),  # made for destinations with this overlay; "" for none
     Column("as_of", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),  # of its record: the newest word is found by both
     Column("digest", Text, nullable=False),
     Column("row", Text, nullable=False),  # keyed name of the source row
     Column("sealed", LargeBinary, nullable=False),  # body
     Column("sealed_why", LargeBinary, nullable=False),
 )
-Index("resource_identity", resource.c.type, resource.c.resource_id)
+Index(
+    "resource_newest",
+    *(resource.c[name] for name in ("type", "resource_id", "overlay", "as_of", "recorded_at")),
+)
 Index("resource_record", resource.c.record_id)
 
 delivery = Table(
@@ -179,6 +191,7 @@ Index(
 )
 Index("delivery_urgent", delivery.c.urgent, delivery.c.state)
 Index("delivery_record", delivery.c.record_id)
+Index("delivery_lane", delivery.c.destination, delivery.c.lane, delivery.c.state)
 
 delivery_item = Table(
     "delivery_item",
@@ -195,6 +208,7 @@ delivery_item = Table(
     Column("link", Text, nullable=False),  # by which it last went to an EHR's own patient, or ""
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
+Index("delivery_item_resource", delivery_item.c.resource)
 _not_as_itself = delivery_item.c.outcome.in_(
     ["skipped", "carried", "cannot-update", "cannot-retract"]
 )
@@ -322,7 +336,7 @@ destination = Table(
     Column("overlay", Text, nullable=False),  # of the mappings; "" for none
     Column("networks", Text, nullable=False),  # private networks it may be reached in
     Column("paused", Text, nullable=False),  # why, or ""
-    Column("weak", Text, nullable=False),  # why updates may go without a guard, or "": they may not
+    Column("weak", Text, nullable=False),  # allowed: updates may go without a guard, or ""
     Column("most_entries", Integer, nullable=False),  # of one Bundle, as far as was learned
     Column("most_bytes", Integer, nullable=False),
     Column("forbidden", Text, nullable=False),  # lanes that were answered 403, in a row
@@ -335,6 +349,7 @@ destination = Table(
     Column("types", Text, nullable=False),  # JSON: how types go that were ever not sent
     Column("pull", Text, nullable=False),  # what is asked of it; pulls.py has the words
     Column("created_at", Text, nullable=False),
+    Column("removed_at", Text, nullable=False),  # since when it is none any more, or ""
 )
 
 # alerts

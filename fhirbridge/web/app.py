@@ -25,7 +25,7 @@ from fhirbridge.web.guard import Guard
 class DebugModeError(BridgeError):
     """Flask's debug mode is on; it shows what it handles, and runs code, for whoever asks."""
 
-    code = "E804"
+    code = "E808"
 
 
 def create_app(bridge: Bridge | None = None, *, most_bytes: int | None = None) -> Flask:

@@ -4,6 +4,7 @@ It names what the caller can mend. What went wrong inside stays inside: the call
 id, the log has the rest under it.
 """
 
+import errno
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -89,8 +90,16 @@ def _unexpected(error: Exception) -> Response:
         return _refused(BadRequest())
     _note(error)
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if _is_lack(error):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
     more = {"hint": HINTS[status]}
     return _problem(status, kind="about:blank", detail=INSIDE[status], more=more)
+
+
+def _is_lack(error: Exception) -> bool:
+    """Say whether memory or file descriptors ran out: that passes, and the sender tries again."""
+    lacks = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in lacks)
 
 
 def _problem(

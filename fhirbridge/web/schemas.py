@@ -140,6 +140,15 @@ class Resource(Closed):
     body = fields.Dict(required=True, metadata={"description": "the FHIR R4 resource; holds PHI"})
 
 
+class Reached(Closed):
+    destination = _text()
+    removed_at = _text("since when it gets nothing any more, or empty")
+    deliveries = fields.Dict(required=True, metadata={"description": "how many, by state"})
+    waits_for = _texts("why what is not through is not")
+    there = _count("how many resources of this record it has, in any version")
+    as_made = _count("how many of these just as this version made them")
+
+
 class Record(Closed):
     id = _text()
     version = _count()
@@ -150,6 +159,11 @@ class Record(Closed):
     findings = fields.List(fields.Nested(StoredFinding), required=True)
     problems = fields.List(fields.Nested(TranslationProblem), required=True)
     zone_applied = _texts("pointers at times that were read in the clinic's zone")
+    destinations = fields.List(
+        fields.Nested(Reached),
+        required=True,
+        metadata={"description": "how far it got, by destination"},
+    )
     deliveries = fields.List(fields.Nested(Delivery), required=True)
     resources = fields.List(fields.Nested(Resource), required=True)
 

@@ -40,15 +40,17 @@ def test_r23_a_weak_guard_is_allowed_by_name_and_shown_wherever_one_looks(
 
     allowed = made("destination", "set", "ehr", "--allow-weak-guard", WHY, "--json")
     (shown,) = codec.decode(allowed.stdout.encode())
-    assert (shown["mode"], shown["guard"], shown["weak"]) == ("assigned", "weak", WHY)
+    assert (shown["mode"], shown["guard"], shown["weak"]) == ("assigned", "weak", "allowed")
     assert shown["paused"] == ""
 
     assert "ehr (weak guard)" in made("sync", "plan").stdout
-    assert WHY in made("doctor").stdout
+    assert "allowed by a person" in made("doctor").stdout
+    assert WHY not in made("doctor").stdout
+    assert WHY in made("destination", "show", "ehr", "--reasons").stdout
     done = codec.decode(made("sync", "run", "--json").stdout.encode())
     assert done["waiting"] == []
     (status,) = codec.decode(made("sync", "status", "--json").stdout.encode())["destinations"]
-    assert (status["guard"], status["weak"]) == ("weak", WHY)
+    assert (status["guard"], status["weak"]) == ("weak", "allowed")
 
     stopped = made("destination", "set", "ehr", "--no-weak-guard", "--json")
     (shown,) = codec.decode(stopped.stdout.encode())

@@ -207,26 +207,30 @@ def test_r23_a_weak_guard_is_used_only_where_a_person_allowed_it_by_name(tx: Con
     before = registry.get(tx, "a")
     assert (before.mode, before.guard) == (Mode.UNPROVEN, "")
 
-    registry.allow_weak_guard(tx, "a", "ticket 4711")
+    registry.allow_weak_guard(tx, "a", allowed=True)
 
     allowed, other = registry.every(tx)
-    assert (allowed.way, allowed.paused, allowed.weak) == ("single (weak guard)", "", "ticket 4711")
+    assert (allowed.way, allowed.paused, allowed.weak) == (
+        "single (weak guard)",
+        "",
+        registry.ALLOWED,
+    )
     assert (other.mode, other.paused) == (Mode.UNPROVEN, before.paused)
 
-    registry.allow_weak_guard(tx, "a", "")
+    registry.allow_weak_guard(tx, "a", allowed=False)
     assert registry.get(tx, "a") == before
 
 
 def test_an_allowance_ends_no_pause_of_another_cause(tx: Connection) -> None:
     registry.add(tx, NEW, at=AT)
     registry.note_probe(tx, "ehr", WEAK)
-    registry.allow_weak_guard(tx, "ehr", "ticket 4711")
+    registry.allow_weak_guard(tx, "ehr", allowed=True)
     registry.pause(tx, "ehr", "the EHR refuses access")
 
-    registry.allow_weak_guard(tx, "ehr", "ticket 4712")
+    registry.allow_weak_guard(tx, "ehr", allowed=True)
     assert registry.get(tx, "ehr").paused == "the EHR refuses access"
 
-    registry.allow_weak_guard(tx, "ehr", "")
+    registry.allow_weak_guard(tx, "ehr", allowed=False)
     found = registry.get(tx, "ehr")
     assert (found.mode, found.guard) == (Mode.UNPROVEN, "")
     assert found.paused.endswith(modes.WEAK_HINT)
@@ -236,15 +240,26 @@ def test_an_allowance_where_the_guard_is_honoured_changes_nothing(tx: Connection
     registry.add(tx, NEW, at=AT)
     registry.note_probe(tx, "ehr", {**WEAK, "version_guard": True})
 
-    registry.allow_weak_guard(tx, "ehr", "ticket 4711")
+    registry.allow_weak_guard(tx, "ehr", allowed=True)
 
     found = registry.get(tx, "ehr")
     assert (found.mode, found.guard, found.way) == (Mode.TRANSACTION, "", "transaction")
 
 
 @pytest.mark.parametrize("why", ["x" * 301, "two\nlines", " "])
-def test_a_reason_is_one_line(tx: Connection, why: str) -> None:
+def test_a_reason_is_one_line(why: str) -> None:
+    with pytest.raises(DestinationError):
+        registry.check_words(why)
+
+
+def test_r27_a_name_that_was_removed_is_not_given_to_another_one(tx: Connection) -> None:
     registry.add(tx, NEW, at=AT)
 
-    with pytest.raises(DestinationError):
-        registry.allow_weak_guard(tx, "ehr", why)
+    registry.remove(tx, "ehr", at=AT)
+
+    assert (registry.find(tx, "ehr"), registry.every(tx), registry.overlays(tx)) == (None, [], [])
+    kept = registry.ever(tx, "ehr")
+    assert kept is not None
+    assert [kept] == registry.removed(tx)
+    with pytest.raises(DestinationError, match="removed on 2026-05-04"):
+        registry.add(tx, NEW, at=AT)

@@ -79,10 +79,10 @@ def test_safety_02_a_production_server_is_tried_by_agreement_alone_and_nothing_s
     bodies = [one.body or b"" for one in writes if not one.url.endswith("_search")]
     assert bodies
     assert [one for one in bodies if b"Synthetic-Probe" not in one] == []
-    assert [codec.decode(row.detail.encode())["agreed_with"] for row in probes(world)] == [
-        "",
-        "integration desk",
-    ]
+    agreed = [codec.decode(row.detail.encode())["agreed"] for row in probes(world)]
+    assert agreed == [False, True]
+    said = world.bridge.reasons("ehr", actor="test")
+    assert [one["reason"] for one in said] == ["integration desk"]
 
 
 def test_safety_02_a_later_look_at_a_production_server_reads_and_leaves_the_proof(

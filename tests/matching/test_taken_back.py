@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.reconcile.patients import About
-from fhirbridge.records.history import Chart
+from fhirbridge.records.history import Chart, UnknownChartError
 from tests.deliver.refusing import heal, refuse
 from tests.factories import AFTER_A_LEASE, Record, a_pulse, retracted
 from tests.intake.charts import take_back
@@ -172,3 +172,114 @@ def test_safety_13_a_first_visit_that_was_refused_in_part_is_taken_back(how: str
     about = About("ehr", clinic.link.lane)
     desk.unlink(about, reason="synthetic doubt", actor="anna")
     assert desk.link(about, "ehr-1", despite=(), reason="it is", actor="anna").state == "linked"
+
+
+# --- somebody else's chart, as a person found out ------------------------------------------------
+
+
+def test_f8_what_went_to_a_chart_that_a_person_rejected_is_taken_back_from_it() -> None:
+    clinic = Clinic(an_ehr_patient())
+    receipt = clinic.take(visit())
+    clinic.clock.advance(LONG)
+    about = About("ehr", clinic.link.lane)
+    clinic.bridge.patients.reject(about, "ehr-1", reason="the twin", actor="anna")
+
+    take_back(clinic, receipt.id)
+    clinic.sync()
+
+    (pulse,) = clinic.ehr.all_of("Observation")
+    assert (pulse["status"], pulse["subject"]) == (
+        "entered-in-error",
+        {"reference": "Patient/ehr-1"},
+    )
+    assert set(clinic.states()) == {"delivered"}
+    assert clinic.link.state == "held"
+
+
+def test_f8_what_is_new_still_waits_for_a_person_after_a_rejection() -> None:
+    clinic = Clinic(an_ehr_patient())
+    receipt = clinic.take(visit())
+    about = About("ehr", clinic.link.lane)
+    clinic.bridge.patients.reject(about, "ehr-1", reason="the twin", actor="anna")
+    take_back(clinic, receipt.id)
+
+    clinic.take(visit(2))
+    clinic.settle()
+
+    assert clinic.patient_rows()[-1].state == "held"
+    assert [one["status"] for one in clinic.ehr.all_of("Observation")] == ["entered-in-error"]
+
+
+def test_f8_what_stands_in_an_earlier_chart_than_the_rejected_one_waits() -> None:
+    clinic = Clinic(an_ehr_patient(), an_ehr_patient("ehr-2", "SYN-2"))
+    receipt = clinic.take(visit())
+    desk, about = clinic.bridge.patients, About("ehr", clinic.link.lane)
+    desk.reject(about, "ehr-1", reason="the twin", actor="anna")
+    desk.link(about, "ehr-2", despite=["identifier"], reason="it is", actor="anna")
+    desk.reject(about, "ehr-2", reason="nor this one", actor="anna")
+
+    take_back(clinic, receipt.id)
+    clinic.settle()
+
+    # Ours would name ehr-2 now: moved there, it would stand in one more wrong chart.
+    assert clinic.patient_rows()[-1].state == "held"
+    assert [one["subject"]["reference"] for one in clinic.ehr.all_of("Observation")] == [
+        "Patient/ehr-1"
+    ]
+
+
+# --- the EHR's own patient, as those who look see it ---------------------------------------------
+
+
+def test_f11_a_chart_is_found_by_the_id_that_the_ehr_has_for_its_own_patient() -> None:
+    clinic = Clinic(an_ehr_patient())
+    clinic.take(visit())
+    lane = clinic.link.lane
+
+    for named in ("ehr-1", "Patient/ehr-1", lane):
+        assert clinic.bridge.chart(named) == Chart(patient=lane)
+
+
+def test_f11_an_id_that_two_ehrs_gave_to_two_patients_names_nobody() -> None:
+    clinic = Clinic(an_ehr_patient())
+    clinic.take(visit())
+    desk, lane = clinic.bridge.patients, clinic.link.lane
+    clinic.accept(visit(patient="pt-2"))
+    clinic.sync()
+    other = next(row.lane for row in clinic.patient_rows() if row.lane != lane)
+    desk.link(About("ehr", lane), "ehr-1", despite=[], reason="it is", actor="anna")
+    desk.unlink(About("ehr", lane), reason="it is not", actor="anna")
+    desk.link(About("ehr", other), "ehr-1", despite=["taken"], reason="this is", actor="anna")
+
+    with pytest.raises(UnknownChartError, match="several patients"):
+        clinic.bridge.chart("ehr-1")
+
+
+def test_f11_the_incident_says_which_of_the_ehrs_patients_it_was() -> None:
+    clinic = Clinic(an_ehr_patient())
+    clinic.take(visit())
+    about = About("ehr", clinic.link.lane)
+    clinic.bridge.patients.reject(about, "ehr-1", reason="the twin", actor="anna")
+
+    links = clinic.bridge.incident(Chart(patient=about.lane), actor="test")["links"]
+
+    said = [(one["state"], one["ehr_id"], one["actor"]) for one in links]
+    assert said == [
+        ("linked", "ehr-1", "worker"),
+        ("rejected", "ehr-1", "anna"),
+        ("held", "", "anna"),
+    ]
+
+
+def test_f19_the_ehrs_own_patients_are_not_counted_as_ours() -> None:
+    clinic = Clinic(an_ehr_patient())
+    clinic.take(visit())
+
+    (status,) = clinic.bridge.status().destinations
+    held = {one["type"]: one["resources"] for one in clinic.bridge.holdings("ehr")}
+
+    assert "Patient" not in held
+    assert status["resources"] == sum(held.values()) == len(clinic.ledger()) - 1
+    assert b'fhirbridge_resources{destination="ehr"} %d.0' % sum(held.values()) in (
+        clinic.bridge.metrics()
+    )

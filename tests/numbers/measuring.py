@@ -1,5 +1,6 @@
 """How quick, how many, how far apart: measured by the clock of the machine, for `make prove`."""
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.outbox.pauses import ANY, Stopped
+from fhirbridge.overview import lag
+from fhirbridge.overview.lag import Lag
 from fhirbridge.store.engine import StoreBusyError
 from tests.deliver.test_breaker import run_for
 from tests.deliver.test_bundle_size import limit, many_pulses
@@ -158,6 +161,30 @@ def beside_a_slow_one(folder: Path, *, slow: bool, samples: int) -> list[float]:
         found = lags(world, "other", ways["other"], samples=samples)
         ways["ehr"].closed.set()
     return found
+
+
+def ten_clinics(folder: Path, *, sessions: int, apart: float, seed: int = 34) -> Lag:
+    """Take whole visits in at random times, `apart` seconds in the mean; return the lag told.
+
+    Ten clinics of 20 sessions a day send one each 28 s at their peak.
+    """
+    world = World(url=f"sqlite:///{folder / 'test.db'}")
+    world.connect()
+    world.clock = CLOCK  # type: ignore[assignment]
+    world.bridge = world._open()
+    chance, first = random.Random(seed), a_visit(1)
+    with looping(world):
+        for number in range(sessions):
+            CLOCK.sleep(chance.expovariate(1 / apart))
+            patient = {**first["patient"], "id": f"pt-{number}"}
+            _accepted(world, {**first, "session_id": f"ses-{number}", "patient": patient})
+        for _ in range(int(PATIENCE)):
+            if set(world.states()) == {"delivered"}:
+                break
+            CLOCK.sleep(1)
+    assert set(world.states()) == {"delivered"}
+    with world.store.read() as tx:
+        return lag.of_destination(tx, "ehr", CLOCK.now())
 
 
 def among_backfills(folder: Path, pile_up: Callable[[World], None], *, samples: int) -> list[float]:

@@ -6,17 +6,28 @@ from typing import Any
 
 import pytest
 
-from fhirbridge import log
+from fhirbridge import log, tracing
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from tests.factories import World
 from tests.fakes import Says, Trouble
 from tests.journey.canaries import hits, record_with_canaries
 from tests.simulation.wire import KINDS
+from tests.test_tracing import Collected, collector_of
 
 FEWEST_TOKENS = 20
 FAULTS = [(kind, trouble) for kind, all_of in KINDS.items() for trouble in all_of]
-SHOWN = {"log", "addresses", "headers", "alerts", "status", "deliveries", "evidence", "errors"}
+SHOWN = {
+    "log",
+    "traces",
+    "addresses",
+    "headers",
+    "alerts",
+    "status",
+    "deliveries",
+    "evidence",
+    "errors",
+}
 
 
 def telling(trouble: Trouble, token: str) -> Trouble:
@@ -31,8 +42,9 @@ def telling(trouble: Trouble, token: str) -> Trouble:
 
 def leaks(trouble: Trouble) -> dict[str, int]:
     """Deliver a record of tokens with this trouble; count the tokens that each place tells."""
-    logged = io.StringIO()
+    logged, collected = io.StringIO(), Collected()
     log.configure(logged)
+    tracing.begin(collector_of(collected))
     world = World()
     world.connect()
     record, tokens = record_with_canaries()
@@ -45,10 +57,12 @@ def leaks(trouble: Trouble) -> dict[str, int]:
     except BridgeError as error:
         errors += [str(error), error.message, error.hint]
     finally:
+        tracing.end()
         log.configure()
+    assert collected.sent, "no trace was sent"
     arrived = repr([one.body for one in world.ehr.transport.sent]).encode()
     assert len(hits(arrived, tokens)) >= FEWEST_TOKENS, "the tokens went nowhere at all"
-    seen = {**_shown(world), "log": logged.getvalue(), "errors": errors}
+    seen = {**_shown(world), "log": logged.getvalue(), "errors": errors, "traces": collected.sent}
     return {name: len(hits(repr(one).encode(), tokens)) for name, one in seen.items()}
 
 

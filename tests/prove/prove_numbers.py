@@ -118,6 +118,17 @@ def test_r12_the_lag_beside_an_ehr_that_is_down(tmp_path: Path, say: Say) -> Non
     say(f"R12: p95 of the lag beside an EHR that is down: {beside / alone:.2f} times that without")
 
 
+def test_r34_the_lag_at_the_load_of_ten_clinics(tmp_path: Path, say: Say) -> None:
+    found = measuring.ten_clinics(tmp_path, sessions=60, apart=5)  # at five times their peak
+
+    assert found.counted == 2 * 60 - 59  # what all share went with the first one
+    assert (found.p95 <= 5, found.p99 <= 30) == (True, True)
+    say(
+        f"R34: 60 visits, one in 5 s in the mean: lag p50 {found.p50:.1f} s, "
+        f"p95 {found.p95:.1f} s, p99 {found.p99:.1f} s"
+    )
+
+
 def test_r16_the_lag_beside_an_ehr_that_takes_thirty_seconds(tmp_path: Path, say: Say) -> None:
     alone = measuring.p95(measuring.beside_a_slow_one(tmp_path, slow=False, samples=40))
     beside = measuring.p95(measuring.beside_a_slow_one(tmp_path, slow=True, samples=40))

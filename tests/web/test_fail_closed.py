@@ -1,5 +1,6 @@
 """S16 and I20: where a guard, the evidence log or the database fails, nothing is let in or lost."""
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -64,6 +65,21 @@ def test_s17_no_evidence_no_record_and_no_reading(
     assert {sent.status_code, read.status_code} <= {500, 503}
     assert b"resources" not in read.data
     assert service.stored() == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [MemoryError(), OSError(errno.EMFILE, ""), OSError(errno.ENOMEM, "")], ids=repr
+)
+def test_p16_what_ran_out_inside_is_a_503_that_says_when_to_try_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(service.bridge, "accept", failing(fault))
+        refused = service.send(a_visit())
+
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    assert service.send(a_visit()).status_code == 202
 
 
 def test_i20_a_locked_database_is_a_503_and_the_next_try_goes_through(service: Service) -> None:
