@@ -6,9 +6,8 @@ import pytest
 
 from fhirbridge.translate.documents import letters
 
-SUMS = dict(
-    reversed(line.split()) for line in (letters.FOLDER / "SHA256SUMS").read_text().splitlines()
-)
+LINES = (letters.FOLDER / "SHA256SUMS").read_text(encoding="ascii").splitlines()
+SUMS = {name: digest for digest, name in (line.split() for line in LINES)}
 
 
 def test_each_font_is_the_file_that_was_taken_over_unchanged() -> None:

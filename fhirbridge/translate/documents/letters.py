@@ -39,7 +39,8 @@ def of_font(file: str) -> frozenset[str]:
 
 def fonts_for(text: str) -> tuple[str, ...]:
     """Return which of the other fonts a text needs."""
-    missing = {letter for letter in text if not letter.isspace()} - of_font(REGULAR)
+    composed = unicodedata.normalize("NFC", text)
+    missing = {letter for letter in composed if not letter.isspace()} - of_fonts(())
     found: list[str] = []
     for file in OTHERS:
         if missing & of_font(file):
@@ -50,12 +51,18 @@ def fonts_for(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def shown(text: str, fonts: tuple[str, ...]) -> str:
-    """Return a text as it can be printed, composed (`é` is one letter); spaces stay.
+def of_fonts(others: tuple[str, ...]) -> frozenset[str]:
+    """Return the letters of our own family, in both weights, and of these others."""
+    return (of_font(REGULAR) & of_font(BOLD)).union(*map(of_font, others))
 
-    A letter that has no font becomes UNKNOWN; signs that print nothing are left out.
+
+def shown(text: str, known: frozenset[str]) -> str:
+    """Return a text as it can be printed, composed (`é` is one letter); white space stays.
+
+    A letter that is not known becomes UNKNOWN; signs that print nothing are left out.
     """
-    known = of_font(REGULAR).union(*map(of_font, fonts))
+    if text.isascii() and text.isprintable():
+        return text
     letters = (
         one if one.isspace() or one in known else UNKNOWN
         for one in unicodedata.normalize("NFC", text)
@@ -66,4 +73,6 @@ def shown(text: str, fonts: tuple[str, ...]) -> str:
 
 def are_joined(text: str) -> bool:
     """Say whether letters must be shaped: where they join, stack or run to the left."""
-    return any(_FIRST_JOINED <= one <= _LAST_JOINED or unicodedata.combining(one) for one in text)
+    return not text.isascii() and any(
+        _FIRST_JOINED <= one <= _LAST_JOINED or unicodedata.combining(one) for one in text
+    )

@@ -43,14 +43,13 @@ def _scale(sheets: Sheets, svg: Element) -> float:
 
 def _path(sheets: Sheets, path: Element, scale: float, top: float) -> None:
     fill = path.get("fill")
-    dash = " ".join(str(float(one) * scale) for one in path.get("stroke-dasharray").split())
-    sheets.ink(path.get("stroke"), float(path.get("stroke-width")) * scale, "#fff", dash)
     filled = fill != "none"
-    if filled:
-        sheets.set_fill_color(fill)
+    dash = " ".join(str(float(one) * scale) for one in path.get("stroke-dasharray").split())
+    width = float(path.get("stroke-width")) * scale
+    sheets.ink(path.get("stroke"), width, fill if filled else "#fff", dash)
     for points, closed in _strokes(path.get("d")):
         places = [(SIDE + x * scale, top + y * scale) for x, y in points]
-        sheets.polyline(places, fill=filled, polygon=closed)
+        sheets.polyline(places, polygon=closed, style="DF" if filled else "D")
 
 
 def _strokes(d: str) -> Iterator[tuple[list[tuple[float, float]], bool]]:

@@ -32,7 +32,8 @@ class Sheets(FPDF):
     def __init__(self, title: str, language: str, text: str, foot: str) -> None:
         """Take a title for the metadata, all text for its letters, and what each foot says."""
         super().__init__(format="letter")
-        self._others = letters.fonts_for(text)
+        others = letters.fonts_for(text)
+        self._known = letters.of_fonts(others)
         self._foot = foot
         self.lacks_letters = False
         self.set_title(title)
@@ -45,9 +46,9 @@ class Sheets(FPDF):
         self.set_auto_page_break(auto=True, margin=FOOT)
         self.add_font(_FAMILY, "", letters.FOLDER / letters.REGULAR)
         self.add_font(_FAMILY, "B", letters.FOLDER / letters.BOLD)
-        for file in self._others:
+        for file in others:
             self.add_font(file, "", letters.FOLDER / file)
-        self.set_fallback_fonts(list(self._others), exact_match=False)
+        self.set_fallback_fonts(list(others), exact_match=False)
         self.type()
         self.add_page()
 
@@ -89,11 +90,12 @@ class Sheets(FPDF):
     @contextmanager
     def placing(self) -> Iterator[None]:
         """Put things at places of the caller's own: no sheet begins by itself."""
+        before = bool(self.auto_page_break)  # a foot may be due amid a table
         self.set_auto_page_break(auto=False, margin=FOOT)
         try:
             yield
         finally:
-            self.set_auto_page_break(auto=True, margin=FOOT)
+            self.set_auto_page_break(auto=before, margin=FOOT)
 
     def paragraph(self, runs: Iterable[Run], left: float = 0, size: float = SIZE) -> None:
         """Write runs one after the other, with what they need of lines and sheets."""
@@ -134,10 +136,10 @@ class Sheets(FPDF):
             shown = self._shown(text)
             self.cell(0, self.leading, shown, new_x=XPos.LEFT, new_y=YPos.TOP)
 
-    def rule(self, y: float, left: float = 0) -> None:
+    def rule(self, y: float) -> None:
         """Draw a thin line across."""
         self.ink("#999", 0.2)
-        self.line(SIDE + left, y, self.w - SIDE, y)
+        self.line(SIDE, y, self.w - SIDE, y)
 
     def ink(self, stroke: str, width: float, fill: str = "#fff", dash: str = "") -> None:
         """Set how lines and areas are drawn; `dash` is two lengths, as in an SVG."""
@@ -151,7 +153,7 @@ class Sheets(FPDF):
             self.set_dash_pattern()
 
     def _shown(self, text: str) -> str:
-        shown = letters.shown(text, self._others)
+        shown = letters.shown(text, self._known)
         self.lacks_letters = self.lacks_letters or letters.UNKNOWN in shown
         return shown
 
