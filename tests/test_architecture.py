@@ -21,6 +21,7 @@ DOORS = {"cli", "web"}
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "base", "manager", "misc"}
 NEEDED_BUT_NOT_IMPORTED = {
     "tzdata": "time zones for zoneinfo, where the machine has none",
+    "uharfbuzz": "fpdf2 shapes by it the letters that join or stack",
 }
 
 ONE_PLACE_EACH = (
@@ -66,6 +67,17 @@ ONE_PLACE_EACH = (
         why="only store knows a database driver; the sandbox is another system with its own",
         names=frozenset({"sqlite3"}),
         allowed=frozenset({"fhirbridge.sandbox.storage", "fhirbridge.store"}),
+    ),
+    Rule(
+        why="only what writes a note on paper loads a library of PDFs or fonts",
+        names=frozenset({"fontTools", "fpdf"}),
+        allowed=frozenset(
+            {
+                "fhirbridge.translate.documents.letters",
+                "fhirbridge.translate.documents.paper",
+                "fhirbridge.translate.documents.sheets",
+            }
+        ),
     ),
     Rule(
         why="only rooms that keep or show rows speak to the database",

@@ -11,6 +11,7 @@ from fhirbridge.translate.values import TranslatedResource, Translation
 
 WHY = "why.json"
 PAGE = "text/html"
+PDF, A_PDF = "application/pdf", "a PDF"  # its bytes are for no reader; they are of a page beside it
 
 
 def files_of(made: Translation, *, why: bool = False) -> dict[str, str]:
@@ -22,10 +23,12 @@ def files_of(made: Translation, *, why: bool = False) -> dict[str, str]:
     files: dict[str, str] = {}
     for one in made.resources:
         body = deepcopy(one.body)
-        for page in _pages(body):
+        for page in _attached(body, PAGE):
             name = _page_name(one.mapping, files)
             files[name] = base64.b64decode(page["data"]).decode("utf-8") + "\n"
             page["data"] = f"see {name}"
+        for page in _attached(body, PDF):
+            page["data"] = A_PDF
         by_mapping.setdefault(one.mapping, []).append(body)
     for mapping, bodies in by_mapping.items():
         files[f"{mapping}.json"] = pretty(bodies) + "\n"
@@ -34,15 +37,15 @@ def files_of(made: Translation, *, why: bool = False) -> dict[str, str]:
     return files
 
 
-def _pages(value: Any) -> Iterator[dict[str, Any]]:
+def _attached(value: Any, kind: str) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
-        if value.get("contentType") == PAGE and "data" in value:
+        if value.get("contentType") == kind and "data" in value:
             yield value
         for inner in value.values():
-            yield from _pages(inner)
+            yield from _attached(inner, kind)
     elif isinstance(value, list):
         for inner in value:
-            yield from _pages(inner)
+            yield from _attached(inner, kind)
 
 
 def _page_name(mapping: str, taken: dict[str, str]) -> str:

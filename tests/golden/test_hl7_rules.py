@@ -5,6 +5,7 @@ Every case of mappings/tests is looked at, with the profiles that it claims, and
 
 import base64
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from fhirbridge.fhir import codec, profiles
+from fhirbridge.translate.documents import paper
 from fhirbridge.workbench import expected
 from tests.golden import translating
 from tests.golden.translating import Json
@@ -150,10 +152,16 @@ def with_page(body: Json, case: Path) -> Json:
     """Put the note back, which lies beside the resource as a page that people can read."""
     if body["resourceType"] != "DocumentReference":
         return body
-    attachment = body["content"][0]["attachment"]
-    page = case / attachment["data"].removeprefix("see ")
-    data = base64.b64encode(page.read_bytes()).decode("ascii")
-    return {**body, "content": [{**body["content"][0], "attachment": {**attachment, "data": data}}]}
+    page = case / body["content"][0]["attachment"]["data"].removeprefix("see ")
+    made = {expected.PAGE: page.read_bytes}
+    if len(body["content"]) > 1:
+        made[expected.PDF] = lambda: paper.pdf(page.read_text(encoding="utf-8"), "Session note")
+    return {**body, "content": [with_data(one["attachment"], made) for one in body["content"]]}
+
+
+def with_data(attachment: Json, made: dict[str, Callable[[], bytes]]) -> Json:
+    data = base64.b64encode(made[attachment["contentType"]]()).decode("ascii")
+    return {"attachment": {**attachment, "data": data}}
 
 
 def listed() -> dict[tuple[str, str], str]:

@@ -82,11 +82,12 @@ def install(home: Path, *, mappings: Path | None = None, database_url: str = "")
     return Installation(settings=chosen, clock=ShiftedClock())
 
 
-def connect(bridge: Bridge, base_url: str) -> None:
+def connect(bridge: Bridge, base_url: str, overlay: str = "") -> None:
     """Add the server as the destination `ehr`, a test server."""
     added = bridge.add_destination(
         name="ehr",
         base_url=base_url,
+        overlay=overlay,
         requires_consent=False,
         test_server=True,
         networks=(),

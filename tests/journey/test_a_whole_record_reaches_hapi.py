@@ -1,5 +1,6 @@
 """A visit with everything in it reaches a real HAPI server, and is then taken back there."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ class Arrived(NamedTuple):
 @pytest.fixture(scope="module")
 def arrived(hapi: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
     with install(tmp_path_factory.mktemp("whole")).bridge() as bridge:
-        connect(bridge, hapi)
+        connect(bridge, hapi, overlay="pdf-note")
         receipt = bridge.accept(WHOLE.read_bytes(), actor="test")
         bridge.sync()
         assert bridge.status().waiting == []
@@ -45,6 +46,16 @@ def test_every_resource_is_in_hapi_as_it_was_sent_and_without_error(arrived: Arr
             wrong[one["resource"]] = errors
 
     assert wrong == {}
+
+
+def test_the_note_is_there_as_html_and_as_pdf(arrived: Arrived) -> None:
+    (sent,) = [one for one in arrived.resources if one["mapping"] == "session-note"]
+
+    theirs = far_side.read(arrived.base_url, sent["resource"])
+
+    attached = [one["attachment"] for one in theirs["content"]]
+    assert [one["contentType"] for one in attached] == ["text/html", "application/pdf"]
+    assert base64.b64decode(attached[1]["data"]).startswith(b"%PDF-")
 
 
 def test_no_profile_is_claimed_that_hapi_does_not_list(arrived: Arrived) -> None:

@@ -127,6 +127,18 @@ def test_why_names_the_parts_that_a_document_read(tmp_path: Path) -> None:
     assert RECORD["rows"]
 
 
+PLOT = (
+    '<plot title="T"><lane name="A"><moment at="{{ t }}" label="{{ l }}"></lane>'
+    '<panel name="P" least="{{ 0 }}" most="100"><line name="L">'
+    '{% for v in vs %}<point at="{{ v.t }}" value="1">{% endfor %}</line></panel></plot>'
+)
+POINT_ON_A_LANE = [
+    "<point> stands in a <line>",
+    "<point> has no 'label'",
+    "<point> needs 'value'",
+]
+
+
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
@@ -137,7 +149,27 @@ def test_why_names_the_parts_that_a_document_read(tmp_path: Path) -> None:
         ("<div>\n<p>a</p>", ["<div> is not closed"]),
         ("<dvi>a", ["no such tag <dvi>; did you mean 'div'?"]),
         ("a</p>", ["</p> closes nothing here"]),
+        (PLOT, []),
+        (PLOT.replace("most=", "moste="), ["<panel> has no 'moste'; did you mean 'most'?"]),
+        (PLOT.replace('"100"', '"l00"'), ["'most' of a <panel> is a number"]),
+        (PLOT.replace(' value="1"', ""), ["<point> needs 'value'"]),
+        (PLOT.replace("<moment", "<point"), POINT_ON_A_LANE),
+        (PLOT.replace("<moment", "<br><moment"), ["<br> does not stand in a <lane>"]),
+        (
+            PLOT.replace("</lane>", ""),
+            ["<panel> stands in a <plot>", "</plot> closes nothing here; <lane> is open"],
+        ),
+        ('<line name="x"></line>', ["<line> stands in a <panel>"]),
     ],
 )
 def test_tags_are_known_and_closed(text: str, messages: list[str]) -> None:
     assert [fault.message for fault in faults_in(text, "x.html")] == messages
+
+
+def test_a_plot_is_refused_in_a_narrative(tmp_path: Path) -> None:
+    plot = '<plot title="T"></plot>'
+
+    found = faults(tmp_path, changed(NOTE, BODY, plot))
+
+    assert len(found) == 1
+    assert "has a <plot>, and R4 takes no drawing in a text.div" in found[0]

@@ -15,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fhirbridge.fhir import codec
 from fhirbridge.records.source import SourceField
-from fhirbridge.translate.documents import markup
+from fhirbridge.translate.documents import markup, plots
 from fhirbridge.translate.faults import Faults, Place, suggest
 from fhirbridge.translate.frame import Frame, RefusedError
 from fhirbridge.translate.source_types import Type
@@ -75,7 +75,7 @@ class Documents:
     def render(self, name: str, context: Mapping[str, Any]) -> str:
         """Fill in one document. Raises RefusedError E409."""
         try:
-            return self.by_name[name].template.render(context)
+            return plots.drawn(self.by_name[name].template.render(context))
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             line = _line_of(error)
             message = f"documents/{name}.html{line} could not be filled in"

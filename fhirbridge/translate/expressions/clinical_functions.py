@@ -1,4 +1,4 @@
-"""Functions of mappings: quantity, ref, identifier, document, xhtml; and those of coded fields."""
+"""Functions of mappings: quantity, ref, identifier, document, pdf, xhtml; those of coded fields."""
 
 import base64
 from collections.abc import Callable
@@ -217,11 +217,33 @@ def _document(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compile
     return Compiled(run=encode, type=DOCUMENT)
 
 
+def _pdf(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
+    rendered = _rendered(compiler, tree, names)
+    name = constant(compiler, tree.arguments[0], "")
+    title = name.replace("-", " ").capitalize()
+
+    def encode(frame: Frame) -> str:
+        # Its libraries take half a second to load, and only few destinations want a PDF.
+        from fhirbridge.translate.documents import paper  # noqa: PLC0415
+
+        page = rendered(frame)
+        try:
+            return base64.b64encode(paper.pdf(page, title)).decode("ascii")
+        except paper.FAILURES:
+            message = f"documents/{name}.html could not be printed as a PDF"
+            raise RefusedError("E409", message) from None
+
+    return Compiled(run=encode, type=DOCUMENT)
+
+
 def _xhtml(compiler: ExpressionCompiler, tree: Call, names: Names) -> Compiled:
     rendered = _rendered(compiler, tree, names)
     name = constant(compiler, tree.arguments[0], "")
     if not compiler.world.documents.by_name[name].text.lstrip().startswith(_XHTML_START):
         message = f"documents/{name}.html must start with {_XHTML_START}"
+        raise compiler.fault("E209", tree.arguments[0], message)
+    if "<plot" in compiler.world.documents.by_name[name].text:
+        message = f"documents/{name}.html has a <plot>, and R4 takes no drawing in a text.div"
         raise compiler.fault("E209", tree.arguments[0], message)
     return Compiled(run=rendered, type=XHTML)
 
@@ -259,5 +281,6 @@ TABLE: dict[str, Function] = {
     "ref": Function(make=_ref, least=2, most=MANY),
     "identifier": Function(make=_identifier, least=2, most=MANY),
     "document": Function(make=_document, least=1, most=1),
+    "pdf": Function(make=_pdf, least=1, most=1),
     "xhtml": Function(make=_xhtml, least=1, most=1),
 }
