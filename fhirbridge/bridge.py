@@ -9,7 +9,6 @@ from typing import Any
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
-from fhirbridge.connecting import Connecting
 from fhirbridge.deliver import ledger, run, stopping, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.modes import Mode
@@ -35,6 +34,7 @@ from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
 from fhirbridge.overview import health, metrics, status
 from fhirbridge.overview import record as record_view
+from fhirbridge.receiving import Receiving
 from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.rng import new_id
@@ -46,10 +46,11 @@ from fhirbridge.translate.values import Translation
 OnStep = Callable[[Any, str], None]
 
 
-class Bridge(Connecting):
+class Bridge(Receiving):
     """Everything a door may ask for.
 
-    How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py.
+    How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
+    what other systems send as signed messages in receiving.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -318,12 +319,18 @@ class Bridge(Connecting):
     def note_restore(self, *, made_at: str, actor: str) -> None:
         """Note that this database was put back from a copy that was `made_at` that time.
 
-        No token of the copy is good any more: somebody may have revoked it since.
+        No token and no webhook secret of the copy is good any more: somebody may have revoked it
+        since.
         """
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
             self._book.forget_tokens(tx)
-            detail = {"made_at": made_at, "tokens_revoked": revoked}
+            sources = self._sources.revoke_every(tx, now=self.clock.now())
+            detail = {
+                "made_at": made_at,
+                "tokens_revoked": revoked,
+                "sources_revoked": sources,
+            }
             self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 
     def check(self) -> None:

@@ -39,6 +39,11 @@ class Stopped(NamedTuple):
 def put(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
     """Stop it; False where it was stopped already. Raises UnknownPatientError."""
     _check_patient(tx, what.patient)
+    return hold(tx, what, at=at, actor=actor)
+
+
+def hold(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
+    """Stop it, also a patient of whom no record has come yet."""
     row = insert(pause).values(
         destination=what.destination, lane=what.patient, at=moment.to_text(at), actor=actor
     )

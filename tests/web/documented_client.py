@@ -84,4 +84,6 @@ def _check_shape(app: Flask, response: TestResponse) -> None:
 
 def _check_body(response: TestResponse, content: dict[str, Any]) -> None:
     name = content[response.mimetype or ""]["schema"]["$ref"].rpartition("/")[2]
-    assert getattr(schemas, name)().validate(codec.decode(response.data)) == {}
+    by_lines = response.mimetype == "application/x-ndjson"
+    for one in response.data.splitlines() if by_lines else [response.data]:
+        assert getattr(schemas, name)().validate(codec.decode(one)) == {}

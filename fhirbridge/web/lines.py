@@ -1,0 +1,16 @@
+"""Lines of a body of any length, in constant memory."""
+
+import io
+from collections.abc import Iterator
+
+
+def lines(body: io.BufferedIOBase, most: int) -> Iterator[bytes | None]:
+    """Yield each line without its end; None for one of more than `most` bytes, which is skipped."""
+    while line := body.readline(most + 2):
+        if line.endswith(b"\n") or len(line) <= most:
+            text = line.rstrip(b"\r\n")
+            yield text if len(text) <= most else None
+            continue
+        while line and not line.endswith(b"\n"):
+            line = body.readline(most + 2)
+        yield None
