@@ -11,11 +11,11 @@ from flask import Response, current_app, request, stream_with_context
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
+from fhirbridge.records.lines import lines
 from fhirbridge.web import schemas
 from fhirbridge.web.api_records import REFUSALS
 from fhirbridge.web.exchange import MOST_BYTES, NDJSON, bridge, check_media
 from fhirbridge.web.guard import caller
-from fhirbridge.web.lines import lines
 from fhirbridge.web.routes import Operation, only
 
 AT_ONCE = 2  # of eight threads: a backlog must not keep what is live waiting

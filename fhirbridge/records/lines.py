@@ -1,4 +1,4 @@
-"""Lines of a body of any length, in constant memory."""
+"""Lines of a stream of any length, in constant memory."""
 
 import io
 from collections.abc import Iterator
