@@ -1,10 +1,18 @@
 """Lines of a stream of any length, in constant memory."""
 
-import io
 from collections.abc import Iterator
+from typing import Protocol
 
 
-def lines(body: io.BufferedIOBase, most: int) -> Iterator[bytes | None]:
+class Stream(Protocol):
+    """What is read: a file, or a body that still comes in."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Return the next line with its end, or its first `size` bytes; nothing at the end."""
+        ...
+
+
+def lines(body: Stream, most: int) -> Iterator[bytes | None]:
     """Yield each line without its end; None for one of more than `most` bytes, which is skipped."""
     while line := body.readline(most + 2):
         if line.endswith(b"\n") or len(line) <= most:

@@ -4,14 +4,14 @@ import io
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from flask import Response, current_app, request, stream_with_context
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
-from fhirbridge.records.lines import lines
+from fhirbridge.records.lines import Stream, lines
 from fhirbridge.web import schemas
 from fhirbridge.web.api_records import REFUSALS
 from fhirbridge.web.exchange import MOST_BYTES, NDJSON, bridge, check_media
@@ -40,17 +40,37 @@ def bulk() -> Response:
     """
     check_media(NDJSON)
     request.max_content_length = None  # each line has the limit instead
-    if not SLOTS.acquire(blocking=False):
-        raise BusyError(
-            f"{AT_ONCE} backlogs are coming in at this moment", hint="wait for the end of one"
-        )
-    answers = _answers(caller().actor, current_app.config[MOST_BYTES])
+    place = _Place()
+    answers = _answers(place, caller().actor, current_app.config[MOST_BYTES])
     response = Response(stream_with_context(answers), content_type=NDJSON)
-    response.call_on_close(SLOTS.release)
+    response.call_on_close(place.leave)  # where nobody reads to the end
     return response
 
 
-def _answers(actor: str, most: int) -> Iterator[bytes]:
+class _Place:
+    """One of the places for a backlog; it is left once, however often that is said."""
+
+    def __init__(self) -> None:
+        """Take it. Raises BusyError."""
+        if not SLOTS.acquire(blocking=False):
+            raise BusyError(
+                f"{AT_ONCE} backlogs are coming in at this moment", hint="wait for the end of one"
+            )
+        self._left = threading.Lock()
+
+    def leave(self) -> None:
+        if self._left.acquire(blocking=False):
+            SLOTS.release()
+
+
+def _answers(place: _Place, actor: str, most: int) -> Iterator[bytes]:
+    try:
+        yield from _by_line(actor, most)
+    finally:
+        place.leave()
+
+
+def _by_line(actor: str, most: int) -> Iterator[bytes]:
     number, refused = 0, 0
     for number, raw in enumerate(lines(_body(), most), start=1):
         if raw is not None and not raw.strip():
@@ -82,12 +102,12 @@ def _too_long(most: int) -> dict[str, Any]:
     }
 
 
-def _body() -> io.BufferedIOBase:
+def _body() -> Stream:
     """Return the body so that a line is had as soon as it came, and not byte by byte."""
     stream = request.stream
     if isinstance(stream, io.RawIOBase):
         return io.BufferedReader(stream)
-    return cast(io.BufferedIOBase, stream)
+    return stream
 
 
 OPERATIONS = (

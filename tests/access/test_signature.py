@@ -68,7 +68,8 @@ def test_i08_any_bit_that_is_turned_is_refused(part: str, bit: int) -> None:
         turned[place] ^= 1 << bit
         sent = {**whole, part: bytes(turned)}
 
-        assert not is_good(*(sent[one].decode("latin-1") for one in PARTS[:3]), sent["body"]), place
+        named, at, signed = (sent[one].decode("latin-1") for one in PARTS[:3])
+        assert not is_good(named, at, signed, sent["body"]), place
 
 
 @pytest.mark.parametrize(

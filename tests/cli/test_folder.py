@@ -16,6 +16,7 @@ from fhirbridge.cli import dropped, fhirbridge
 from fhirbridge.cli.drop import Taker
 from fhirbridge.cli.dropped import Folder
 from fhirbridge.fhir import codec
+from fhirbridge.store.engine import StoreBusyError
 from tests.fakes import FrozenClock
 from tests.records.test_stock import a_stock
 from tests.records.visits import a_visit
@@ -259,11 +260,12 @@ def test_a_database_that_is_busy_leaves_the_file_where_it_is(
     drop.put("a.json", a_visit())
 
     def fail(*_: Any, **__: Any) -> Any:
-        raise dropped.FolderError("busy")
+        raise StoreBusyError("busy")
 
-    with monkeypatch.context() as busy, pytest.raises(dropped.FolderError):
+    with monkeypatch.context() as busy:
         busy.setattr(drop.bridge, "take_item", fail)
-        drop.take()
+        with pytest.raises(StoreBusyError):
+            drop.take()
 
     assert (drop.folder / "a.json").exists()
     assert drop.take() == (1, 0)
