@@ -52,11 +52,13 @@ def hold(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
 
 def lift(tx: Connection, what: Stopped) -> bool:
     """Let it go on; False where it was not stopped. Raises UnknownPatientError."""
-    _check_patient(tx, what.patient)
     gone = delete(pause).where(
         pause.c.destination == what.destination, pause.c.lane == what.patient
     )
-    return bool(tx.execute(gone).rowcount)
+    if tx.execute(gone).rowcount:
+        return True
+    _check_patient(tx, what.patient)
+    return False
 
 
 def every(tx: Connection) -> list[dict[str, Any]]:

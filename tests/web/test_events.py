@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from fhirbridge.fhir import codec
-from fhirbridge.outbox.pauses import ANY
+from fhirbridge.outbox.pauses import ANY, Stopped
 from fhirbridge.store.hook_tables import patient_merge
 from fhirbridge.store.tables import consent, record
 from tests.records.visits import a_visit, edited
@@ -114,6 +114,20 @@ def test_two_patients_who_are_said_to_be_one_both_wait_for_a_person_and_it_is_to
     ]
 
 
+def test_a_person_lets_both_go_on_also_the_one_without_a_record(
+    service: Service, sender: Sender
+) -> None:
+    sender.send(a_visit(), "m1")
+    sender.send(an_event("patient.merged", patient_id="pt-other", merged_patient_id=PATIENT), "m2")
+    service.bridge.check_alerts()
+
+    for one in service.bridge.pauses():
+        service.bridge.resume(Stopped(ANY, one["patient"]), actor="test")
+    service.bridge.check_alerts()
+
+    assert service.bridge.pauses() == service.bridge.status().alerts == []
+
+
 def test_no_record_changes_its_patient_by_a_merge(sender: Sender) -> None:
     sender.send(a_visit(), "m1")
     sender.send(an_event("patient.merged", patient_id="pt-other", merged_patient_id=PATIENT), "m2")
@@ -186,6 +200,7 @@ def test_r32_it_stays_withdrawn_when_the_records_are_read_anew(
         ("consent.withdrawn", a_visit(), "/data/consents"),
         ("session.retracted", a_visit(), "/data/status"),
         ("patient.merged", a_visit(), "/data"),
+        ("session.retracted", {"session_id": "a", "reason": " \t"}, "/data/reason"),
         ("session.recorded", [], "/data"),
         ("session.deleted", {}, "/type"),
         ("consent.withdrawn", {"patient_id": "a", "kind": "b"}, "/data/kind"),
