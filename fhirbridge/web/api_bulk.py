@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Response, current_app, request, stream_with_context
+from werkzeug.wsgi import get_input_stream
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
@@ -39,7 +40,6 @@ def bulk() -> Response:
     missing the connection was cut; where its status is 503 go on from its line.
     """
     check_media(NDJSON)
-    request.max_content_length = None  # each line has the limit instead
     place = _Place()
     answers = _answers(place, caller().actor, current_app.config[MOST_BYTES])
     response = Response(stream_with_context(answers), content_type=NDJSON)
@@ -103,11 +103,12 @@ def _too_long(most: int) -> dict[str, Any]:
 
 
 def _body() -> Stream:
-    """Return the body so that a line is had as soon as it came, and not byte by byte."""
-    stream = request.stream
-    if isinstance(stream, io.RawIOBase):
-        return io.BufferedReader(stream)
-    return stream
+    """Return the body so that a line is had as soon as it came, and not byte by byte.
+
+    Not `request.stream`: that has the limit which here each line has.
+    """
+    stream = get_input_stream(request.environ)
+    return io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
 
 
 OPERATIONS = (

@@ -81,7 +81,7 @@ def test_a_line_that_is_too_long_is_refused_and_the_next_one_is_taken(service: S
 
 
 def test_a_whole_backlog_may_be_larger_than_one_body(service: Service) -> None:
-    names = [str(number) for number in range(5)]
+    names = [str(number) for number in range(9)]
     assert len(backlog(*names)) > MOST_BYTES
 
     whole = send(service, backlog(*names))
@@ -91,7 +91,7 @@ def test_a_whole_backlog_may_be_larger_than_one_body(service: Service) -> None:
     )
 
     assert told(whole)[-1]["state"] == told(by_chunks)[-1]["state"] == "complete"
-    assert service.stored() == 6
+    assert service.stored() == 10
 
 
 def test_i16_a_connection_that_breaks_leaves_what_was_answered(service: Service) -> None:
