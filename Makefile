@@ -56,10 +56,11 @@ docs: venv ## write docs/mappings.html, docs/settings.md and mappings/schema aga
 	@$(BIN)/fhirbridge map schema mappings
 
 .PHONY: bench
-bench: venv test-tools ## how long the program takes to start, to translate and to sync (HAPI on H2 and PostgreSQL), in ratios
+bench: venv test-tools ## how long the program takes to start, to translate, to sync (HAPI on H2 and PostgreSQL) and to take in, in ratios
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python -m benchmarks.translate
 	@$(BIN)/python -m benchmarks.sync
+	@$(BIN)/python -m benchmarks.intake
 
 .PHONY: venv
 venv: ## make .venv from requirements.lock, when it is missing or old

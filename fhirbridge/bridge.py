@@ -49,7 +49,8 @@ class Bridge(Removing):
     """Everything a door may ask for.
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
-    how a destination ends in removing.py.
+    what other systems send as signed messages in receiving.py, how a destination ends in
+    removing.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -322,12 +323,18 @@ class Bridge(Removing):
     def note_restore(self, *, made_at: str, actor: str) -> None:
         """Note that this database was put back from a copy that was `made_at` that time.
 
-        No token of the copy is good any more: somebody may have revoked it since.
+        No token and no webhook secret of the copy is good any more: somebody may have revoked it
+        since.
         """
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
             self._book.forget_tokens(tx)
-            detail = {"made_at": made_at, "tokens_revoked": revoked}
+            sources = self._sources.revoke_every(tx, now=self.clock.now())
+            detail = {
+                "made_at": made_at,
+                "tokens_revoked": revoked,
+                "sources_revoked": sources,
+            }
             self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 
     def check(self) -> None:

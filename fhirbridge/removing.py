@@ -3,15 +3,15 @@
 from typing import Any
 
 from fhirbridge.audit.log import Action, Entry
-from fhirbridge.connecting import Connecting
 from fhirbridge.deliver import removal
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.receiving import Receiving
 from fhirbridge.reconcile import stops
 from fhirbridge.signin.keys import Stage
 
 
-class Removing(Connecting):
+class Removing(Receiving):
     """What a door may ask for at the end of a destination, and of its reasons."""
 
     def remove_destination(self, name: str, *, give_up: str = "", actor: str) -> dict[str, int]:

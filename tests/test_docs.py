@@ -64,7 +64,7 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 REQUIREMENTS = (ROOT / "docs" / "requirements.md").read_text()
 LINES = {
-    *(f"R{number}" for number in (*range(1, 26), 27, *range(29, 36), 39, 40)),
+    *(f"R{number}" for number in (*range(1, 26), 27, *range(29, 36), *range(39, 44))),
     *(f"P{number}" for number in (1, 3, 4, 5, 6, 7, 9, 11, 12, 15, 16, 17, 18, 19, 20)),
     *(f"S{number}" for number in (2, 4, 5, 8, 12, 13)),
 }

@@ -35,6 +35,10 @@ WORDS = {
     Kind.BY_HAND: "a person must put right in the EHR what we may not: fhirbridge sync tasks",
     Kind.BACKLOG: "deliveries wait for more than an hour",
     Kind.DISK: "the disk of the database runs full; with cause full nothing is taken in any more",
+    Kind.SKEW: "the messages of this webhook source are signed for another time; all are refused "
+    "until its clock or ours is right",
+    Kind.MERGED: "the clinic says that two of its patients are one; nothing of either is sent "
+    "until a person has looked and resumes both",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 

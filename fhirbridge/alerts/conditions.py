@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, or_, select
 
+from fhirbridge.access import sources
 from fhirbridge.deliver import limits, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import SIGN_IN_REFUSED, Destination
+from fhirbridge.intake import events
 from fhirbridge.outbox import tasks
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store import moment
@@ -35,11 +37,16 @@ class Kind(StrEnum):
     BY_HAND = "by-hand"
     BACKLOG = "backlog"
     DISK = "disk"
+    SKEW = "skew"
+    MERGED = "merged"
     SUICIDALITY = "suicidality"
 
 
 class Condition(NamedTuple):
-    """One thing that is wrong. `cause` is a code, or an opaque id of a delivery or a record."""
+    """One thing that is wrong.
+
+    `cause` is a code, the opaque id of a delivery, a record or a merge, or the name of a source.
+    """
 
     kind: Kind
     destination: str
@@ -54,7 +61,9 @@ def read(tx: Connection, now: datetime, disk: Disk = ENDLESS) -> dict[Condition,
     found: dict[Condition, int] = {}
     for one in registry.every(tx):
         found |= _of_destination(tx, one, now)
-    return {**found, **_stuck(tx), **_by_hand(tx), **_urgent(tx, now), **_space(tx, disk)}
+    heard = _heard(tx, now)
+    found |= {**_stuck(tx), **_by_hand(tx), **_urgent(tx, now), **_space(tx, disk)}
+    return {**found, **heard}
 
 
 def _of_destination(tx: Connection, one: Destination, now: datetime) -> dict[Condition, int]:
@@ -134,6 +143,12 @@ def _space(tx: Connection, disk: Disk) -> dict[Condition, int]:
     waiting = select(func.count()).where(delivery.c.state.in_(OPEN))
     count = tx.scalar(waiting) or 0
     return {Condition(Kind.DISK, "", cause): count for cause in causes}
+
+
+def _heard(tx: Connection, now: datetime) -> dict[Condition, int]:
+    """Say what signed messages tell: a clock that is wrong, patients who are said to be one."""
+    skewed = {Condition(Kind.SKEW, "", name): 1 for name in sources.skewed(tx, now)}
+    return skewed | {Condition(Kind.MERGED, "", one): 1 for one in events.merges_waiting(tx)}
 
 
 def _urgent(tx: Connection, now: datetime) -> dict[Condition, int]:

@@ -88,6 +88,12 @@ class Action(StrEnum):
     DESTINATION_EXPORTED = "destination.exported"
     SIGN_IN_SET = "sign-in.set"
     SIGN_IN_KEY = "sign-in.key"
+    SOURCE_ADDED = "webhook.source-added"
+    SOURCE_ROTATED = "webhook.source-rotated"
+    SOURCE_REVOKED = "webhook.source-revoked"
+    MESSAGE_CONFLICT = "message.conflict"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
+    PATIENT_MERGE_TOLD = "patient.merge-told"
     TOKEN_MADE = "token.made"  # noqa: S105  no secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  no secret
     MAPPINGS_LIVE = "mappings.live"

@@ -20,8 +20,15 @@ COMMANDS = {
         "Add, list, probe, test and limit EHR servers.",
     ),
     "token": ("fhirbridge.cli.tokens:token", "Make, list and revoke API tokens."),
+    "webhook-source": (
+        "fhirbridge.cli.webhook_source:webhook_source",
+        "Add, list, rotate and revoke who sends signed messages.",
+    ),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
-    "ingest": ("fhirbridge.cli.records:ingest", "Take in session and stock records from files."),
+    "ingest": (
+        "fhirbridge.cli.records:ingest",
+        "Take in session and stock records from files or a folder.",
+    ),
     "record": ("fhirbridge.cli.records:record", "Check, import, invent and show session records."),
     "stock": ("fhirbridge.cli.stock:stock", "List and show stock documents."),
     "sync": ("fhirbridge.cli.sync:sync", "Plan, do, watch and mend deliveries."),

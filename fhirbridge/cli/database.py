@@ -55,7 +55,8 @@ def backup(folder: Path, *, passphrase_file: Path | None, json_wanted: bool) -> 
 def restore(folder: Path, *, passphrase_file: Path | None, json_wanted: bool) -> None:
     """Check a backup and put it where the settings say; overwrite nothing.
 
-    All API tokens in it are revoked: one of them may have been revoked since it was made.
+    All API tokens and webhook sources in it are revoked: one may have been revoked since it was
+    made.
     The next start compares each EHR as a whole with it before anything is sent.
     """
     found = backups.restore(settings.read(), folder, _passphrase(passphrase_file))
@@ -64,6 +65,7 @@ def restore(folder: Path, *, passphrase_file: Path | None, json_wanted: bool) ->
     _show(found, folder, json_wanted=json_wanted)
     printing.words(f"Records that came after {found.made_at} must be sent to it once more.")
     printing.words("All API tokens in it are revoked: make new API tokens (fhirbridge token make);")
+    printing.words("all webhook sources, too: add them again (fhirbridge webhook-source add);")
     printing.words(f"retire, erase and withdraw again what was since {found.made_at}.")
     printing.words("Next: fhirbridge doctor, then start the service: it compares before it sends.")
 

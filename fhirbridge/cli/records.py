@@ -6,8 +6,9 @@ from typing import Any, BinaryIO
 
 import click
 
+from fhirbridge import settings
 from fhirbridge.bridge import Bridge
-from fhirbridge.cli import printing, record_files
+from fhirbridge.cli import drop, printing, record_files
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import FILE
 from fhirbridge.cli.printing import as_json
@@ -15,6 +16,7 @@ from fhirbridge.cli.statuses import WAITS
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.records import forms
+from fhirbridge.records.columns import load as load_columns
 from fhirbridge.records.parts.stock import STOCK_NAME
 
 
@@ -40,14 +42,39 @@ def translate(file: BinaryIO) -> None:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--watch", is_flag=True, help="Of a folder: go on looking until it is stopped.")
+@click.option(
+    "--settle", default=2.0, show_default=True, type=click.FloatRange(0.1, 3600),
+    help="Of a folder: seconds for which a file must not change before it is taken.",
+)  # fmt: skip
+@click.option("--columns", type=FILE, help="Of a folder: the column map (YAML) of its CSV files.")
 @as_json
-def ingest(files: tuple[Path, ...], *, json_wanted: bool) -> None:
+def ingest(
+    files: tuple[Path, ...],
+    *,
+    watch: bool,
+    settle: float,
+    columns: Path | None,
+    json_wanted: bool,
+) -> None:
     """Take in the session and stock records in FILES, one to a file, in the order given.
 
     The same file again changes nothing. A refused record is named with all that is wrong in it and
     kept in quarantine; the others go on.
+
+    Of a folder, the *.json files (and *.ndjson, *.jsonl with a record on each line, *.csv with
+    --columns) are taken that a system drops there: what became of NAME stands in NAME.result.json,
+    and it is moved to done/ or, where something of it was refused, to failed/.
     """
+    folders = [path for path in files if path.is_dir()]
+    if folders:
+        if len(files) > 1 or json_wanted:
+            raise click.UsageError("give one folder alone; its results stand beside its files")
+        _take_folder(folders[0], columns, watch=watch, settle=settle)
+        return
+    if watch or columns:
+        raise click.UsageError("--watch and --columns are for a folder; see record import")
     with opened() as bridge:
         results = [_take(bridge, path) for path in files]
     if json_wanted:
@@ -57,6 +84,18 @@ def ingest(files: tuple[Path, ...], *, json_wanted: bool) -> None:
     refused = sum(result["state"] == "refused" for result in results)
     if refused:
         raise click.ClickException(f"{refused} of {len(results)} refused")
+
+
+def _take_folder(folder: Path, map_file: Path | None, *, watch: bool, settle: float) -> None:
+    columns = load_columns(map_file.read_bytes()) if map_file else None
+    with opened() as bridge:
+        taker = drop.Taker(bridge, columns, most=settings.read().most_bytes)
+        if watch:
+            taker.forever(folder, settle=settle)
+        count, failed = taker.once(folder, settle=settle)
+    printing.words(f"{count} files, {failed} failed")
+    if failed:
+        raise click.ClickException(f"{failed} of {count} have something that was refused")
 
 
 @click.group()

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from fhirbridge.store import moment
+from fhirbridge.store.hook_tables import consent_withdrawal
 from fhirbridge.store.tables import consent
 from fhirbridge.store.upsert import insert
 
@@ -77,9 +78,50 @@ def remember(
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """A consent that was withdrawn by a message. `record_id`: any record of the patient."""
+
+    id: str
+    patient_key: str
+    kind: str
+    recipient: str  # EVERY_DESTINATION for all
+    withdrawn_at: str
+    record_id: str
+
+
+def withdraw(tx: Connection, said: Withdrawal) -> None:
+    """Take in a withdrawal that no record tells of; it outlasts what records are read for."""
+    row = {name: getattr(said, name) for name in Withdrawal.__dataclass_fields__}
+    tx.execute(insert(consent_withdrawal).values(row))
+    _apply(tx, said)
+
+
 def forget(tx: Connection, patient_key: str) -> None:
-    """Forget what a patient is known to have said; the caller has it remembered anew."""
+    """Forget what a patient's records are known to say; the caller has them remembered anew.
+
+    What was withdrawn by a message stays withdrawn.
+    """
     tx.execute(delete(consent).where(consent.c.patient_key == patient_key))
+    told = select(consent_withdrawal).where(consent_withdrawal.c.patient_key == patient_key)
+    for row in tx.execute(told.order_by(consent_withdrawal.c.withdrawn_at)):
+        _apply(tx, Withdrawal(**row._asdict()))
+
+
+def _apply(tx: Connection, said: Withdrawal) -> None:
+    row = {
+        "kind": said.kind,
+        "status": "withdrawn",
+        "recipient": said.recipient,
+        "withdrawn_at": said.withdrawn_at,
+    }
+    remember(
+        tx,
+        patient_key=said.patient_key,
+        record_id=said.record_id,
+        rows=[row],
+        recorded_at=said.withdrawn_at,
+    )
 
 
 def _said_at(row: Mapping[str, Any], recorded_at: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,6 +15,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.intake import again, refused, replay
 from fhirbridge.intake.incident import Incident, Lifted, Retracted
 from fhirbridge.intake.live import LiveSet
+from fhirbridge.intake.once import Answer, Message, Once
 from fhirbridge.intake.owing import Owing, held_in
 from fhirbridge.intake.replay import Replayed
 from fhirbridge.intake.rooms import Rooms
@@ -33,6 +34,8 @@ from fhirbridge.store import moment
 from fhirbridge.store.errors import StoreBusyError, StoreDoubtError
 from fhirbridge.translate import identity
 from fhirbridge.translate.values import Translation
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,29 +91,70 @@ class Intake:
         be written.
         """
         with tracing.span("intake") as step:
-            receipt = self._accepted(raw, actor, backfill=backfill)
-            step.set(record=receipt.id, state=receipt.state, outcome=receipt.translation)
-            return receipt
+            return self._take_in(
+                raw,
+                lambda _tx, keep: _told(step, keep()),
+                once=None,
+                actor=actor,
+                backfill=backfill,
+            )
 
-    def _accepted(self, raw: bytes, actor: str, *, backfill: bool) -> Receipt:
+    def accept_once(
+        self,
+        raw: bytes,
+        message: Message,
+        shape: Callable[[Receipt], Answer],
+        *,
+        actor: str,
+        backfill: bool = False,
+    ) -> Answer:
+        """Take in the record of a message; a repeat is answered as the first one was.
+
+        Raises OtherBodyError as well, and what `accept` raises.
+        """
+        once = Once(self._rooms, message)
+        with self._rooms.store.read() as tx:
+            known = once.answer(tx)
+        with tracing.span("intake") as step:
+            return known or self._take_in(
+                raw,
+                lambda tx, keep: once.within(tx, lambda: shape(_told(step, keep()))),
+                once=once,
+                actor=actor,
+                backfill=backfill,
+            )
+
+    def _take_in(
+        self,
+        raw: bytes,
+        within: Callable[[Connection, Callable[[], Receipt]], Kept],
+        *,
+        once: Once | None,
+        actor: str,
+        backfill: bool,
+    ) -> Kept:
         self._rooms.disk.check()
         try:
             checked = schema.load(raw)
             with tracing.span("translate"):
                 owing, made = self._translated(checked.document)
-            return self._kept(
-                lambda tx: self._keep(tx, owing, checked, made, actor, backfill=backfill)
-            )
+
+            def keep(tx: Connection) -> Kept:
+                return within(
+                    tx, lambda: self._keep(tx, owing, checked, made, actor, backfill=backfill)
+                )
+
+            return self._kept(keep)
         except (
             codec.NotJsonError,
             InvalidRecordError,
             history.VersionTakenError,
             history.PatientChangedError,
         ) as error:
-            refused.put_aside(self._rooms, raw, error, actor=actor)
+            refused.put_aside(self._rooms, raw, error, actor=actor, once=once)
             raise
 
-    def _kept(self, keep: Callable[[Connection], Receipt]) -> Receipt:
+    def _kept(self, keep: Callable[[Connection], Kept]) -> Kept:
         """Commit; where nobody knows whether it was written, ask again: its version is the key."""
         store = self._rooms.store
         try:
@@ -120,6 +164,11 @@ class Intake:
                 return store.commit(keep)
             except StoreBusyError:  # which would say that nothing was written
                 raise doubt from None
+
+    def hear(self, hear: Callable[[Connection, Owing], Kept]) -> Kept:
+        """Do what an event asks for in one commit."""
+        with self._rooms.store.begin() as tx:
+            return hear(tx, self._owing(tx))
 
     def translate_held(self) -> int:
         """Try what another mapping set could not translate; return how many went through."""
@@ -352,3 +401,9 @@ def _labels(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _labels(item)
+
+
+def _told(step: tracing.Span, receipt: Receipt) -> Receipt:
+    """Say of the step what became of the record."""
+    step.set(record=receipt.id, state=receipt.state, outcome=receipt.translation)
+    return receipt

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.errors import BridgeError
+from fhirbridge.intake.once import Once
 from fhirbridge.intake.rooms import Rooms
 from fhirbridge.records import history
 from fhirbridge.records.checked import InvalidRecordError
@@ -13,12 +14,21 @@ from fhirbridge.rng import new_id
 from fhirbridge.store import moment
 
 
-def put_aside(rooms: Rooms, raw: bytes, error: BridgeError, *, actor: str) -> None:
-    """Put what was refused in quarantine, in a commit of its own, and note it."""
+def put_aside(
+    rooms: Rooms, raw: bytes, error: BridgeError, *, actor: str, once: Once | None = None
+) -> None:
+    """Put what was refused in quarantine, in a commit of its own, and note it.
+
+    A message that lies there already, or was taken in meanwhile, changes nothing.
+    """
     now = rooms.clock.now()
     row_id = new_id(rooms.rng)
     findings = len(error.findings) if isinstance(error, InvalidRecordError) else 1
     with rooms.store.begin() as tx:
+        if once is not None:
+            if once.is_known(tx):
+                return
+            once.claim(tx)
         history.put_aside(
             tx,
             rooms.vault,

@@ -1,13 +1,15 @@
 """Stock documents: checked, stored sealed with their evidence in one commit. None is delivered."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.fhir import codec
 from fhirbridge.intake import refused
+from fhirbridge.intake.once import Answer, Message, Once
 from fhirbridge.intake.rooms import Rooms
 from fhirbridge.records import stock
 from fhirbridge.records.checked import InvalidRecordError
@@ -19,6 +21,8 @@ from fhirbridge.store import moment
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import stock as table
 from fhirbridge.translate import identity
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +41,46 @@ def accept(rooms: Rooms, raw: bytes, *, actor: str) -> StockReceipt:
     Raises NotJsonError, InvalidRecordError or VersionTakenError after the refused bytes were put
     in quarantine, and StoreBusyError where nothing could be written.
     """
+    return _take_in(rooms, raw, lambda _tx, keep: keep(), once=None, actor=actor)
+
+
+def accept_once(
+    rooms: Rooms,
+    raw: bytes,
+    message: Message,
+    shape: Callable[[StockReceipt], Answer],
+    *,
+    actor: str,
+) -> Answer:
+    """Take in the document of a message; a repeat is answered as the first one was.
+
+    Raises OtherBodyError as well, and what `accept` raises.
+    """
+    once = Once(rooms, message)
+    return _take_in(
+        rooms,
+        raw,
+        lambda tx, keep: once.within(tx, lambda: shape(keep())),
+        once=once,
+        actor=actor,
+    )
+
+
+def _take_in(
+    rooms: Rooms,
+    raw: bytes,
+    within: Callable[[Connection, Callable[[], StockReceipt]], Kept],
+    *,
+    once: Once | None,
+    actor: str,
+) -> Kept:
     rooms.disk.check()
     try:
         checked = stock.load(raw)
         with rooms.store.begin() as tx:
-            return _keep(tx, rooms, checked, actor)
+            return within(tx, lambda: _keep(tx, rooms, checked, actor))
     except (codec.NotJsonError, InvalidRecordError, VersionTakenError) as error:
-        refused.put_aside(rooms, raw, error, actor=actor)
+        refused.put_aside(rooms, raw, error, actor=actor, once=once)
         raise
 
 

@@ -39,6 +39,11 @@ class Stopped(NamedTuple):
 def put(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
     """Stop it; False where it was stopped already. Raises UnknownPatientError."""
     _check_patient(tx, what.patient)
+    return hold(tx, what, at=at, actor=actor)
+
+
+def hold(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
+    """Stop it, also a patient of whom no record has come yet."""
     row = insert(pause).values(
         destination=what.destination, lane=what.patient, at=moment.to_text(at), actor=actor
     )
@@ -47,11 +52,13 @@ def put(tx: Connection, what: Stopped, *, at: datetime, actor: str) -> bool:
 
 def lift(tx: Connection, what: Stopped) -> bool:
     """Let it go on; False where it was not stopped. Raises UnknownPatientError."""
-    _check_patient(tx, what.patient)
     gone = delete(pause).where(
         pause.c.destination == what.destination, pause.c.lane == what.patient
     )
-    return bool(tx.execute(gone).rowcount)
+    if tx.execute(gone).rowcount:
+        return True
+    _check_patient(tx, what.patient)
+    return False
 
 
 def forget(tx: Connection, destination: str) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fhirbridge.records import stock, vocabulary
+from fhirbridge.records import events, stock, vocabulary
 from fhirbridge.records.parts import session
 from fhirbridge.records.parts import stock as parts_stock
 from fhirbridge.records.parts.session import SCHEMA_NAME
 from fhirbridge.records.parts.stock import STOCK_NAME
 from fhirbridge.records.rules import references
 from fhirbridge.records.source import SourceField
-from fhirbridge.records.source_schema import source_schema
+from fhirbridge.records.source_schema import source_schema, tree_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOMENT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})?$"
@@ -46,6 +46,15 @@ def json_schema(name: str = SCHEMA_NAME) -> dict[str, Any]:
         _ask_unless_taken_back(row, tuple(one for one in row["required"] if one != "id"))
     _ask_unless_taken_back(schema, NOT_ASKED[name])
     return {"$schema": DIALECT, "title": name, **schema}
+
+
+def event_schema(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an event; `record` is that of a session record, or refers to it."""
+    envelope = _of(tree_of(events.Envelope()))
+    short = [_of(tree_of(form())) for form in events.SHORT.values()]
+    envelope["properties"]["data"] = {"anyOf": [record, *short]}
+    envelope["required"].append("data")
+    return envelope
 
 
 def _ask_unless_taken_back(schema: dict[str, Any], paths: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from fhirbridge.store import (
     append_only,
     columns,
     evidence_tables,
+    hook_tables,
     patient_tables,
     pull_tables,
     sign_in_tables,
@@ -25,10 +26,10 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 8  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 9  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
-PARTS = (evidence_tables, patient_tables, pull_tables, sign_in_tables)
+PARTS = (evidence_tables, hook_tables, patient_tables, pull_tables, sign_in_tables)
 
 # store
 meta = Table(

@@ -9,7 +9,7 @@ from flask import Response, url_for
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.accept import Receipt
-from fhirbridge.web import problems, schemas
+from fhirbridge.web import idempotency, problems, schemas
 from fhirbridge.web.exchange import answer, body, bridge
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
@@ -27,11 +27,17 @@ def submit() -> Response:
 
     Answered only after the record, its evidence and what is owed to each destination are stored
     in one commit. A repeat (same version, same content) is answered alike, with the first one's id
-    and the state `repeated`: sending again after a lost answer is safe.
+    and the state `repeated`: sending again after a lost answer is safe. Under an `Idempotency-Key`
+    a repeat gets the first answer itself.
     """
-    receipt = bridge().accept(body(), actor=caller().actor)
-    where = url_for("records.show", record_id=receipt.id)
-    return answer(_receipt(receipt), HTTPStatus.ACCEPTED, Location=where)
+    raw, actor = body(), caller().actor
+    message = idempotency.message(raw)
+    if message is None:
+        shown = _receipt(bridge().accept(raw, actor=actor))
+    else:
+        shown = bridge().accept_once(message, _receipt, actor=actor)
+    where = url_for("records.show", record_id=shown["id"])
+    return answer(shown, HTTPStatus.ACCEPTED, Location=where)
 
 
 def show(record_id: str) -> Response:
@@ -98,12 +104,14 @@ OPERATIONS = (
         view=submit,
         access=only(Role.INTEGRATOR, Role.ADMIN),
         body=SESSION_BODY,
+        parameters=(idempotency.PARAMETER,),
         answers={HTTPStatus.ACCEPTED: schemas.Receipt},
         headers={"Location": {"description": "where it is shown", "schema": {"type": "string"}}},
         refusals={
             **REFUSALS,
-            HTTPStatus.BAD_REQUEST: "not JSON",
-            HTTPStatus.CONFLICT: "this version was sent with other content, or has another patient",
+            HTTPStatus.BAD_REQUEST: "not JSON, or a key that cannot be used",
+            HTTPStatus.CONFLICT: "this version, or this key, was sent with other content, or the "
+            "version has another patient",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "larger than this service takes",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/json, or compressed",
             HTTPStatus.UNPROCESSABLE_ENTITY: "refused, with everything that was found",

@@ -1,12 +1,14 @@
 """Clinic systems send stock documents; nothing of them is delivered."""
 
 from http import HTTPStatus
+from typing import Any
 
 from flask import Response, url_for
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
-from fhirbridge.web import problems, schemas
+from fhirbridge.intake.stock import StockReceipt
+from fhirbridge.web import idempotency, problems, schemas
 from fhirbridge.web.api_records import REFUSALS
 from fhirbridge.web.exchange import answer, body, bridge
 from fhirbridge.web.guard import caller
@@ -26,14 +28,13 @@ def submit() -> Response:
     Answered only after the document and its evidence are stored in one commit. A repeat (same
     version, same content) is answered alike, with the first one's id and the state `repeated`.
     """
-    receipt = bridge().accept_stock(body(), actor=caller().actor)
-    where = url_for("stock.show", stock_id=receipt.id)
-    shown = {
-        "id": receipt.id,
-        "version": receipt.version,
-        "state": receipt.state,
-        "findings": [problems.finding(found) for found in receipt.findings],
-    }
+    raw, actor = body(), caller().actor
+    message = idempotency.message(raw)
+    if message is None:
+        shown = _receipt(bridge().accept_stock(raw, actor=actor))
+    else:
+        shown = bridge().accept_stock_once(message, _receipt, actor=actor)
+    where = url_for("stock.show", stock_id=shown["id"])
     return answer(shown, HTTPStatus.ACCEPTED, Location=where)
 
 
@@ -43,6 +44,15 @@ def show(stock_id: str) -> Response:
     if found is None:
         raise NoSuchStockError("no stock document has this id", hint="take it from the receipt")
     return answer(found)
+
+
+def _receipt(receipt: StockReceipt) -> dict[str, Any]:
+    return {
+        "id": receipt.id,
+        "version": receipt.version,
+        "state": receipt.state,
+        "findings": [problems.finding(found) for found in receipt.findings],
+    }
 
 
 OPERATIONS = (
@@ -56,12 +66,13 @@ OPERATIONS = (
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Stock"}}},
         },
+        parameters=(idempotency.PARAMETER,),
         answers={HTTPStatus.ACCEPTED: schemas.StockReceipt},
         headers={"Location": {"description": "where it is shown", "schema": {"type": "string"}}},
         refusals={
             **REFUSALS,
-            HTTPStatus.BAD_REQUEST: "not JSON",
-            HTTPStatus.CONFLICT: "this version was sent with other content",
+            HTTPStatus.BAD_REQUEST: "not JSON, or a key that cannot be used",
+            HTTPStatus.CONFLICT: "this version, or this key, was sent with other content",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "larger than this service takes",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/json, or compressed",
             HTTPStatus.UNPROCESSABLE_ENTITY: "refused, with everything that was found",

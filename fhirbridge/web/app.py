@@ -8,11 +8,13 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.rng import SystemRng
 from fhirbridge.web import (
     access_log,
+    api_bulk,
     api_page,
     api_pull,
     api_records,
     api_status,
     api_stock,
+    api_webhooks,
     exchange,
     headers,
     jwks,
@@ -65,7 +67,9 @@ def _bare(most_bytes: int) -> Flask:
 
 def _open_routes(app: Flask, guard: Guard) -> None:
     operations = (
+        *api_webhooks.OPERATIONS,
         *api_records.OPERATIONS,
+        *api_bulk.OPERATIONS,
         *api_stock.OPERATIONS,
         *api_pull.OPERATIONS,
         *api_status.OPERATIONS,

@@ -13,6 +13,7 @@ from fhirbridge.fhir import codec
 BRIDGE = "fhirbridge"
 MOST_BYTES = "MOST_BYTES"
 JSON = "application/json"
+NDJSON = "application/x-ndjson"
 
 
 class NotJsonMediaError(BridgeError):
@@ -34,22 +35,33 @@ def bridge() -> Bridge:
     return cast(Bridge, current_app.extensions[BRIDGE])
 
 
-def body() -> bytes:
-    """Return the bytes that were sent; they are JSON by name only.
+def body(*media: str) -> bytes:
+    """Return the bytes that were sent; they are JSON, or one of `media`, by name only.
 
     Raises NotJsonMediaError, werkzeug's RequestEntityTooLarge (with or without a length in the
     header), or its ClientDisconnected.
     """
-    if request.mimetype != JSON or request.content_encoding:
-        raise NotJsonMediaError(
-            "the body must be JSON that is not compressed", hint=f"send Content-Type: {JSON}"
-        )
+    check_media(*(media or (JSON,)))
     g.reading = True
     sent = request.get_data(cache=False)
     g.reading = False
     if len(sent) > current_app.config[MOST_BYTES]:
         raise RequestEntityTooLarge
     return sent
+
+
+def check_media(*media: str) -> None:
+    """Refuse a body that is said to be something else than one of these. Raises."""
+    if request.mimetype not in media or request.content_encoding:
+        raise NotJsonMediaError(
+            "the body must be JSON that is not compressed",
+            hint=f"send Content-Type: {' or '.join(media)}",
+        )
+
+
+def is_lines() -> bool:
+    """Say whether the body holds one document on each line."""
+    return request.mimetype == NDJSON
 
 
 def answer(value: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:

@@ -5,13 +5,17 @@ the view is not reached.
 """
 
 from http import HTTPStatus
-from typing import cast
+from typing import NamedTuple, cast
 
 from flask import Flask, g, request
 
+from fhirbridge.access import signature
+from fhirbridge.access.signature import Head
+from fhirbridge.access.sources import Source
 from fhirbridge.access.tokens import Principal
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
+from fhirbridge.web import exchange
 from fhirbridge.web.routes import NOBODY, Access
 
 LONGEST_SECRET = 200  # ours have 54 characters
@@ -29,6 +33,14 @@ class NotAllowedError(BridgeError):
 
     code = "E912"
     http_status = HTTPStatus.FORBIDDEN
+
+
+class Signed(NamedTuple):
+    """A message whose signature was good: who sent it, what it says of itself, its bytes."""
+
+    source: Source
+    head: Head
+    body: bytes
 
 
 class Guard:
@@ -50,6 +62,10 @@ class Guard:
         access = self._declared.get(request.endpoint or "", NOBODY)
         if access.public:
             return
+        if access.signed:
+            g.signed = self._signed()
+            g.principal = g.signed.source
+            return
         principal = g.principal = self._caller()
         if request.routing_exception is None and principal.role not in access.roles:
             self._refuse(principal)
@@ -65,6 +81,13 @@ class Guard:
             )
         return known
 
+    def _signed(self) -> Signed:
+        """Read the message and verify it, before anything looks into it."""
+        names = (signature.ID, signature.TIMESTAMP, signature.SIGNATURE)
+        head = signature.head({name: request.headers.get(name, "") for name in names})
+        body = exchange.body(exchange.JSON, exchange.NDJSON)
+        return Signed(self._bridge.verify(head, body), head, body)
+
     def _refuse(self, principal: Principal) -> None:
         route = str(request.url_rule)
         self._bridge.refused(actor=principal.actor, reason=NotAllowedError.code, route=route)
@@ -77,3 +100,8 @@ class Guard:
 def caller() -> Principal:
     """Return who was let in. Raises AttributeError where the guard did not run."""
     return cast(Principal, g.principal)
+
+
+def signed() -> Signed:
+    """Return the message that was let in. Raises AttributeError where the guard did not run."""
+    return cast(Signed, g.signed)

@@ -9,7 +9,7 @@ from flask import Flask
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 
 from fhirbridge.fhir import codec
-from fhirbridge.records.json_schema import json_schema
+from fhirbridge.records.json_schema import event_schema, json_schema
 from fhirbridge.records.parts.stock import STOCK_NAME
 from fhirbridge.web.guard import Guard
 from fhirbridge.web.problems import PROBLEM_JSON
@@ -18,7 +18,15 @@ from fhirbridge.web.schemas import Problem
 
 EXAMPLE = Path(__file__).parents[1] / "samples" / "01-iv-series-visit-1.v1.json"
 SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fhirbridge token`."}
+SIGNATURE = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "webhook-signature",
+    "description": "Standard Webhooks, with webhook-id and webhook-timestamp; the secret is from "
+    "`fhirbridge webhook-source`.",
+}
 ROOMS = {
+    "webhooks": "Send signed messages: records, events, or many of them.",
     "records": "Send session records and see what became of them.",
     "stock": "Send the stock of controlled substances, for the clinic's own accounts.",
     "events": "What changed in the EHRs, in order, without patient data.",
@@ -55,8 +63,10 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
     api = _Api(app, spec_kwargs={"servers": [{"url": "/"}], "security": [{"token": []}]})
     components = api.spec.components
     components.security_scheme("token", SECURITY)
+    components.security_scheme("signature", SIGNATURE)
     components.schema("Session", json_schema())
     components.schema("Stock", json_schema(STOCK_NAME))
+    components.schema("Event", event_schema({"$ref": "#/components/schemas/Session"}))
     example = {"summary": "an IV visit (synthetic)", "value": codec.decode(EXAMPLE.read_bytes())}
     components.example("visit", example)
     for room, about in ROOMS.items():
@@ -71,7 +81,8 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
 def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
     view: Any = operation.view
     for status, schema in operation.answers.items():
-        view = blueprint.response(status, schema, headers=dict(operation.headers) or None)(view)
+        shown = {"headers": dict(operation.headers) or None, "content_type": operation.media}
+        view = blueprint.response(status, schema, **shown)(view)
     for status, when in operation.refusals.items():
         more = {"schema": Problem, "content_type": PROBLEM_JSON, "description": when}
         view = blueprint.alt_response(status, headers=_headers(status), **more)(view)
@@ -90,6 +101,8 @@ def _about(operation: Operation) -> dict[str, Any]:
     about: dict[str, Any] = {"operationId": operation.endpoint.replace(".", "-")}
     if operation.access.public:
         about["security"] = []
+    elif operation.access.signed:
+        about["security"] = [{"signature": []}]
     else:
         about["x-roles"] = sorted(operation.access.roles)
     if operation.body:
@@ -98,7 +111,7 @@ def _about(operation: Operation) -> dict[str, Any]:
 
 
 def _headers(status: HTTPStatus) -> dict[str, Any] | None:
-    if status is not HTTPStatus.SERVICE_UNAVAILABLE:
+    if status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         return None
     schema = {"type": "integer"}
     return {

@@ -40,6 +40,7 @@ HEADERS = {
         "WWW-Authenticate": 'Bearer realm="fhirbridge", error="insufficient_scope"'
     },
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": RETRY_SECONDS},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": RETRY_SECONDS},
 }
 
 

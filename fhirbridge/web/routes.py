@@ -19,9 +19,11 @@ class Access:
 
     roles: frozenset[Role] = frozenset()
     public: bool = False
+    signed: bool = False  # open to whoever signs his message, and to no token
 
 
 PUBLIC = Access(public=True)
+SIGNED = Access(signed=True)
 NOBODY = Access()
 
 
@@ -53,6 +55,7 @@ class Operation:
     body: Mapping[str, Any] = field(default_factory=dict)  # an OpenAPI request body
     parameters: tuple[Mapping[str, Any], ...] = ()
     headers: Mapping[str, Any] = field(default_factory=dict)  # of its answers
+    media: str = "application/json"  # of its answers
 
     @property
     def endpoint(self) -> str:

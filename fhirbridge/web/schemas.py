@@ -83,6 +83,42 @@ class Receipt(Closed):
     findings = fields.List(fields.Nested(Finding), required=True)
 
 
+class ReceivedItem(Closed):
+    """What became of one record, stock document or event."""
+
+    status = _count("as if it had been sent alone: 202, or why it was refused")
+    form = _text("session, stock, or the type of the event; empty: refused")
+    id = _text("of the record; empty: refused, or an event without a record")
+    location = _text("where it is shown, or empty")
+    version = _count()
+    state = _text("of a record as its receipt says, of an event what it left; or refused")
+    translation = _text("of a session", "", "done", "held")
+    code = _text("of a refusal: stable, for programs")
+    detail = _text("of a refusal")
+    hint = _text("of a refusal: what to do next")
+    findings = fields.List(fields.Nested(Finding), required=True)
+
+
+class Received(Closed):
+    items = fields.List(
+        fields.Nested(ReceivedItem), required=True, metadata={"description": "in order"}
+    )
+    accepted = _count()
+    refused = _count("of many: each is taken in for itself")
+
+
+class BulkLine(Closed):
+    """The answer to one line, and at the end one for the whole."""
+
+    line = _count("counted from 1; of the last: how many lines were read")
+    status = _count("202, or why it was refused; of the last: 200, or 503 where it broke off")
+    state = _text("of the record, refused, not stored; of the last: complete or broken off")
+    id = _text("of the record, or empty")
+    code = _text("of a refusal")
+    detail = _text("of a refusal")
+    findings = fields.List(fields.Nested(Finding), required=True)
+
+
 class StoredFinding(Finding):
     row = _text("the row, by the ids of the record")
 

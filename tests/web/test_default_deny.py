@@ -18,11 +18,14 @@ PUBLIC = {
     "/api/docs/<name>",
 }
 RECORD = "/api/v1/sessions/<record_id>"
+HOOK = "/webhooks/v1/sessions"
+BULK = "/api/v1/records/bulk"
 STOCK_DOCUMENT = f"{STOCK}/<stock_id>"
 PATIENT_EHR = "/api/v1/patients/<patient_id>/ehr"
 MAY_USE = {
     ("POST", SESSIONS): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", RECORD): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
+    ("POST", BULK): {Role.INTEGRATOR, Role.ADMIN},
     ("POST", STOCK): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", STOCK_DOCUMENT): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", EVENTS): {Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
@@ -49,7 +52,7 @@ def address(rule: str) -> str:
 def test_s01_the_routes_are_those_of_this_page(service: Service) -> None:
     known = {(method, rule) for method, rule in routes(service.app) if method != "HEAD"}
 
-    assert known == MAY_USE.keys() | {("GET", rule) for rule in PUBLIC}
+    assert known == MAY_USE.keys() | {("GET", rule) for rule in PUBLIC} | {("POST", HOOK)}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -67,6 +70,13 @@ def test_s01_a_public_route_is_open_for_reading_only(service: Service, method: s
     for rule in PUBLIC:
         status = service.client().open(address(rule), method=method).status_code
         assert status == (200 if method in {"GET", "HEAD"} else 401), rule
+
+
+@pytest.mark.parametrize("role", Role)
+def test_s01_what_must_be_signed_is_open_to_no_token(service: Service, role: Role) -> None:
+    answer = service.client(role).post(HOOK, data=b"{}", content_type="application/json")
+
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("role", Role)

@@ -10,14 +10,21 @@ from werkzeug.test import TestResponse
 from fhirbridge.access.tokens import Role
 from fhirbridge.fhir import codec
 from fhirbridge.pull import rounds
+from fhirbridge.store.engine import StoreBusyError
+from fhirbridge.web.api_bulk import AT_ONCE, SLOTS
 from tests.records.test_stock import a_stock
 from tests.records.visits import a_visit, edited
 from tests.web.documented_client import document_of, operations_of
+from tests.web.sending import HOOK, Sender
 from tests.web.service import EVENTS, JSON, MOST_BYTES, SESSIONS, STATUS, STOCK, Service
 
 Provoke = Callable[[Service], TestResponse]
 POST, GET = f"POST {SESSIONS}", f"GET {SESSIONS}/{{record_id}}"
 STATE, HEALTH, READY = f"GET {STATUS}", "GET /healthz", "GET /readyz"
+HOOK_POST = f"POST {HOOK}"
+BULK = "/api/v1/records/bulk"
+BULK_POST = f"POST {BULK}"
+NDJSON = "application/x-ndjson"
 STOCK_POST, STOCK_GET = f"POST {STOCK}", f"GET {STOCK}/{{stock_id}}"
 NO_STOCK = f"{STOCK}/{'0' * 32}"
 NONE = f"{SESSIONS}/{'0' * 32}"
@@ -98,12 +105,89 @@ def getting(path: str, role: Role | None = None) -> Provoke:
     return lambda service: service.client(role).get(path)
 
 
+def signed(content: Any, **more: Any) -> Provoke:
+    return lambda service: Sender(service).send(content, **more)
+
+
+def signed_twice(service: Service) -> TestResponse:
+    sender = Sender(service)
+    sender.send(a_visit())
+    return sender.send(a_visit(session_id="another"))
+
+
+def signed_locked(service: Service) -> TestResponse:
+    sender = Sender(service)
+    with service.locked():
+        return sender.send(a_visit())
+
+
+def signed_broken(service: Service) -> TestResponse:
+    sender = Sender(service)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("PHI")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.bridge, "receive", fail)
+        return sender.send(a_visit())
+
+
+def bulk(role: Role | None = Role.INTEGRATOR, media: str = NDJSON) -> Provoke:
+    def provoke(service: Service) -> TestResponse:
+        return service.client(role).post(BULK, data=codec.encode(a_visit()), content_type=media)
+
+    return provoke
+
+
+def bulk_broken(fault: str) -> Provoke:
+    def provoke(service: Service) -> TestResponse:
+        client = service.client(Role.INTEGRATOR)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(service.bridge, "authenticate", lambda _secret: FAULTS[fault]())
+            return client.post(BULK, data=b"", content_type=NDJSON)
+
+    return provoke
+
+
+def bulk_full(service: Service) -> TestResponse:
+    held = [SLOTS.acquire(blocking=False) for _ in range(AT_ONCE)]
+    try:
+        return bulk()(service)
+    finally:
+        for _ in filter(None, held):
+            SLOTS.release()
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "inside": lambda: _raise(RuntimeError("PHI")),
+    "busy": lambda: _raise(StoreBusyError("locked")),
+}
 KEYS = "/.well-known/jwks.json"
 
 PROVOCATIONS: dict[tuple[str, int], Provoke] = {
     (f"GET {KEYS}", 200): getting(KEYS),
     (f"GET {KEYS}", 500): broken("jwks", None, KEYS),
     (f"GET {KEYS}", 503): unreadable(None, KEYS),
+    (HOOK_POST, 202): signed(a_visit()),
+    (HOOK_POST, 400): signed(b"{"),
+    (HOOK_POST, 401): lambda service: service.client().post(HOOK),
+    (HOOK_POST, 409): signed_twice,
+    (HOOK_POST, 413): signed(b" " * (MOST_BYTES + 1)),
+    (HOOK_POST, 415): signed(a_visit(), media="application/xml"),
+    (HOOK_POST, 422): signed({}),
+    (HOOK_POST, 500): signed_broken,
+    (HOOK_POST, 503): signed_locked,
+    (BULK_POST, 200): bulk(),
+    (BULK_POST, 401): bulk(None),
+    (BULK_POST, 403): bulk(Role.AUDITOR),
+    (BULK_POST, 415): bulk(media=JSON),
+    (BULK_POST, 429): bulk_full,
+    (BULK_POST, 500): bulk_broken("inside"),
+    (BULK_POST, 503): bulk_broken("busy"),
     (POST, 202): lambda service: service.send(a_visit()),
     (POST, 400): lambda service: service.send(b"{"),
     (POST, 401): lambda service: service.client().post(SESSIONS),
