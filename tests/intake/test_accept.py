@@ -147,7 +147,7 @@ def test_what_is_refused_lies_in_quarantine_and_owes_nothing(
 
     after = counts(world)
     grown = {name for name in after if after[name] != before[name]}
-    assert grown == {"quarantine", "evidence", "payload_key"}
+    assert grown == {"quarantine", "evidence", "evidence_waiting", "payload_key"}
     assert len(world.evidence("record.refused")) == 1
 
 
