@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox.tasks import TaskError
 from tests.deliver.by_mode import a_world, limits_of
@@ -237,6 +238,19 @@ def test_a_refused_addendum_leaves_what_it_was_to_say_waiting_and_goes_after_a_r
 
     assert set(world.states()) == {"delivered"}
     assert outcomes(world, "Observation") == ["carried"]
+
+
+def test_a_note_that_is_there_stays_in_step_after_its_type_is_left_out(world: World) -> None:
+    record = visit(70)
+    world.take(record)
+    world.bridge.set_types("ehr", {NOTE: Taken.SKIP}, actor="test")
+
+    world.take(amended(record, rate(80)))
+    world.take(a_short_visit(2))
+
+    assert set(world.states()) == {"delivered"}
+    assert len(world.ehr.all_of(NOTE)) == 2
+    assert outcomes(world, NOTE) == ["skipped"]
 
 
 def test_an_older_addendum_never_goes_after_a_newer_one(world: World) -> None:
