@@ -175,6 +175,7 @@ class Bridge(Connecting):
             registry.note_probe(tx, name, seen)
             stops.enforce(tx)
             found = registry.get(tx, name)
+            self._catch_up(tx, known)
             outcome = "unproven" if found.mode is Mode.UNPROVEN else "proven"
             detail = {
                 "mode": found.mode.value,

@@ -307,6 +307,27 @@ def test_a_plan_says_what_becomes_of_an_amendment(world: World) -> None:
     assert steps["Observation"] == ("not-sent", "a note is to say it")
 
 
+def test_an_ehr_that_takes_changes_from_now_on_gets_what_it_did_not_take(world: World) -> None:
+    record = visit(70, 75)
+    receipt = world.take(record)
+    pulses = [world.there(one) for one in world.of_mapping(receipt, "vital-heart-rate")]
+    world.take(amended(record, lambda new: new.update(vitals=[a_pulse("v-0", 80)])))
+    assert len(world.bridge.tasks()) == 1
+    limits_of(world).only_creates = False
+
+    found = world.bridge.probe_destination("ehr", actor="test")
+    world.settle()
+
+    assert found.mode is Mode.ASSIGNED
+    assert world.rows("held", "parked") == []
+    shown = sorted(
+        (one["status"], str(one["valueQuantity"]["value"])) for one in map(world.ehr.read, pulses)
+    )
+    assert shown == [("entered-in-error", "75"), ("final", "80")]
+    assert world.bridge.tasks() == []
+    assert world.bridge.plan().deliveries == ()
+
+
 def test_a_note_that_the_ehr_marks_as_replaced_is_no_edit(world: World) -> None:
     record = visit(70)
     receipt = world.take(record)
