@@ -177,6 +177,7 @@ class Bridge(Removing):
             registry.note_probe(tx, name, seen)
             stops.enforce(tx)
             found = registry.get(tx, name)
+            self._catch_up(tx, known)
             outcome = "unproven" if found.mode is Mode.UNPROVEN else "proven"
             detail = {
                 "mode": found.mode.value,

@@ -8,6 +8,7 @@ from typing import Any
 from fhirbridge.audit.log import Action
 from fhirbridge.deliver import ledger, traffic
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import (
     Destination,
     DestinationError,
@@ -166,6 +167,7 @@ class Connecting(Operating):
                 registry.allow_weak_guard(tx, name, allowed=False)
             if profile.mode is not None:
                 registry.declare(tx, name, profile.mode)
+                self._catch_up(tx, known)
             if profile.types:
                 self._set_types(tx, name, profile.types, actor=actor)
             stops.enforce(tx)
@@ -173,6 +175,12 @@ class Connecting(Operating):
             detail = {"profile": profile.name, "mode": found.mode.value}
             self._note(tx, actor, Action.DESTINATION_PROFILE, destination=name, detail=detail)
             return found
+
+    def _catch_up(self, tx: Any, before: Destination) -> None:
+        """Owe a destination that only created what it did not take of changes, if it takes them."""
+        now = registry.get(tx, before.name)
+        if before.only_creates and now.mode not in (Mode.UNPROVEN, Mode.CREATE_ONLY):
+            renewed.owe_changes(self._reconcile_rooms(), tx, before.name)
 
     def set_patients(self, name: str, patients: Patients, *, actor: str) -> Destination:
         """Choose whose Patients ours point to; refused where ours were made already."""

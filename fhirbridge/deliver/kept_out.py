@@ -19,7 +19,8 @@ from fhirbridge.destinations.taken import (
     URGENT_TYPES,
     Taken,
 )
-from fhirbridge.outbox import addenda
+from fhirbridge.matching import kept
+from fhirbridge.outbox import addenda, beside
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import ADDENDA, RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import LANDED, Became
@@ -95,6 +96,9 @@ class KeptOut:
 
     def _sort_note(self, note: Item, items: Sequence[Item]) -> None:
         """Settle a note that the EHR has: it says this, an addendum does, or one is to come."""
+        if self._is_in_another_chart(note.identity, self._lines[note.identity]):
+            self._aside.elsewhere = note.identity
+            return
         made = [one for one in items if addenda.is_of(one.identity, note.identity)]
         arrived = [one for one in made if one.identity in self._lines]
         last = addenda.said_last(self._tx, self._row.destination, note.identity)
@@ -125,7 +129,8 @@ class KeptOut:
                 self._sort_change(item, line, known, retracts=retracts)
             return
         taken = self._destination.takes(item.identity.type)
-        if retracts or taken is Taken.SEND:
+        keeps_in_step = retracts or self._purposes[item.resource] in ADDENDA
+        if keeps_in_step or taken is Taken.SEND:
             return
         # A dose must not go while nothing says what went wrong with it, and what a person must hear
         # of must be said: neither is ever skipped.
@@ -140,7 +145,7 @@ class KeptOut:
         self, item: Item, line: Line, known: Mapping[int, str], *, retracts: bool
     ) -> None:
         """Set aside a change, or a retraction, of what is there and cannot be changed."""
-        if self._is_in_another_chart(line):
+        if self._is_in_another_chart(item.identity, line):
             self._aside.elsewhere = item.identity
             return
         became = Became.CANNOT_RETRACT if retracts else Became.CANNOT_UPDATE
@@ -198,9 +203,22 @@ class KeptOut:
         if why:
             self._aside.why[item.position] = why
 
-    def _is_in_another_chart(self, line: Line) -> bool:
+    def _is_in_another_chart(self, there: Identity, line: Line) -> bool:
         lane = self._tx.scalar(select(resource.c.lane).where(resource.c.id == line.resource))
-        return lane not in (self._row.lane, SHARED_LANE)
+        if lane not in (self._row.lane, SHARED_LANE):
+            return True
+        return lane != SHARED_LANE and self._is_of_another_of_theirs(there)
+
+    def _is_of_another_of_theirs(self, there: Identity) -> bool:
+        """Say whether it went to one of the EHR's own patients who is not this one, nor was."""
+        now = kept.current(self._tx, self._row.destination, self._row.lane)
+        if now is None or now.state != kept.State.LINKED:
+            return False
+        went = beside.went_by(self._tx, self._row, there)
+        if not went or went == now.id:
+            return False
+        before = kept.reference(kept.of_id(self._tx, went).ehr_id)
+        return before not in (kept.reference(now.ehr_id), *kept.before(self._tx, now))
 
     def _is_urgent(self, item: Item) -> bool:
         """Say whether it may be what of an urgent delivery a person must hear of."""

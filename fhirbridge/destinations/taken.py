@@ -23,7 +23,7 @@ class Taken(StrEnum):
 class TypesError(BridgeError):
     """A choice of types that would lose or misstate something."""
 
-    code = "E424"
+    code = "E428"
     http_status = HTTPStatus.CONFLICT
 
 

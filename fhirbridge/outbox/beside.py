@@ -162,6 +162,23 @@ def _delivered_later() -> Select[Any]:
     )
 
 
+def went_by(tx: Connection, row: Row[Any], there: Identity) -> str:
+    """Return by which link to a patient of the EHR's own something last went there, or ""."""
+    chosen = (
+        select(delivery_item.c.link)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .where(
+            delivery.c.destination == row.destination,
+            delivery.c.lane == row.lane,
+            delivery_item.c.type == there.type,
+            delivery_item.c.resource_id == there.id,
+            delivery_item.c.outcome.in_(LANDED),
+        )
+        .order_by(delivery.c.sequence.desc())
+    )
+    return tx.scalar(chosen.limit(1)) or ""
+
+
 def _is_there() -> ColumnElement[bool]:
     same = (ledger.c.type == delivery_item.c.type) & (
         ledger.c.destination == delivery.c.destination

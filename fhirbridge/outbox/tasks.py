@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select
 
+from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.errors import BridgeError
+from fhirbridge.outbox.contents import Identity
 from fhirbridge.outbox.settle import Settlement
 from fhirbridge.outbox.states import LANDED, NOT_AS_ITSELF, TASKS, Became
 from fhirbridge.store.tables import delivery, delivery_item, ledger
@@ -42,6 +44,22 @@ def counts(tx: Connection, destination: str) -> dict[str, int]:
     )
     found = {row[0]: row[1] for row in tx.execute(chosen)}
     return {one.value: found.get(one, 0) for one in NOT_AS_ITSELF}
+
+
+def behind(tx: Connection, destination: str) -> dict[Identity, str]:
+    """Return the version that a destination should have of what it has older; but of no note.
+
+    Of a note, an addendum says what it became.
+    """
+    chosen = (
+        select(delivery_item.c.type, delivery_item.c.resource_id, delivery_item.c.resource)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .join(ledger, _is_line())
+        .where(_AMONG, delivery.c.destination == destination, _is_newest(), _differs())
+        .where(delivery_item.c.type != NOTE_TYPE)
+        .order_by(delivery.c.sequence, delivery_item.c.position)
+    )
+    return {Identity(row.type, row.resource_id): row.resource for row in tx.execute(chosen)}
 
 
 def tasks(tx: Connection, destination: str = "") -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ KEYS = ("about", "mode", "patients", "consent", "weak-guard", "limits", "types")
 class ProfileError(BridgeError):
     """A profile is not there, or its file has mistakes: all are listed, each with its line."""
 
-    code = "E425"
+    code = "E429"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.destinations.modes import Mode
+from fhirbridge.destinations.taken import Taken
 from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox.tasks import TaskError
 from tests.deliver.by_mode import a_world, limits_of
@@ -239,6 +240,19 @@ def test_a_refused_addendum_leaves_what_it_was_to_say_waiting_and_goes_after_a_r
     assert outcomes(world, "Observation") == ["carried"]
 
 
+def test_a_note_that_is_there_stays_in_step_after_its_type_is_left_out(world: World) -> None:
+    record = visit(70)
+    world.take(record)
+    world.bridge.set_types("ehr", {NOTE: Taken.SKIP}, actor="test")
+
+    world.take(amended(record, rate(80)))
+    world.take(a_short_visit(2))
+
+    assert set(world.states()) == {"delivered"}
+    assert len(world.ehr.all_of(NOTE)) == 2
+    assert outcomes(world, NOTE) == ["skipped"]
+
+
 def test_an_older_addendum_never_goes_after_a_newer_one(world: World) -> None:
     record = visit(70)
     world.take(record)
@@ -291,6 +305,27 @@ def test_a_plan_says_what_becomes_of_an_amendment(world: World) -> None:
     assert planned.step == "send"
     assert steps[NOTE] == ("create", "as an addendum")
     assert steps["Observation"] == ("not-sent", "a note is to say it")
+
+
+def test_an_ehr_that_takes_changes_from_now_on_gets_what_it_did_not_take(world: World) -> None:
+    record = visit(70, 75)
+    receipt = world.take(record)
+    pulses = [world.there(one) for one in world.of_mapping(receipt, "vital-heart-rate")]
+    world.take(amended(record, lambda new: new.update(vitals=[a_pulse("v-0", 80)])))
+    assert len(world.bridge.tasks()) == 1
+    limits_of(world).only_creates = False
+
+    found = world.bridge.probe_destination("ehr", actor="test")
+    world.settle()
+
+    assert found.mode is Mode.ASSIGNED
+    assert world.rows("held", "parked") == []
+    shown = sorted(
+        (one["status"], str(one["valueQuantity"]["value"])) for one in map(world.ehr.read, pulses)
+    )
+    assert shown == [("entered-in-error", "75"), ("final", "80")]
+    assert world.bridge.tasks() == []
+    assert world.bridge.plan().deliveries == ()
 
 
 def test_a_note_that_the_ehr_marks_as_replaced_is_no_edit(world: World) -> None:

@@ -9,13 +9,15 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import literal_references
+from fhirbridge.matching.decide import Why
 from fhirbridge.matching.sight import MATCH_GRADE
+from fhirbridge.reconcile.patients import About
 from tests.deliver.by_mode import a_world
 from tests.egress.fake_server import Seen, Step, http
-from tests.factories import World, amended, rate, retracted
+from tests.factories import World, amended, note_mappings, rate, retracted
 from tests.fakes import Fault
 from tests.faults.place import Place
-from tests.matching.clinic import MATCHED, OFFERS_MATCH, an_ehr_patient, put, visit
+from tests.matching.clinic import MATCHED, NUMBER, OFFERS_MATCH, an_ehr_patient, put, visit
 
 MODES = (Mode.TRANSACTION, Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)
 
@@ -153,3 +155,39 @@ def test_r26_a_scripted_match_over_a_real_socket(case: str) -> None:
         assert place.leaks() == []
         ours = {one["subject"]["reference"] for one in place.ehr.all_of("Observation")}
         assert ("Patient/ehr-1" in ours) == (state == "delivered")
+
+
+def test_safety_10_where_nothing_can_be_changed_no_addendum_leads_from_one_chart_to_another() -> (
+    None
+):
+    world = a_world(Mode.CREATE_ONLY, mapped=note_mappings)
+    with world.store.begin() as tx:
+        registry.set_patients(tx, "ehr", MATCHED)
+    first, second = (made_there(world, number) for number in (NUMBER, "SYN-other"))
+    record = visit()
+    world.take(record)
+    assert charted(world) == {first}
+    lane = world.patient_lane().lane
+    about = About("ehr", lane)
+    everything = [one.value for one in Why]
+    world.bridge.patients.link(
+        about, second, despite=everything, reason="it was the other one", actor="test"
+    )
+    notes = len(world.ehr.all_of("DocumentReference"))
+
+    world.take(amended(record, rate(80)))
+    world.settle()
+
+    (held,) = world.rows("held")
+    assert held.reason.startswith("other-chart: ")
+    assert len(world.ehr.all_of("DocumentReference")) == notes
+    assert charted(world) == {first}
+
+
+def made_there(world: World, number: str) -> str:
+    """A patient of the EHR's own, under an id that it gives."""
+    ours = an_ehr_patient(number=number)
+    body = {name: one for name, one in ours.items() if name != "id"}
+    headers = {"Content-Type": codec.FHIR_JSON}
+    answer = world.ehr.model.handle("POST", "/Patient", headers, codec.encode(body))
+    return answer.headers["Location"].split("/Patient/")[1].partition("/")[0]
