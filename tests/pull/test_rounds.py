@@ -69,3 +69,11 @@ def test_the_limits_of_a_destination_hold_for_what_is_asked(hospital: Hospital) 
     rounds(hospital).round()
 
     assert len(hospital.ehr.transport.sent) <= 1
+
+
+def test_p05_a_clock_that_was_set_back_keeps_nobody_waiting(hospital: Hospital) -> None:
+    rounds(hospital).round()
+
+    hospital.clock.jump(-timedelta(days=30))
+
+    assert len(rounds(hospital).round()) == 1
