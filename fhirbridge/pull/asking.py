@@ -77,14 +77,14 @@ def _pages(ehr: Ehr, clock: Clock, wanted: Wanted) -> Iterator[dict[str, Any] | 
     """Yield each page; an Answer, the last, where it ended before all was there."""
     until, seen = clock.monotonic() + MOST_SECONDS, 0
     outcome: Outcome | None = ehr.search(wanted.type, **wanted.criteria, _count=str(PAGE))
-    for _ in range(MOST_PAGES):
+    for left in reversed(range(MOST_PAGES)):
         page = _searchset(outcome)
         yield page
         onward = "" if isinstance(page, Answer) else _next(page)
         if not onward:
             return
         seen += len(outcome.body) if isinstance(outcome, Response) else 0
-        if seen > MOST_BYTES or clock.monotonic() > until:
+        if not left or seen > MOST_BYTES or clock.monotonic() > until:
             break
         outcome = _page(ehr, onward)
     most = f"more than {MOST_PAGES} pages, {MOST_BYTES} bytes or {MOST_SECONDS:g} seconds"

@@ -49,7 +49,7 @@ WORDS = {
     Why.GONE: "the EHR shows no such patient, or one who is out of use",
     Why.REFUSED: "the EHR does not let us read its Patient: fhirbridge destination test",
     Why.UNANSWERED: "the EHR did not say who this is; it is asked again",
-    Why.DECIDED: "meanwhile it was decided anew who this is; it is asked again",
+    Why.DECIDED: "meanwhile it was decided anew who this is, or that it is not to be asked",
 }
 
 

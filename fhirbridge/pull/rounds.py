@@ -59,8 +59,8 @@ class Rounds:
 
     def _at(self, where: Destination) -> list[Pulled]:
         found: list[Pulled] = []
-        silent = 0
-        for lane in self._due(where):
+        silent, lanes = 0, self._due(where)
+        for lane in lanes:
             if self._stop.is_set() or silent >= MOST_SILENT:
                 break
             # Whoever cannot be asked about waits his time as well, and keeps nobody else waiting.
@@ -68,7 +68,8 @@ class Rounds:
             done = self._pulled(where.name, lane)
             found += [] if done is None else [done]
             silent = 0 if done is not None and not done.is_unanswered else silent + 1
-        self._tell(where.name, silent > 0)
+        if lanes:
+            self._tell(where.name, silent > 0)
         return found
 
     def _due(self, where: Destination) -> list[str]:
@@ -79,8 +80,10 @@ class Rounds:
         last = {
             one: max(asked.get(one, ""), self._tried.get((where.name, one), "")) for one in lanes
         }
-        over = moment.to_text(now - self._pace.every)
-        return sorted((one for one in lanes if last[one] <= over), key=lambda one: last[one])
+        # What was asked at a time that is not yet was asked before the clock was set back.
+        waits = (moment.to_text(now - self._pace.every), moment.to_text(now))
+        over = [one for one in lanes if not waits[0] < last[one] <= waits[1]]
+        return sorted(over, key=lambda one: last[one])
 
     def _pulled(self, name: str, lane: str) -> Pulled | None:
         try:

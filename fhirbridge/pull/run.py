@@ -67,11 +67,11 @@ class Puller:
         if chart.why is not None:
             return Pulled(destination=name, patient=lane, why=chart.why)
         whose = Whose(destination=name, lane=lane, ehr_id=chart.ehr_id)
-        answers, why = self._asked(where, whose)
+        answers, why = self._asked(where, whose, chart)
         with self._rooms.store.begin() as tx:
             where = registry.get(tx, name)
             if charts.may_be_asked(tx, where, lane) != chart:
-                why = Why.DECIDED
+                why = why or Why.DECIDED
             done = Pulled(destination=name, patient=lane, why=why or "")
             if why is None:
                 done = replace(done, types=self._kept(tx, where, whose, answers))
@@ -96,22 +96,26 @@ class Puller:
         with self._rooms.store.read() as tx:
             return charts.may_be_asked(tx, where, lane)
 
-    def _asked(self, where: Destination, whose: Whose) -> tuple[Mapping[str, Answer], Why | None]:
-        """Ask for the Patient, and then for what was chosen; nothing more once it is silent."""
+    def _asked(
+        self, where: Destination, whose: Whose, chart: Chart
+    ) -> tuple[Mapping[str, Answer], Why | None]:
+        """Ask for the Patient, and then for what was chosen, as long as that may be asked.
+
+        Nothing more goes to an EHR once it is silent.
+        """
         ehr, clock = self._rooms.ehr_for(where), self._rooms.clock
-        base_url = where.base_url
-
-        def ask(kind: str) -> Answer:
-            wanted = Wanted(type=kind, ehr_id=whose.ehr_id, base_url=base_url)
-            return asking.ask(ehr, clock, wanted)
-
-        answers = {PATIENT: ask(PATIENT)}
-        if (why := _is_not(answers[PATIENT], whose.ehr_id)) is not None:
-            return answers, why
-        for kind in pulls.types(where.pull):
-            if kind not in answers:
-                silent = any(one.ended is Ended.UNANSWERED for one in answers.values())
-                answers[kind] = _LATER if silent else ask(kind)
+        answers: dict[str, Answer] = {}
+        for kind in dict.fromkeys((PATIENT, *pulls.types(where.pull))):
+            if any(one.ended is Ended.UNANSWERED for one in answers.values()):
+                answers[kind] = _LATER
+                continue
+            with self._rooms.store.read() as tx:
+                if charts.may_be_asked(tx, registry.get(tx, where.name), whose.lane) != chart:
+                    return answers, Why.DECIDED
+            wanted = Wanted(type=kind, ehr_id=whose.ehr_id, base_url=where.base_url)
+            answers[kind] = asking.ask(ehr, clock, wanted)
+            if kind == PATIENT and (why := _is_not(answers[kind], whose.ehr_id)) is not None:
+                return answers, why
         return answers, None
 
     def _kept(

@@ -46,9 +46,9 @@ def test_a_destination_that_is_not_to_be_asked_or_is_paused_is_not(hospital: Hos
 
 def test_a_silent_ehr_is_left_and_asked_again_later(hospital: Hospital) -> None:
     for number in range(2, MOST_SILENT + 3):
-        mrn = f"SYN-00{number}"
-        hospital.put(an_ehr_patient(f"ehr-{number}", mrn))
-        hospital.take(visit(1, f"pt-{number}", identifiers=[{"system": CLINIC, "value": mrn}]))
+        mrn = {"id": "pid-1", "system": CLINIC, "value": f"SYN-00{number}"}
+        hospital.put(an_ehr_patient(f"ehr-{number}", mrn["value"]))
+        hospital.take(visit(1, f"pt-{number}", identifiers=[mrn]))
     going = rounds(hospital)
     hospital.ehr.transport.choose = lambda _request: Fault.NOT_SENT
 
@@ -69,3 +69,11 @@ def test_the_limits_of_a_destination_hold_for_what_is_asked(hospital: Hospital) 
     rounds(hospital).round()
 
     assert len(hospital.ehr.transport.sent) <= 1
+
+
+def test_p05_a_clock_that_was_set_back_keeps_nobody_waiting(hospital: Hospital) -> None:
+    rounds(hospital).round()
+
+    hospital.clock.jump(-timedelta(days=30))
+
+    assert len(rounds(hospital).round()) == 1

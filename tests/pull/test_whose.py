@@ -127,6 +127,7 @@ def test_what_was_asked_while_somebody_decided_anew_is_not_kept(hospital: Hospit
     done = hospital.pull()
 
     assert done.why == "decided-meanwhile"
+    assert hospital.ehr.transport.sent[-1].url.endswith("/Condition/_search")  # and nothing after
     assert len(hospital.heard()) == 1
 
 
