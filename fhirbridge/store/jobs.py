@@ -43,7 +43,8 @@ class Jobs:
         tx.execute(_DEFER, {"queue": QUEUE, "task": TASK, **named})
 
     def listen(self, look: Callable[[str], None]) -> None:
-        """Take jobs in a thread of its own, until `stop`."""
+        """Take jobs in a thread of its own, until `stop`. Whoever listened before hears no more."""
+        self.stop()
         # Half a second, only for who listens.
         from fhirbridge.store.job_worker import JobWorker  # noqa: PLC0415
 
