@@ -46,15 +46,15 @@ def test_each_kind_of_element_is_written() -> None:
         "<body><header><h1>Head</h1><p class='notice'>Mind this</p></header>"
         "<section><h2>Part</h2>bare &amp; <b>bold</b> text<p>One<br>two</p>"
         "<ul><li>item<ul><li>inner</li></ul></li></ul><ol><li>first</li><li>second</li></ol>"
-        "<dl><dt>Term</dt><dd>said</dd></dl><hr>"
-        "<table><thead><tr><th>A</th><th>B</th></tr></thead>"
+        "<dl><dt>Term</dt><dd>said</dd><div><dt>Other</dt><dd><p>a</p><p>b</p></dd></div></dl><hr>"
+        "<table><caption>Of two</caption><thead><tr><th>A</th><th>B</th></tr></thead>"
         "<tbody><tr><td>1</td><td>2</td></tr><tr><td colspan='2'>both</td></tr></tbody></table>"
         "<img src='x.png' alt='a picture'></section></body></html>"
     )
 
     assert words(text_of(page)) == words(
         "Head Mind this Part bare & bold text One two • item • inner 1. first 2. second"
-        " Term said A B 1 2 both a picture Page 1 of 1"
+        " Term said Other a b Of two A B 1 2 both a picture Page 1 of 1"
     )
 
 
@@ -161,11 +161,25 @@ def test_a_cell_longer_than_a_sheet_is_broken_and_loses_no_word() -> None:
 def test_a_word_longer_than_a_line_is_broken_and_loses_no_letter() -> None:
     word = "x" * 700
 
-    cells = f"<table><tr><td>{word}</td><td>{word}</td></tr></table>"
+    cells = f"<table><tr><td>{word}</td>{'<td>W</td>' * 8}<td>{word}</td></tr></table>"
 
-    page = f"<p>{word}</p>{cells}<dl><dt>{word}</dt></dl>"
+    page = f"<p>{word}</p>{cells}<dl><dt>{word}</dt></dl><h1>{word}</h1><ul><li>{word}</li></ul>"
 
-    assert text_of(page).count("x") == 4 * 700
+    assert text_of(page).count("x") == 6 * 700
+
+
+def test_a_term_or_a_notice_higher_than_a_sheet_loses_no_word() -> None:
+    long = " ".join(f"w{n}" for n in range(1500))
+
+    found = text_of(f"<dl><dt>{long}</dt><dd>said</dd></dl><p class='notice'>{long}</p>")
+
+    assert [n for n in range(1500) if words(found).count(f"w{n}") != 2] == []
+
+
+def test_a_term_of_which_nothing_is_said_has_a_line_of_its_own() -> None:
+    page = "<dl><dt>One</dt><dt>Two</dt></dl><ul><li></li><li>item</li></ul>"
+
+    assert text_of(page).splitlines()[:4] == ["One", "Two", "•", "• item"]
 
 
 def test_a_heading_is_not_parted_from_what_it_heads() -> None:

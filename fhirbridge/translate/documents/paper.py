@@ -6,6 +6,7 @@ its elements mean is kept; it is black on white, in one family of type.
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from fpdf.errors import FPDFException
 
@@ -25,6 +26,7 @@ _HEADINGS = {"h1": 15.0, "h2": 12.0, "h3": 10.5, "h4": 9.5, "h5": 9.5, "h6": 9.5
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _INDENT, _TERM = 5.0, 42.0  # of a list; of what a <dl> explains
 _AFTER = 1.6  # below a paragraph
+_TALLEST = 20  # lines of a term or a notice, which is not parted; a longer one is a paragraph
 _HEADING, _BEGINNING = 12.0, 14.0  # a heading stays on one sheet with the beginning of the next
 _BREAK = "\v"  # a <br> among text, of which other white space is no line's end
 
@@ -48,19 +50,23 @@ def pdf(page: str, title: str) -> bytes:
 def _flow(sheets: Sheets, children: list[Element | str], left: float) -> None:
     """Write what stands in an element: text and inline elements as paragraphs, blocks as such."""
     inline: list[Element | str] = []
-    blocks = [one for one in children if isinstance(one, Element) and one.tag not in _INLINE]
+    blocks = [one for one in children if _is_block(one)]
     for one in children:
-        if isinstance(one, str) or one.tag in _INLINE:
+        if _is_block(one):
+            _paragraph(sheets, inline, left)
+            inline = []
+            blocks = blocks[1:]
+            if one.tag in _HEADINGS:
+                sheets.keep(_HEADING + _beginning(sheets, blocks))
+            if one.tag not in _UNSEEN:
+                _block(sheets, one, left)
+        else:
             inline.append(one)
-            continue
-        _paragraph(sheets, inline, left)
-        inline = []
-        blocks = blocks[1:]
-        if one.tag in _HEADINGS:
-            sheets.keep(_HEADING + _beginning(sheets, blocks))
-        if one.tag not in _UNSEEN:
-            _block(sheets, one, left)
     _paragraph(sheets, inline, left)
+
+
+def _is_block(one: Element | str) -> TypeGuard[Element]:
+    return isinstance(one, Element) and one.tag not in _INLINE
 
 
 def _paragraph(sheets: Sheets, inline: list[Element | str], left: float) -> None:
@@ -116,31 +122,58 @@ def _list(sheets: Sheets, element: Element, left: float) -> None:
         y = sheets.get_y()
         sheets.place(SIDE + left, y, f"{number}." if element.tag == "ol" else "•")
         sheets.set_y(y)
-        _flow(sheets, item.children, left + _INDENT)
+        if item.text().strip():
+            _flow(sheets, item.children, left + _INDENT)
+        else:
+            sheets.ln(sheets.leading)
     sheets.ln(1)
 
 
 def _terms(sheets: Sheets, element: Element, left: float) -> None:
     """Write each term beside what is said of it."""
     sheet, below = sheets.page_no(), sheets.get_y()
-    for one in element.inner("dt", "dd"):
+    for one in _said(element):
         if one.tag == "dt":
-            sheets.type(bold=True)
-            lines = sheets.lines(_plain(_runs(one.children)), _TERM - left - 3)
-            sheets.keep(sheets.leading * max(2, len(lines)))
-            y = sheets.get_y()
-            for number, line in enumerate(lines):
-                sheets.place(SIDE + left, y + number * sheets.leading, line)
-            sheet, below = sheets.page_no(), y + sheets.leading * len(lines)
-            sheets.set_y(y)
+            _below(sheets, sheet, below)
+            below = _term(sheets, _plain(_runs(one.children)), left)
+            sheet = sheets.page_no()
+        elif any(_is_block(inner) for inner in one.children):
+            _flow(sheets, one.children, _TERM)
         else:
             sheets.paragraph(_runs(one.children), _TERM)
-            if sheets.page_no() == sheet:
-                sheets.set_y(max(sheets.get_y(), below))
+    _below(sheets, sheet, below)
     sheets.ln(_AFTER)
 
 
+def _term(sheets: Sheets, text: str, left: float) -> float:
+    """Write a term; the cursor stays for what is said of it. Return where the term ends."""
+    sheets.type(bold=True)
+    lines = sheets.lines(text, _TERM - left - 3)
+    if len(lines) > _TALLEST:
+        sheets.paragraph([(text, True)], left)
+        return sheets.get_y()
+    sheets.keep(sheets.leading * max(2, len(lines)))
+    y = sheets.get_y()
+    for number, line in enumerate(lines):
+        sheets.place(SIDE + left, y + number * sheets.leading, line)
+    sheets.set_y(y)
+    return y + sheets.leading * len(lines)
+
+
+def _below(sheets: Sheets, sheet: int, y: float) -> None:
+    """Go on below a term that is higher than what was said of it."""
+    if sheets.page_no() == sheet:
+        sheets.set_y(max(sheets.get_y(), y))
+
+
+def _said(element: Element) -> Iterator[Element]:
+    for one in element.inner("dt", "dd", "div"):
+        yield from one.inner("dt", "dd") if one.tag == "div" else (one,)
+
+
 def _table(sheets: Sheets, element: Element, left: float) -> None:
+    for caption in element.inner("caption"):
+        _paragraph(sheets, caption.children, left)
     rows = [
         paper_tables.Row(
             cells=tuple(
@@ -170,7 +203,11 @@ def _rows_of(table: Element) -> Iterator[tuple[Element, bool]]:
 def _notice(sheets: Sheets, element: Element) -> None:
     """Write what must not be overlooked into a box."""
     sheets.type(bold=True)
-    lines = sheets.lines(_plain(_runs([element])), sheets.epw - 6)
+    text = _plain(_runs([element]))
+    lines = sheets.lines(text, sheets.epw - 6)
+    if len(lines) > _TALLEST:
+        sheets.paragraph([(text, True)])
+        return
     high = sheets.leading * len(lines) + 3
     sheets.keep(high)
     y = sheets.get_y()

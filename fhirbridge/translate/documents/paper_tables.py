@@ -47,10 +47,7 @@ def write(sheets: Sheets, rows: Sequence[Row], left: float) -> None:
 
 
 def _widths(sheets: Sheets, rows: Sequence[Row], whole: float) -> list[float]:
-    """Give each column its longest word, and share out what is left by what its texts would take.
-
-    Words that are too long for the sheet together get less, and are broken.
-    """
+    """Give each column its longest word, and share out the rest by what its texts would take."""
     count = max((sum(cell.span for cell in row.cells) for row in rows), default=0)
     least, wanted = [0.0] * count, [0.0] * count
     for row in rows:
@@ -64,12 +61,22 @@ def _widths(sheets: Sheets, rows: Sequence[Row], whole: float) -> list[float]:
                 wanted[column] = max(wanted[column], text, least[column])
             column += cell.span
     if sum(least) >= whole:
-        return [whole * one / sum(least) for one in least]
+        return _fair(least, whole)
     more = sum(wanted) - sum(least)
     left = whole - sum(least)
     if not more:
         return [one + left / count for one in least]
     return [low + left * (high - low) / more for low, high in zip(least, wanted, strict=True)]
+
+
+def _fair(least: list[float], whole: float) -> list[float]:
+    """Give each column what it needs or an equal share; words that are wider are broken."""
+    given = dict.fromkeys(range(len(least)), 0.0)
+    left = whole
+    for place, column in enumerate(sorted(given, key=lambda one: least[one])):
+        given[column] = min(least[column], left / (len(least) - place))
+        left -= given[column]
+    return list(given.values())
 
 
 def _boxes(sheets: Sheets, row: Row, widths: list[float], left: float) -> Iterator[_Box]:
