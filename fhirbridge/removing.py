@@ -24,31 +24,33 @@ class Removing(Receiving):
         with self._store.begin() as tx:
             left = removal.check(tx, name, self.clock.now(), gives_up=bool(give_up))
             removal.begin(tx, name)
-        while not self._removed(name, left, give_up, actor):
+            if not left:
+                self._end(tx, name, left, give_up, actor)
+                return left
+        is_over = False
+        while not is_over:
             with self._store.begin() as tx:
-                removal.give_up(tx, self._settlement, name, actor=actor)
+                # What came in meanwhile is given up as well.
+                is_over = removal.give_up(tx, self._settlement, name, actor=actor) == 0
+                if is_over:
+                    self._end(tx, name, left, give_up, actor)
         return left
 
-    def _removed(self, name: str, left: dict[str, int], give_up: str, actor: str) -> bool:
-        """Take it away where nothing is owed; what came in meanwhile is given up first."""
-        with self._store.begin() as tx:
-            if removal.check(tx, name, self.clock.now(), gives_up=bool(give_up)):
-                return False
-            for key in self._keys.every(tx, name):
-                if key.stage is not Stage.RETIRED:
-                    retired = self._keys.retire(tx, name, key.kid, at_once=True)
-                    self._note_key(tx, retired, actor)
-            self._book.forget(tx, name)
-            stops.forget(tx, name)
-            removal.end(tx, name, at=self.clock.now())
-            entry = Entry(
-                actor=actor,
-                action=Action.DESTINATION_REMOVED,
-                destination=name,
-                detail={"given_up": left},
-            )
-            self._reasons.append(tx, entry, give_up)
-            return True
+    def _end(self, tx: Any, name: str, left: dict[str, int], give_up: str, actor: str) -> None:
+        for key in self._keys.every(tx, name):
+            if key.stage is not Stage.RETIRED:
+                retired = self._keys.retire(tx, name, key.kid, at_once=True)
+                self._note_key(tx, retired, actor)
+        self._book.forget(tx, name)
+        stops.forget(tx, name)
+        removal.end(tx, name, at=self.clock.now())
+        entry = Entry(
+            actor=actor,
+            action=Action.DESTINATION_REMOVED,
+            destination=name,
+            detail={"given_up": left},
+        )
+        self._reasons.append(tx, entry, give_up)
 
     def removed_destinations(self) -> list[Destination]:
         """Return the destinations that were removed, by name."""

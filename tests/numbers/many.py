@@ -11,6 +11,7 @@ from fhirbridge.bridge import Bridge
 from fhirbridge.destinations.registry import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.pauses import ANY, Stopped
+from fhirbridge.outbox.states import OPEN
 from fhirbridge.signin.keys import Algorithm
 from tests.factories import a_short_visit
 from tests.journey.installation import install
@@ -127,9 +128,16 @@ def remove_one(bridge: Bridge, name: str) -> list[str]:
 
 
 def _snapshot(bridge: Bridge, but: str) -> dict[str, Any]:
-    moving = ("lag", "waits_until", "waits_for")
+    moving = ("lag", "waits_until", "waits_for", "deliveries")
     return {
         one["name"]: {key: value for key, value in one.items() if key not in moving}
+        | {"deliveries": _settled(one["deliveries"])}
         for one in bridge.status().destinations
         if one["name"] != but
     }
+
+
+def _settled(deliveries: dict[str, int]) -> dict[str, int]:
+    """Count what is open together: one that is down is tried again meanwhile."""
+    still = {state: count for state, count in deliveries.items() if state not in OPEN}
+    return {**still, "open": sum(deliveries.values()) - sum(still.values())}
