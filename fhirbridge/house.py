@@ -17,6 +17,7 @@ from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
@@ -71,6 +72,13 @@ class House:
             audit=self._audit,
             contents=self._contents,
         )
+        self._theirs = TheirLinks(
+            vault=parts.vault,
+            rng=parts.rng,
+            clock=parts.clock,
+            audit=self._audit,
+            contents=self._contents,
+        )
         self._book = Book(vault=parts.vault, clock=parts.clock, rng=parts.rng)
         self._keys = Keys(vault=parts.vault, clock=parts.clock)
         self._known_intake: Intake | None = None
@@ -115,6 +123,7 @@ class House:
             settlement=self._settlement,
             audit=self._audit,
             links=self._links,
+            theirs=self._theirs,
             ehr_for=self._parts.ehr_for,
         )
 
@@ -127,6 +136,7 @@ class House:
             settlement=self._settlement,
             audit=self._audit,
             links=self._links,
+            theirs=self._theirs,
             ehr_for=Meter(self._store, self.clock, self._parts.ehr_for).metered,
             crew=self._parts.crew,
             only=only,

@@ -20,6 +20,8 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import guard, kept
 from fhirbridge.matching.guard import Guard, Next
+from fhirbridge.matching.theirs.decide import Wanted
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import beside, taken_back
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, Way
@@ -38,6 +40,7 @@ class Step(StrEnum):
     BATCH = "send each"  # a batch, of which each entry has an answer of its own
     SINGLE = "send alone"  # one PUT, or one POST of what the EHR is to name
     WHO = "identify"  # searches and reads: which of the EHR's patients this one is
+    THEIRS = "find"  # searches and reads: what else the EHR has itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Prepared:
     alone: bool = False  # what is refused now is refused for itself
     more: bool = False
     link: str = ""  # by which they go to a patient of the EHR's own
+    wanted: tuple[Wanted, ...] = ()  # what is to be decided first, of what else is the EHR's own
     settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
     blocked: dict[int, Identity] = field(default_factory=dict)  # by what the EHR refused
     refused: tuple[str, ...] = ()  # sentences
@@ -68,14 +72,16 @@ def prepare(
     row: Row[Any],
     destination: Destination,
     at: datetime,
+    theirs: TheirLinks | None = None,
     ahead: Mapping[Identity, Line] | None = None,
 ) -> Prepared:
     """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses.
 
+    `theirs` knows what the EHR has itself; who looks ahead does without, since none is asked then.
     `ahead`: the lines that the ledger will have by then, for who looks ahead: that one is told all
     that goes, however many requests it takes, and of each resource what it replaces.
     """
-    work = Work(tx, body, row, destination, ahead)
+    work = Work(tx, body, row, destination, ahead=ahead, theirs=theirs)
     alone = row.way == Way.SINGLE or destination.mode in modes.APART
     if doubtful := work.in_doubt():
         now = doubtful if ahead is not None else doubtful[: _most_reads(destination)]
@@ -89,6 +95,11 @@ def prepare(
         return Prepared(refusal=known.reason)
     if known.next is Next.ASK and ahead is None:
         return Prepared(step=Step.WHO)
+    if theirs is not None and ahead is None:
+        bodies = [send.body for send in sends]
+        wanted = theirs.wanted(tx, destination, row, bodies, now=at)
+        if wanted:
+            return Prepared(step=Step.THEIRS, wanted=tuple(wanted))
     found = {send.identity for send in sends} | (ahead or {}).keys()
     stopped = _stopped(tx, body, row, sends, work=work, destination=destination, there=found)
     if stopped is None and _leads_elsewhere(tx, sends, known.link):
@@ -108,9 +119,11 @@ def _stopped(
     there: set[Identity],
 ) -> Prepared | None:
     """Say what these wait for, or None: they point to nothing that is not there, or on its way."""
-    theirs = kept.are_theirs(tx, destination, row.lane)
-    if theirs:  # whatever is owed of their patient, the EHR has it
-        there |= {Identity(*one) for send in sends for one in _patients(send)}
+    # Whatever is owed of what is the EHR's own, it has it, or nothing will point to it.
+    own = {*destination.theirs}
+    if kept.are_theirs(tx, destination, row.lane):
+        own.add("Patient")
+    there |= {one for send in sends for one in send.named if one.type in own}
     blocked_by = (
         taken_back.still_elsewhere(tx, row)
         or _blocked(tx, row, sends, there)
@@ -124,10 +137,6 @@ def _stopped(
             refusal=f"not-there: {unknown.type}/{unknown.id} is not in the EHR; nothing owes it"
         )
     return None
-
-
-def _patients(send: Send) -> list[tuple[str, str]]:
-    return [one for one in literal_references(send.body) if one[0] == "Patient"]
 
 
 def _leads_elsewhere(tx: Connection, sends: Sequence[Send], link: str) -> bool:

@@ -6,7 +6,7 @@ blindly. A lane that breaks off keeps its lease: that is the pause before its ne
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -19,6 +19,7 @@ from fhirbridge.deliver import bundle, decide, prepare, traffic
 from fhirbridge.deliver.answer import Answer, classify
 from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.ending import Ending, Job
+from fhirbridge.deliver.opened import Opened, UnopenedError, unopened
 from fhirbridge.deliver.prepare import Prepared, Step
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
@@ -27,6 +28,8 @@ from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir.names import Key, key_of
 from fhirbridge.matching import asking
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs import asking as theirs_asking
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
@@ -55,6 +58,7 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     links: Links
+    theirs: TheirLinks
     ehr_for: Callable[[Destination], Ehr]
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
     only: frozenset[str] | None = None  # the deliveries that may go; None for all
@@ -95,12 +99,13 @@ class _Lane:
         self._go_on = go_on
         self._fence = 0
         self.chosen: Sequence[Row[Any]] = ()
-        self._bodies = _Opened("", rooms.contents)
+        self._bodies = Opened("", rooms.contents)
         self._ending = Ending(
             contents=rooms.contents,
             settlement=rooms.settlement,
             audit=rooms.audit,
             links=rooms.links,
+            theirs=rooms.theirs,
         )
         with rooms.store.read() as tx:
             self._ehr = rooms.ehr_for(registry.get(tx, name.destination))
@@ -161,7 +166,7 @@ class _Lane:
                     break
                 try:
                     job = self._begin(tx, row)
-                except _UnopenedError:  # it goes for itself: nothing is opened in here
+                except UnopenedError:  # it goes for itself: nothing is opened in here
                     break
                 if job is not None:
                     break
@@ -174,7 +179,7 @@ class _Lane:
     def _open(self, row: Row[Any]) -> None:
         """Open what waits, before anything locks the database."""
         if self._bodies.delivery_id != row.id:
-            self._bodies = _Opened(row.id, self._rooms.contents)
+            self._bodies = Opened(row.id, self._rooms.contents)
         with self._rooms.store.read() as tx:
             sealed = self._bodies.what_waits(tx)
         self._bodies.open(sealed)
@@ -192,23 +197,24 @@ class _Lane:
 
     def _prepare(self, tx: Connection, row: Row[Any]) -> Job | None:
         destination = registry.get(tx, self._name.destination)
-        made = prepare.prepare(
-            tx,
-            body=self._bodies.body if self._bodies.delivery_id == row.id else _unopened,
-            row=row,
-            destination=destination,
-            at=self._rooms.clock.now(),
-        )
+        made = self._prepared(tx, row, destination)
+        if made.step is Step.THEIRS:
+            left = self._rooms.theirs.settle_unasked(tx, destination.name, made.wanted)
+            made = replace(made, wanted=tuple(left[: theirs_asking.MOST_SEARCHES]))
+            if not left:
+                made = self._prepared(tx, row, destination)
         self._note_items(tx, row, made)
-        asks = made.step is Step.WHO
+        asks = made.step in (Step.WHO, Step.THEIRS)
         if made.sends or asks or row.state in UNCERTAIN:
             self._rooms.settlement.move(tx, row.id, Move(to=State.SENDING))
         if made.sends or asks:
             links = self._rooms.links
+            is_who = made.step is Step.WHO
             job = Job(
                 row=row,
                 step=made.step,
-                question=links.question(tx, destination, row) if asks else None,
+                question=links.question(tx, destination, row) if is_who else None,
+                wanted=made.wanted,
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
@@ -220,14 +226,25 @@ class _Lane:
         self._rooms.settlement.move(tx, row.id, _without_request(made))
         return None
 
+    def _prepared(self, tx: Connection, row: Row[Any], destination: Destination) -> Prepared:
+        return prepare.prepare(
+            tx,
+            body=self._bodies.body if self._bodies.delivery_id == row.id else unopened,
+            row=row,
+            destination=destination,
+            at=self._rooms.clock.now(),
+            theirs=self._rooms.theirs,
+        )
+
     def _note_items(self, tx: Connection, row: Row[Any], made: Prepared) -> None:
         """Note what needs no request, and what is about to go: a kill leaves it in doubt."""
         settlement = self._rooms.settlement
         going = () if made.step is Step.READ else made.sends
         sent = {send.position: Became.SENT for send in going}
         settlement.note_items(tx, row.id, {**made.settled, **sent})
-        if made.link and going:
-            settlement.note_link(tx, row.id, list(sent), made.link)
+        decided = max((send.there.decided for send in going), default=0)
+        if made.link or decided:
+            settlement.note_names(tx, row.id, list(sent), link=made.link, decided=decided)
         if not made.sends:
             for position, cause in made.blocked.items():
                 reason = f"{BLOCKED}{cause.type}/{cause.id}"
@@ -237,6 +254,8 @@ class _Lane:
         """Send the transaction or the one resource, or read what is there, or who is."""
         if job.question is not None:
             return asking.ask(self._ehr, job.question)
+        if job.step is Step.THEIRS:
+            return theirs_asking.ask(self._ehr, job.wanted)
         if job.step is Step.READ:
             since = moment.from_text(job.row.created_at) - OVERLAP
             return self._ehr.read_many([_wanted(send) for send in job.sends], since=since)
@@ -313,39 +332,6 @@ class _Lane:
         )
 
 
-class _UnopenedError(Exception):
-    """A delivery is needed whose content was not opened yet."""
-
-
-def _unopened(_tx: Connection, _row_id: str) -> dict[str, Any]:
-    raise _UnopenedError
-
-
-class _Opened:
-    """Opens each resource of one delivery once: taken apart, it is prepared anew for each part."""
-
-    def __init__(self, delivery_id: str, contents: Contents) -> None:
-        self.delivery_id = delivery_id
-        self._contents = contents
-        self._bodies: dict[str, dict[str, Any]] = {}
-
-    def what_waits(self, tx: Connection) -> Sequence[Row[Any]]:
-        waiting = [
-            item.resource
-            for item in claim.items(tx, self.delivery_id)
-            if item.outcome == Became.WAITING and item.resource not in self._bodies
-        ]
-        return self._contents.sealed(tx, waiting) if waiting else ()
-
-    def open(self, sealed: Sequence[Row[Any]]) -> None:
-        self._bodies |= self._contents.opened(sealed)
-
-    def body(self, tx: Connection, row_id: str) -> dict[str, Any]:
-        if row_id not in self._bodies:
-            self._bodies[row_id] = self._contents.body(tx, row_id)
-        return self._bodies[row_id]
-
-
 def _wanted(send: Send) -> str | Key:
     """Return by what it is read: its id there, or its key where nobody heard which that is."""
     return send.reference if send.ehr_id else key_of(send.body)
@@ -353,7 +339,7 @@ def _wanted(send: Send) -> str | Key:
 
 def _payload(made: Prepared) -> bytes:
     """Return what the request carries of a patient's, which the evidence keeps too."""
-    if made.step in (Step.READ, Step.WHO):
+    if made.step in (Step.READ, Step.WHO, Step.THEIRS):
         return b""
     if made.step is Step.BUNDLE:
         return bundle.transaction(made.sends)

@@ -144,6 +144,8 @@ class Destination:
     most_bytes: int = MOST_BYTES
     limits: Limits = NO_LIMITS
     patients: Patients = OUR_PATIENTS
+    # Types that are the EHR's own, each with the system of its numbers there.
+    theirs: Mapping[str, str] = field(default_factory=dict)
     weak: str = ""  # why a person lets updates go without a guard of the server; "": nobody does
 
     @property
@@ -212,6 +214,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             forbidden="",
             created_at=at,
             **_columns(new.limits),
+            theirs=codec.canonical(dict(new.theirs)).decode(),
             **new.patients.columns(),
         )
     )
@@ -358,6 +361,7 @@ def _read(row: Row[Any]) -> Destination:
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),
+        theirs=codec.decode(row.theirs.encode()),
         patients=Patients(
             policy=Policy(row.patients), systems=codec.decode(row.patient_systems.encode())
         ),

@@ -11,6 +11,7 @@ from fhirbridge.deliver import ledger
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import CONTENT, PROVENANCE, RETRACTION, Contents, Identity, Owner
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Move, Settlement
@@ -39,6 +40,7 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     links: Links
+    theirs: TheirLinks
     ehr_for: Callable[[Destination], Ehr]
 
 

@@ -14,13 +14,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from fhirbridge.store import append_only, columns, patient_tables, sign_in_tables
+from fhirbridge.store import append_only, columns, patient_tables, sign_in_tables, theirs_tables
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 4  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 5  # one more with each migration: docs/layout.md
 metadata = columns.metadata
-PARTS = (patient_tables, sign_in_tables)  # whose tables are in that list as well
+PARTS = (patient_tables, sign_in_tables, theirs_tables)  # whose tables are in that list as well
 
 # store
 meta = Table(
@@ -185,6 +185,8 @@ delivery_item = Table(
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),  # of a refused or a blocked one
     Column("link", Text, nullable=False),  # by which it last went to an EHR's own patient, or ""
+    # Up to which decision about what else is the EHR's own it last went.
+    Column("decided", Integer, nullable=False, server_default="0"),
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
 
@@ -223,6 +225,7 @@ ledger = Table(
     Column("sequence", Integer, nullable=False),
     Column("delivered_at", Text, nullable=False),
     Column("read_back_at", Text, nullable=False),
+    Column("decided", Integer, nullable=False, server_default="0"),  # as of delivery_item
 )
 Index("ledger_ehr", ledger.c.destination, ledger.c.type, ledger.c.ehr_id)
 
@@ -314,6 +317,8 @@ destination = Table(
     Column("per_day", Integer, nullable=False),  # requests at most; 0: no limit
     Column("patients", Text, nullable=False),  # ours | match
     Column("patient_systems", Text, nullable=False),  # JSON: ours to theirs, of identifiers
+    # JSON: types that are the EHR's own, each with the system of its numbers there, or "".
+    Column("theirs", Text, nullable=False, server_default="{}"),
     Column("created_at", Text, nullable=False),
 )
 
