@@ -1,6 +1,6 @@
 """The whole journey: accept, translate, owe, deliver. Holds no rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from fhirbridge.audit.log import Action
 from fhirbridge.connecting import Connecting
 from fhirbridge.deliver import ledger, run, stopping, traffic
 from fhirbridge.destinations import registry
+from fhirbridge.destinations import theirs as theirs_of
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import (
     NO_LIMITS,
@@ -23,6 +24,7 @@ from fhirbridge.destinations.registry import (
     Patients,
     Policy,
 )
+from fhirbridge.destinations.theirs import NOTHING
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.errors import BridgeError
@@ -108,6 +110,7 @@ class Bridge(Connecting):
         overlay: str = "",
         limits: Limits = NO_LIMITS,
         patients: Patients = OUR_PATIENTS,
+        theirs: Mapping[str, str] = NOTHING,
         sign_in: Change = UNCHANGED,
     ) -> Destination:
         """Look at the server, store it, owe it every current record, prove it where allowed.
@@ -126,6 +129,7 @@ class Bridge(Connecting):
             paused=registry.NOT_PROVEN,
             limits=limits,
             patients=patients,
+            theirs=theirs_of.checked(theirs),
         )
         with self._store.begin() as tx:  # of another process, too: the look signs in
             registry.check_new(tx, name)
@@ -143,6 +147,7 @@ class Bridge(Connecting):
                 "requires_consent": requires_consent,
                 "overlay": overlay,
                 **patients.columns(),
+                "theirs": dict(theirs),
             }
             self._note(tx, actor, Action.DESTINATION_ADDED, destination=name, detail=detail)
             self._intake.owe_backlog(tx, name)

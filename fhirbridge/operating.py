@@ -24,6 +24,7 @@ from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
 from fhirbridge.reconcile.patients import Patients
 from fhirbridge.reconcile.run import Report
+from fhirbridge.reconcile.theirs import TheirsDesk
 from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
@@ -77,6 +78,13 @@ class Operating(House):
         with self._store.read() as tx:
             rooms = self._rooms(scope.of(tx, chosen))
         swept = self._deliver(rooms, on_step, go_on)
+        if self._reconcile.follow() and go_on():
+            with self._store.read() as tx:
+                rooms = self._rooms(scope.of(tx, chosen))
+            more = self._deliver(rooms, on_step, go_on)
+            swept = worker.Swept(
+                settled=swept.settled + more.settled, broken=swept.broken + more.broken
+            )
         if unfit is not None:
             raise unfit
         return swept
@@ -265,3 +273,8 @@ class Operating(House):
     def patients(self) -> Patients:
         """Return the desk at which persons decide which of an EHR's patients one of ours is."""
         return Patients(self._reconcile_rooms())
+
+    @property
+    def theirs(self) -> TheirsDesk:
+        """Return the desk for what else an EHR has itself, and the tables by which it is found."""
+        return TheirsDesk(self._reconcile_rooms())

@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from fhirbridge.cli import destination_keys, destination_sign_in, printing, sign_in_options
+from fhirbridge.cli import (
+    crosswalk,
+    destination_keys,
+    destination_sign_in,
+    printing,
+    sign_in_options,
+)
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.destinations import modes
@@ -31,6 +37,7 @@ for _command in (
     destination_sign_in.export,
     destination_sign_in.import_file,
     destination_keys.keys,
+    crosswalk.crosswalk,
 ):
     destination.add_command(_command)
 
@@ -66,6 +73,21 @@ def _patients(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+MATCHED = click.option(
+    "--theirs",
+    "matched",
+    multiple=True,
+    metavar="TYPE[=SYSTEM]",
+    help="The EHR has these itself (Encounter, Appointment, MedicationRequest, Practitioner, "
+    "Organization, Location): ours are never made, its own are found by tables, or by the numbers "
+    "of SYSTEM, or left out.",
+)
+
+
+def _asked_types(matched: tuple[str, ...]) -> dict[str, str]:
+    return {kind: system for kind, _, system in (one.partition("=") for one in matched)}
+
+
 def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patients) -> Patients:
     """Return what was asked for; what is left out stays."""
     pairs = [one.partition("=") for one in systems]
@@ -97,6 +119,7 @@ def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patien
 @click.option("--overlay", default="", help="Change the mappings for it by this overlay of theirs.")
 @_limits
 @_patients
+@MATCHED
 @sign_in_options.sign_in_options
 @as_json
 def add(
@@ -112,6 +135,7 @@ def add(
     per_day: int | None,
     patients: str | None,
     systems: tuple[str, ...],
+    matched: tuple[str, ...],
     json_wanted: bool,
     **how: Any,
 ) -> None:
@@ -132,6 +156,7 @@ def add(
             overlay=overlay,
             limits=asked.applied(NO_LIMITS),
             patients=_asked_patients(patients, systems, OUR_PATIENTS),
+            theirs=_asked_types(matched),
             sign_in=sign_in,
             actor=ACTOR,
         )
@@ -144,6 +169,10 @@ def add(
 @click.argument("name")
 @_limits
 @_patients
+@MATCHED
+@click.option(
+    "--ours", "made", multiple=True, metavar="TYPE", help="We make these there after all."
+)
 @click.option(
     "--allow-weak-guard",
     "weak",
@@ -160,6 +189,8 @@ def change(
     per_day: int | None,
     patients: str | None,
     systems: tuple[str, ...],
+    matched: tuple[str, ...],
+    made: tuple[str, ...],
     weak: str | None,
     json_wanted: bool,
 ) -> None:
@@ -170,7 +201,7 @@ def change(
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     chosen = patients is not None or bool(systems)
-    if asked == LimitChange() and weak is None and not chosen:
+    if asked == LimitChange() and weak is None and not (chosen or matched or made):
         raise click.UsageError("say what to set: see --help")
     with opened() as bridge:
         found = bridge.destination(name)
@@ -179,6 +210,8 @@ def change(
         if chosen:
             meant = _asked_patients(patients, systems, found.patients)
             found = bridge.set_patients(name, meant, actor=ACTOR)
+        if matched or made:
+            found = bridge.theirs.choose(name, _asked_types(matched), made, actor=ACTOR)
         if weak is not None:
             found = bridge.allow_weak_guard(name, weak, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
@@ -281,6 +314,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
                     "limits": one.limits.plain(),
                     "patients": one.patients.policy,
                     "patient_systems": dict(one.patients.systems),
+                    "theirs": dict(one.theirs),
                 }
                 for one in found
             ]

@@ -18,6 +18,7 @@ TYPES: Mapping[str, str] = {
     "Organization": NPI,
     "Location": "",
 }
+NOTHING: Mapping[str, str] = {}
 OF_A_PATIENT = ("Encounter", "Appointment", "MedicationRequest")
 NO_NUMBERS = ("Location",)  # R4 and the record have no number for it that both would know
 
@@ -27,7 +28,7 @@ def system_of(theirs: Mapping[str, str], kind: str) -> str:
     return theirs.get(kind, "") or TYPES[kind]
 
 
-def check(theirs: Mapping[str, str]) -> None:
+def checked(theirs: Mapping[str, str]) -> dict[str, str]:
     """Refuse what cannot be the EHR's own, or not be searched so. Raises DestinationError."""
     for kind, system in theirs.items():
         if kind not in TYPES:
@@ -44,10 +45,10 @@ def check(theirs: Mapping[str, str]) -> None:
                 f"the system of the numbers of {kind} is a URI",
                 hint="such as urn:oid:2.16.840.1.113883.19.5 or https://ehr.example.org/visit",
             )
+    return dict(theirs)
 
 
 def choose(tx: Connection, name: str, theirs: Mapping[str, str]) -> None:
     """Set what else than patients an EHR has itself. Raises DestinationError."""
-    check(theirs)
-    chosen = update(destination).where(destination.c.name == name)
-    tx.execute(chosen.values(theirs=codec.canonical(dict(theirs)).decode()))
+    said = codec.canonical(checked(theirs)).decode()
+    tx.execute(update(destination).where(destination.c.name == name).values(theirs=said))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from fhirbridge.destinations import registry
+from fhirbridge.destinations import registry, theirs
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, Limits, Patients, Policy
 from fhirbridge.errors import BridgeError
@@ -24,6 +24,7 @@ FIELDS = {
     "networks": list,
     "limits": dict,
     "patients": dict,
+    "theirs": dict,
     "sign_in": dict,
 }
 
@@ -53,6 +54,7 @@ def to_file(destination: Destination, sign_in: SignIn) -> dict[str, Any]:
         "networks": list(destination.networks),
         "limits": destination.limits.plain(),
         "patients": destination.patients.plain(),
+        "theirs": dict(destination.theirs),
         "sign_in": sign_in.plain(),
     }
 
@@ -75,6 +77,7 @@ def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
         paused=registry.NOT_PROVEN,
         limits=_limits(said["limits"]),
         patients=_patients(said["patients"]),
+        theirs=theirs.checked({kind: str(one) for kind, one in said["theirs"].items()}),
     )
     # That no sign-in is needed was said of another server.
     sign_in = replace(SignIn.of(said["sign_in"]), open_allowed=False)
@@ -91,6 +94,7 @@ def _checked(raw: bytes) -> dict[str, Any]:
             f"this is not a file of the format {FORMAT}",
             hint="write one with: fhirbridge destination export NAME > FILE",
         )
+    said = {"theirs": {}, **said}  # an older file knows nothing of it
     for field, kind in FIELDS.items():
         if not isinstance(said.get(field), kind):
             raise DestinationFileError(f"the file has no usable {field}")
