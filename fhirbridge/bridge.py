@@ -129,7 +129,7 @@ class Bridge(Connecting):
             paused=registry.NOT_PROVEN,
             limits=limits,
             patients=patients,
-            theirs=theirs_of.checked(theirs),
+            theirs=theirs_of.checked(theirs, patients),
         )
         with self._store.begin() as tx:  # of another process, too: the look signs in
             registry.check_new(tx, name)

@@ -34,6 +34,8 @@ WORDS = {
     Kind.HELD: "deliveries are held and need a person",
     Kind.BACKLOG: "deliveries wait for more than an hour",
     Kind.DISK: "the disk of the database runs full; with cause full nothing is taken in any more",
+    Kind.WRONG_PATIENT: "a visit or order number leads to another patient's; it is left out: "
+    "fhirbridge theirs list",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 

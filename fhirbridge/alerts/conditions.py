@@ -12,6 +12,8 @@ from sqlalchemy import Connection, func, or_, select
 from fhirbridge.deliver import limits, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import SIGN_IN_REFUSED, Destination
+from fhirbridge.matching.theirs import kept
+from fhirbridge.matching.theirs.decide import Why
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store import moment
 from fhirbridge.store.room import ENDLESS, Disk
@@ -33,6 +35,7 @@ class Kind(StrEnum):
     HELD = "held"
     BACKLOG = "backlog"
     DISK = "disk"
+    WRONG_PATIENT = "wrong-patient"
     SUICIDALITY = "suicidality"
 
 
@@ -52,7 +55,7 @@ def read(tx: Connection, now: datetime, disk: Disk = ENDLESS) -> dict[Condition,
     found: dict[Condition, int] = {}
     for one in registry.every(tx):
         found |= _of_destination(tx, one, now)
-    return {**found, **_stuck(tx), **_urgent(tx, now), **_space(tx, disk)}
+    return {**found, **_stuck(tx), **_urgent(tx, now), **_space(tx, disk), **_of_others(tx)}
 
 
 def _of_destination(tx: Connection, one: Destination, now: datetime) -> dict[Condition, int]:
@@ -104,6 +107,12 @@ def _stuck(tx: Connection) -> dict[Condition, int]:
         # The first word is the cause; what follows names the one delivery.
         found[Condition(Kind(state), destination, reason.partition(":")[0])] += count
     return found
+
+
+def _of_others(tx: Connection) -> dict[Condition, int]:
+    """Say where a number or a table led to what is another patient's; the cause is the type."""
+    found = kept.count_for(tx, Why.OTHER_PATIENT)
+    return {Condition(Kind.WRONG_PATIENT, name, of_type): n for name, of_type, n in found}
 
 
 def _space(tx: Connection, disk: Disk) -> dict[Condition, int]:

@@ -37,6 +37,8 @@ class Line(Protocol):
     def sequence(self) -> Any: ...
     @property
     def ehr_version(self) -> Any: ...
+    @property
+    def decided(self) -> Any: ...
 
 
 class Work:
@@ -291,7 +293,7 @@ class Work:
         known: list[Known] = []
         if line is not None and (read_first or self._looks_ahead):
             held = self._known(line.resource, line.digest, line.sequence)
-            known.append(replace(held, decided=getattr(line, "decided", None)))
+            known.append(replace(held, decided=line.decided))
         if read_first:
             known += self._sent_since(item, 0 if line is None else line.sequence)
         return Send(

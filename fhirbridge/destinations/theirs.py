@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, update
 
-from fhirbridge.destinations.registry import URI, DestinationError
+from fhirbridge.destinations.registry import URI, DestinationError, Patients, Policy, get
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination
 
@@ -28,12 +28,17 @@ def system_of(theirs: Mapping[str, str], kind: str) -> str:
     return theirs.get(kind, "") or TYPES[kind]
 
 
-def checked(theirs: Mapping[str, str]) -> dict[str, str]:
+def checked(theirs: Mapping[str, str], patients: Patients) -> dict[str, str]:
     """Refuse what cannot be the EHR's own, or not be searched so. Raises DestinationError."""
     for kind, system in theirs.items():
         if kind not in TYPES:
             raise DestinationError(
                 "only some types can be the EHR's own", hint=f"these: {', '.join(TYPES)}"
+            )
+        if kind in OF_A_PATIENT and patients.policy is Policy.OURS:
+            raise DestinationError(
+                f"where we make the patients, the EHR has no {kind} of theirs",
+                hint="first: fhirbridge destination set NAME --patients match",
             )
         if system and kind in NO_NUMBERS:
             raise DestinationError(
@@ -50,5 +55,5 @@ def checked(theirs: Mapping[str, str]) -> dict[str, str]:
 
 def choose(tx: Connection, name: str, theirs: Mapping[str, str]) -> None:
     """Set what else than patients an EHR has itself. Raises DestinationError."""
-    said = codec.canonical(checked(theirs)).decode()
+    said = codec.canonical(checked(theirs, get(tx, name).patients)).decode()
     tx.execute(update(destination).where(destination.c.name == name).values(theirs=said))

@@ -18,6 +18,7 @@ from fhirbridge.store.tables import (
     ledger,
     pause,
 )
+from fhirbridge.store.theirs_tables import theirs_link
 
 ASKED = (
     "id",
@@ -60,6 +61,9 @@ def _rows(tx: Connection, meant: frozenset[str] | None) -> Iterator[list[Any]]:
     for one in tx.execute(select(pause.c.destination, pause.c.lane).order_by(*pause.primary_key)):
         yield ["pause", *one]
     yield from _of_patients(tx, patients)
+    owns = select(theirs_link.c.destination, theirs_link.c.id).where(theirs_link.c.ended_at == "")
+    for one in tx.execute(owns.order_by(theirs_link.c.id)):
+        yield ["theirs", *one]
 
 
 def _of_patients(tx: Connection, patients: Collection[str]) -> Iterator[list[Any]]:

@@ -4,7 +4,6 @@ What belongs to a patient follows by itself at the next look; what all share, wh
 name, when a person says so or when it changes.
 """
 
-from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from sqlalchemy import Connection, select
@@ -36,7 +35,7 @@ def look(rooms: Rooms, name: str, *, actor: str) -> list[str]:
             if _is_under_way(tx, name, lane):
                 continue  # the next look
             ids = [one.id for one in of_patients if one.lane == lane]
-            made += _follow(tx, rooms, registry.get(tx, name), [lane], actor=actor)
+            made += _follow(tx, rooms, registry.get(tx, name), lane=lane, actor=actor)
             kept.note_followed(tx, ids, at=moment.to_text(rooms.clock.now()))
     return made
 
@@ -46,7 +45,7 @@ def everything(rooms: Rooms, name: str, *, actor: str) -> list[str]:
     with rooms.store.begin() as tx:
         where = registry.get(tx, name)
         changed = kept.to_follow(tx, name)
-        made = _follow(tx, rooms, where, None, actor=actor)
+        made = _follow(tx, rooms, where, lane="", actor=actor)
         kept.note_followed(tx, [one.id for one in changed], at=moment.to_text(rooms.clock.now()))
         return made
 
@@ -57,16 +56,19 @@ def behind(tx: Connection, rooms: Rooms, where: Destination) -> int:
 
 
 def _follow(
-    tx: Connection,
-    rooms: Rooms,
-    where: Destination,
-    lanes: Sequence[str] | None,
-    *,
-    actor: str,
+    tx: Connection, rooms: Rooms, where: Destination, *, lane: str, actor: str
 ) -> list[str]:
+    """Owe again what is written otherwise now, in one lane or ("") in all, the shared one first."""
     made: list[str] = []
     hands = Hands(rooms, actor=actor)
-    for _, of_lane in groupby(_meant(tx, rooms, where, lanes), key=lambda line: line.lane):
+    meant = [
+        line
+        for line in lines.every(tx, where.name, lane=lane)
+        if not (line.given_up or lines.under_way(tx, where.name, line.identity))
+        and _differs(tx, rooms, where, line)
+    ]
+    meant.sort(key=lambda line: (line.lane != SHARED_LANE, line.lane))
+    for _, of_lane in groupby(meant, key=lambda line: line.lane):
         found = [
             Found(
                 line=line,
@@ -77,20 +79,6 @@ def _follow(
         ]
         made += hands.ours(tx, where.name, found)
     return made
-
-
-def _meant(
-    tx: Connection, rooms: Rooms, where: Destination, lanes: Sequence[str] | None
-) -> Iterator[Line]:
-    of_lanes = [
-        line
-        for line in lines.every(tx, where.name)
-        if (lanes is None or line.lane in lanes) and not line.given_up
-    ]
-    # What all share goes first.
-    for line in sorted(of_lanes, key=lambda one: (one.lane != SHARED_LANE, one.lane)):
-        if not lines.under_way(tx, where.name, line.identity) and _differs(tx, rooms, where, line):
-            yield line
 
 
 def _is_under_way(tx: Connection, name: str, lane: str) -> bool:

@@ -56,10 +56,12 @@ class Line:
         return Identity(self.identity.type, self.ehr_id)
 
 
-def every(tx: Connection, destination: str) -> list[Line]:
-    """Return all lines of one destination."""
-    rows = tx.execute(_chosen(destination).order_by(ledger.c.type, ledger.c.resource_id))
-    return [_line(row) for row in rows]
+def every(tx: Connection, destination: str, *, lane: str = "") -> list[Line]:
+    """Return all lines of one destination, or those of one lane there."""
+    chosen = _chosen(destination).order_by(ledger.c.type, ledger.c.resource_id)
+    if lane:
+        chosen = chosen.where(resource.c.lane == lane)
+    return [_line(row) for row in tx.execute(chosen)]
 
 
 def newest(tx: Connection, destination: str) -> list[Line]:

@@ -64,7 +64,7 @@ class TheirsDesk:
             before = registry.get(tx, name)
             now = {kind: one for kind, one in before.theirs.items() if kind not in ours}
             now |= match
-            theirs.checked({**now, **dict.fromkeys(ours, "")})
+            theirs.checked({**now, **dict.fromkeys(ours, "")}, before.patients)
             for kind in now.keys() - before.theirs.keys():
                 self._refuse_made(tx, name, kind)
             for kind in before.theirs.keys() - now.keys():
@@ -192,8 +192,9 @@ class TheirsDesk:
             _refuse_under_way(tx, link)
             made = self._links.take_back(tx, link, reason=reason, actor=actor)
             shown = _shown(made)
-        owed = follow.look(self._rooms, made.destination, actor=actor)
-        return {**shown, "deliveries": owed}
+        of_a_patient = made.type in theirs.OF_A_PATIENT
+        owe = follow.look if of_a_patient else follow.everything
+        return {**shown, "deliveries": owe(self._rooms, made.destination, actor=actor)}
 
     def ask(self, name: str, *, kind: str = "", link_id: str = "", actor: str) -> Asked:
         """Ask the EHR anew for what is linked and left out, or for one of them.

@@ -77,7 +77,9 @@ def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
         paused=registry.NOT_PROVEN,
         limits=_limits(said["limits"]),
         patients=_patients(said["patients"]),
-        theirs=theirs.checked({kind: str(one) for kind, one in said["theirs"].items()}),
+        theirs=theirs.checked(
+            {kind: str(one) for kind, one in said["theirs"].items()}, _patients(said["patients"])
+        ),
     )
     # That no sign-in is needed was said of another server.
     sign_in = replace(SignIn.of(said["sign_in"]), open_allowed=False)

@@ -40,6 +40,16 @@ def every(
     return list(tx.execute(chosen.order_by(theirs_link.c.sequence)))
 
 
+def count_for(tx: Connection, why: str) -> list[tuple[str, str, int]]:
+    """Count what is left out for a reason, by destination and type."""
+    chosen = (
+        select(theirs_link.c.destination, theirs_link.c.type, func.count())
+        .where(theirs_link.c.ended_at == "", theirs_link.c.why.contains(why))
+        .group_by(theirs_link.c.destination, theirs_link.c.type)
+    )
+    return [(destination, kind, count) for destination, kind, count in tx.execute(chosen)]
+
+
 def of_id(tx: Connection, link_id: str) -> Row[Any] | None:
     """Return one decision by its id, or None."""
     return tx.execute(select(theirs_link).where(theirs_link.c.id == link_id)).one_or_none()

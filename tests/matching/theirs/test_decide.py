@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from fhirbridge.destinations.theirs import NPI
 from fhirbridge.matching.theirs.decide import Shown, Verdict, Wanted, Why, choose, was_then
 from tests.fakes import SeededRng
 from tests.matching.theirs.hospital import (
-    NPI,
     NUMBER,
     ORDER,
     ORDERS,

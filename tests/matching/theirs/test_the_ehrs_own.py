@@ -22,7 +22,9 @@ from tests.matching.theirs.hospital import (
     an_order,
 )
 
-DAY_BEFORE = {"period": {"start": "2026-03-01T09:00:00-05:00", "end": "2026-03-01T11:00:00-05:00"}}
+DAY_BEFORE: dict[str, Any] = {
+    "period": {"start": "2026-03-01T09:00:00-05:00", "end": "2026-03-01T11:00:00-05:00"}
+}
 
 
 def test_safety_10_ours_point_to_the_ehrs_own_encounter_and_make_no_second_one() -> None:
@@ -75,6 +77,9 @@ def test_safety_10_a_wrong_patients_encounter_is_refused_and_told_though_a_table
     (told,) = hospital.evidence("theirs.decided")
     assert (told.outcome, "other-patient" in told.detail) == ("left-out", True)
     assert NUMBER not in told.detail
+    assert [(one["kind"], one["cause"]) for one in hospital.told] == [
+        ("wrong-patient", "Encounter")
+    ]
 
 
 def test_safety_10_the_wrong_order_is_left_out_and_the_right_one_is_named() -> None:
@@ -313,10 +318,17 @@ def test_a_plan_says_what_goes_and_asks_nobody() -> None:
 
 
 def test_what_we_made_already_is_not_turned_over_to_the_ehr() -> None:
-    hospital = Hospital(matched={}, patients=OUR_PATIENTS)
+    hospital = Hospital(matched={})
     hospital.take(a_numbered_visit())
 
     with pytest.raises(DestinationError, match="were made at ehr by us already"):
+        hospital.bridge.theirs.choose("ehr", {"Encounter": VISITS}, (), actor="test")
+
+
+def test_where_we_make_the_patients_their_visits_are_ours_too() -> None:
+    hospital = Hospital(matched={}, patients=OUR_PATIENTS)
+
+    with pytest.raises(DestinationError, match="where we make the patients"):
         hospital.bridge.theirs.choose("ehr", {"Encounter": VISITS}, (), actor="test")
 
 
