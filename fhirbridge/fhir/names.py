@@ -63,7 +63,7 @@ class Names:
 
     `theirs`: of the EHR's own Patient that stands for ours, in either case. `former`: ids of theirs
     that stood for the same before, and may again; each with the one that stands for it now. `own`:
-    what else the EHR has itself, as of the decision number `decided`.
+    what else the EHR has itself, as of `decided`.
     """
 
     ids: Mapping[Named, str] | None = None

@@ -63,10 +63,11 @@ def is_decided(tx: Connection, destination: str, kind: str) -> bool:
     return tx.execute(chosen.limit(1)).first() is not None
 
 
-def last(tx: Connection, destination: str) -> int:
-    """Return the number of the last decision at a destination, or 0."""
+def now(tx: Connection, destination: str) -> int:
+    """Return a number above that of each decision at a destination until now, and not 0."""
     chosen = select(func.max(theirs_link.c.sequence))
-    return tx.scalar(chosen.where(theirs_link.c.destination == destination)) or 0
+    last = tx.scalar(chosen.where(theirs_link.c.destination == destination)) or 0
+    return last + 1
 
 
 def pointing(
@@ -76,13 +77,14 @@ def pointing(
     numbers: Mapping[Named, str],
     decided: int | None,
 ) -> tuple[Theirs, int]:
-    """Return what these of ours, and these numbers, are at an EHR, as of a decision.
+    """Return what these of ours, and these numbers, are at an EHR, and as of when: see `now`.
 
-    `numbers` to their keyed names; `decided` None: as of the last one. Also returns which it is.
+    `numbers` to their keyed names. `decided`: as of then; None: as of now; 0: as before anything
+    was the EHR's own.
     """
-    if not where.theirs:
+    if not where.theirs or decided == 0:
         return NOTHING_OF_THEIRS, 0
-    until = last(tx, where.name) if decided is None else decided
+    until = now(tx, where.name) if decided is None else decided
     own = [one for one in identities if one[0] in where.theirs]
     named = {one: (one[0], subject) for one, subject in numbers.items()}
     rows = _as_of(tx, where.name, {*map(tuple, own), *named.values()}, until)
@@ -106,7 +108,7 @@ def _as_of(
         .where(
             theirs_link.c.destination == destination,
             tuple_(theirs_link.c.type, theirs_link.c.subject).in_(list(wanted)),
-            theirs_link.c.sequence <= until,
+            theirs_link.c.sequence < until,
         )
         .order_by(theirs_link.c.sequence)
     )

@@ -269,6 +269,8 @@ def _beginning_with(known: Row[Any] | None, wanted: Wanted) -> Wanted:
 
 
 def _is_said(known: Row[Any], wanted: Wanted, verdict: Verdict) -> bool:
-    """Say whether it stands already, be it for another reason."""
-    same = known.ehr_id == verdict.ehr_id and known.words == wanted.words
-    return bool(same and (verdict.ehr_id or known.why in ("", " ".join(verdict.why))))
+    """Say whether it stands already; where it is left out, for the same reason."""
+    if verdict.ehr_id or known.ehr_id:
+        return bool(known.ehr_id == verdict.ehr_id)
+    why = " ".join(verdict.why)
+    return bool(known.why in ("", why) and known.words == wanted.words)

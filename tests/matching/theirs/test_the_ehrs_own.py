@@ -27,6 +27,11 @@ DAY_BEFORE: dict[str, Any] = {
 }
 
 
+def pulse(new: dict[str, Any]) -> None:
+    """Something of a visit changes."""
+    new["vitals"][0]["heart_rate"]["value"] += 1
+
+
 def test_safety_10_ours_point_to_the_ehrs_own_encounter_and_make_no_second_one() -> None:
     hospital = Hospital(an_encounter(), an_encounter("enc-2", number="EHR-ENC-2"))
 
@@ -171,7 +176,7 @@ def test_what_is_linked_is_read_again_after_ten_minutes_and_left_out_if_it_moved
     hospital.ehr.edit("Encounter/enc-1", subject={"reference": "Patient/ehr-2"})
     hospital.clock.advance(hospital.beyond_freshness)
 
-    hospital.take(amended(record, lambda new: new["vitals"][0].update(phase="post")))
+    hospital.take(amended(record, pulse))
 
     assert hospital.why() == ["other-patient"]
     assert hospital.visits() == {""}
@@ -187,7 +192,7 @@ def test_a_number_that_a_later_version_brings_is_looked_up_and_what_went_before_
 
     def numbered(new: dict[str, Any]) -> None:
         new["visit"]["ehr_encounter"] = NUMBER
-        new["vitals"][0]["heart_rate"]["value"] += 1
+        pulse(new)
 
     hospital.take(amended(record, numbered))
 
@@ -220,7 +225,7 @@ def test_a_link_is_taken_back_and_what_pointed_there_does_so_no_more() -> None:
     done = hospital.bridge.theirs.unlink(link["id"], reason="another stay", actor="test")
     hospital.clock.advance(hospital.beyond_freshness)
     hospital.sync()
-    hospital.take(amended(record, lambda new: new["vitals"][0].update(phase="post")))
+    hospital.take(amended(record, pulse))
 
     assert done["why"] == ["by-hand"]
     assert hospital.visits() == {""}
@@ -354,3 +359,17 @@ def test_what_cannot_be_the_ehrs_own_is_refused(matched: dict[str, str], told: s
 
     with pytest.raises(DestinationError, match=told):
         hospital.bridge.theirs.choose("ehr", matched, (), actor="test")
+
+
+def test_what_was_told_by_its_number_before_is_no_edit_and_follows_when_it_is_brought() -> None:
+    hospital = Hospital(an_order(), matched={})
+    hospital.take(a_numbered_visit())
+    (before,) = hospital.ours("MedicationAdministration")
+
+    hospital.bridge.theirs.choose("ehr", {"MedicationRequest": ORDERS}, (), actor="test")
+    report = hospital.bridge.reconcile("ehr", full=True, actor="test")
+    hospital.bridge.theirs.bring("ehr", actor="test")
+    hospital.sync()
+
+    assert (before["request"]["identifier"], report.kinds) == ({"value": ORDER}, {})
+    assert hospital.named("request", "MedicationAdministration") == {"MedicationRequest/ord-1"}
