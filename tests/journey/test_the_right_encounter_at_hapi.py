@@ -41,7 +41,7 @@ def test_safety_10_a_visit_names_the_hospitals_own_encounter_and_never_another_p
             test_server=True,
             networks=(),
             patients=Patients(policy=Policy.MATCH, systems={CLINIC: ONLY_HERE}),
-            theirs={"Encounter": VISITS, "MedicationRequest": ORDERS, "Location": ""},
+            theirs={"Encounter": VISITS, "MedicationRequest": ORDERS, "Practitioner": ""},
             actor="test",
         )
         bridge.accept(codec.encode(a_numbered_visit()), actor="test")
@@ -49,15 +49,17 @@ def test_safety_10_a_visit_names_the_hospitals_own_encounter_and_never_another_p
         with bridge._store.read() as tx:
             held = [line.there for line in lines.every(tx, "ehr")]
         found: list[Any] = [far_side.read(hapi, f"{one.type}/{one.id}") for one in held]
-        left = {one["type"]: one["why"] for one in bridge.theirs.listed(every=False, actor="test")}
+        left = bridge.theirs.listed(every=False, actor="test")
         report = bridge.reconcile("ehr", full=True, actor="test")
         waiting = bridge.status().waiting
 
     named = {one for body in found for one in literal_references(body)}
     assert waiting == []
     assert {own for kind, own in named if kind == "Encounter"} == {"visit-e1"}
-    assert not {kind for kind, _ in named} & {"MedicationRequest", "Location"}
-    assert left == {"MedicationRequest": ["other-patient"], "Location": ["no-way"]}
-    assert not {one.type for one in held} & {"Encounter", "MedicationRequest", "Location"}
+    assert not {kind for kind, _ in named} & {"MedicationRequest", "Practitioner"}
+    assert {one["type"]: one["why"] for one in left} == {
+        "MedicationRequest": ["other-patient"], "Practitioner": ["none"],
+    }  # fmt: skip
+    assert not {one.type for one in held} & {"Encounter", "MedicationRequest", "Practitioner"}
     assert report.kinds.get("edited", 0) == 0
     assert len(far_side.versions(hapi, "Encounter/visit-e1")) == 1

@@ -70,13 +70,22 @@ def a_practitioner(own: str = "prac-1", npi: str = "1234567893", **parts: Any) -
     }
 
 
-def a_numbered_visit(number: int = 1, **visit: Any) -> Record:
-    """The first visit of the series, with the EHR's numbers of visit and order."""
-    record = a_visit(number)
-    record["visit"] |= {"ehr_encounter": NUMBER, **visit}
-    for order in record.get("orders", []):
-        order["ehr_order"] = ORDER
-    return record
+def a_numbered_visit() -> Record:
+    """A short first visit with a dose and a pulse, and the EHR's numbers of visit and order."""
+    whole = a_visit(1)
+    dose = {name: one for name, one in whole["administrations"][0].items() if name != "reasons"}
+    pulse = {name: whole["vitals"][0][name] for name in ("id", "time", "phase", "heart_rate")}
+    kept = (
+        "schema", "session_id", "version", "recorded_at", "as_of", "status", "labels", "signed",
+        "clinic", "patient", "staff", "visit", "consents",
+    )  # fmt: skip
+    return {
+        **{name: whole[name] for name in kept},
+        "visit": {**whole["visit"], "ehr_encounter": NUMBER},
+        "orders": [{**one, "ehr_order": ORDER} for one in whole["orders"]],
+        "administrations": [dose],
+        "vitals": [pulse],
+    }
 
 
 class Hospital(Clinic):

@@ -116,7 +116,7 @@ def test_clinicians_and_places_are_named_in_words_where_they_are_not_found() -> 
     hospital.take(a_numbered_visit())
 
     assert set(hospital.states()) == {"delivered"}
-    for kind in ("Practitioner", "Organization", "Location"):
+    for kind in ("Practitioner", "Organization"):
         assert hospital.ehr.all_of(kind) == []
         assert {one["state"] for one in hospital.decided(kind)} == {"left-out"}
     (dose,) = hospital.ours("MedicationAdministration")
@@ -137,7 +137,8 @@ def test_clinicians_are_found_by_table_and_by_npi_and_places_by_table() -> None:
     }
     clinic = {"resourceType": "Organization", "id": "org-1", "name": "East"}
     room = {"resourceType": "Location", "id": "loc-1", "name": "Room"}
-    hospital = Hospital(an_encounter(), by_npi, table, clinic, room, matched=ALL_TYPES)
+    matched = {"Practitioner": "", "Organization": "", "Location": ""}
+    hospital = Hospital(by_npi, table, clinic, room, matched=matched)
     hospital.load(Kind.PRACTITIONER, (second["id"], "prac-2"))
     own = record["clinic"]["id"]
     hospital.load(
@@ -148,11 +149,13 @@ def test_clinicians_are_found_by_table_and_by_npi_and_places_by_table() -> None:
 
     hospital.take(record)
 
-    linked = {one["ehr_id"]: one["how"] for kind in ALL_TYPES for one in hospital.decided(kind)}
-    assert linked.items() >= {
-        "prac-1": "identifier", "prac-2": "crosswalk", "org-1": "crosswalk",
-        "loc-1": "crosswalk", "enc-1": "identifier",
-    }.items()  # fmt: skip
+    linked = {one["ehr_id"]: one["how"] for kind in matched for one in hospital.decided(kind)}
+    assert linked == {
+        "prac-1": "identifier", "prac-2": "crosswalk", "org-1": "crosswalk", "loc-1": "crosswalk",
+    }  # fmt: skip
+    (visit,) = hospital.ours("Encounter")
+    assert visit["location"][0]["location"] == {"reference": "Location/loc-1"}
+    assert visit["serviceProvider"] == {"reference": "Organization/org-1"}
     named = codec.encode(
         [one for kind in ("MedicationAdministration", "Observation") for one in hospital.ours(kind)]
     ).decode()
