@@ -43,6 +43,9 @@ class Step(StrEnum):
     THEIRS = "find"  # searches and reads: what else the EHR has itself
 
 
+ASKING = (Step.WHO, Step.THEIRS)  # whose answers may show what is other patients'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The next request, or why there is none.

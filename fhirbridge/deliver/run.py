@@ -204,7 +204,7 @@ class _Lane:
             if not left:
                 made = self._prepared(tx, row, destination)
         self._note_items(tx, row, made)
-        asks = made.step in (Step.WHO, Step.THEIRS)
+        asks = made.step in prepare.ASKING
         if made.sends or asks or row.state in UNCERTAIN:
             self._rooms.settlement.move(tx, row.id, Move(to=State.SENDING))
         if made.sends or asks:
@@ -339,7 +339,7 @@ def _wanted(send: Send) -> str | Key:
 
 def _payload(made: Prepared) -> bytes:
     """Return what the request carries of a patient's, which the evidence keeps too."""
-    if made.step in (Step.READ, Step.WHO, Step.THEIRS):
+    if made.step in (Step.READ, *prepare.ASKING):
         return b""
     if made.step is Step.BUNDLE:
         return bundle.transaction(made.sends)

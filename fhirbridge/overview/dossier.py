@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, or_, select
 
 from fhirbridge import __version__
 from fhirbridge.audit.log import LEAF_FIELDS, SALT_BYTES, Action, EvidenceLog, leaf_hash
-from fhirbridge.deliver.prepare import Step
+from fhirbridge.deliver.prepare import ASKING
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.overview import folder, incident
@@ -174,7 +174,7 @@ class Dossier:
         except TamperedError:
             return {"sound": False}
         is_sound = hashlib.sha256(salted).hexdigest() == row.payload_digest
-        if codec.decode(row.detail.encode()).get("step") == Step.WHO:
+        if codec.decode(row.detail.encode()).get("step") in ASKING:
             return {"withheld": True, "sound": is_sound}
         name = f"payloads/{row.id}.{ENDINGS.get(row.action, 'words')}"
         out.write(name, salted[SALT_BYTES:])
