@@ -1,6 +1,6 @@
 """The whole journey: accept, translate, owe, deliver. Holds no rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
+from fhirbridge.destinations import theirs as theirs_of
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import (
     NO_LIMITS,
@@ -20,6 +21,7 @@ from fhirbridge.destinations.registry import (
     Limits,
     Patients,
 )
+from fhirbridge.destinations.theirs import NOTHING
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.errors import BridgeError
@@ -109,6 +111,7 @@ class Bridge(Removing):
         overlay: str = "",
         limits: Limits = NO_LIMITS,
         patients: Patients = OUR_PATIENTS,
+        theirs: Mapping[str, str] = NOTHING,
         sign_in: Change = UNCHANGED,
         profile: Profile = NO_PROFILE,
     ) -> Destination:
@@ -130,6 +133,7 @@ class Bridge(Removing):
             patients=patients,
             declared=profile.mode or "",
             types=profile.types,
+            theirs=theirs_of.checked(theirs, patients),
         )
         with self._store.begin() as tx:  # of another process, too: the look signs in
             registry.check_new(tx, name)
@@ -148,6 +152,7 @@ class Bridge(Removing):
                 "overlay": overlay,
                 "profile": profile.name,
                 **patients.columns(),
+                "theirs": dict(theirs),
             }
             self._note(tx, actor, Action.DESTINATION_ADDED, destination=name, detail=detail)
             self._intake.owe_backlog(tx, name)

@@ -20,6 +20,7 @@ from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
 from fhirbridge.intake.rooms import Rooms as IntakeRooms
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Settlement
@@ -87,6 +88,13 @@ class House:
             audit=self._audit,
             contents=self._contents,
         )
+        self._theirs = TheirLinks(
+            vault=parts.vault,
+            rng=parts.rng,
+            clock=parts.clock,
+            audit=self._audit,
+            contents=self._contents,
+        )
         self._book = Book(vault=parts.vault, clock=parts.clock, rng=parts.rng)
         self._keys = Keys(vault=parts.vault, clock=parts.clock)
         self._known_intake: Intake | None = None
@@ -131,6 +139,7 @@ class House:
             settlement=self._settlement,
             audit=self._audit,
             links=self._links,
+            theirs=self._theirs,
             ehr_for=self._parts.ehr_for,
         )
 
@@ -150,6 +159,7 @@ class House:
             settlement=self._settlement,
             audit=self._audit,
             links=self._links,
+            theirs=self._theirs,
             ehr_for=self._metered,
             waking=self._parts.waking,
             crew=self._parts.crew,

@@ -31,6 +31,7 @@ from fhirbridge.pull.desk import Desk
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.patients import Patients
 from fhirbridge.reconcile.run import Report
+from fhirbridge.reconcile.theirs import TheirsDesk
 from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
@@ -84,6 +85,13 @@ class Operating(Proving):
         with self._store.read() as tx:
             rooms = self._rooms(scope.of(tx, chosen))
         swept = self._deliver(rooms, on_step, go_on)
+        if self._reconcile.follow() and go_on():
+            with self._store.read() as tx:
+                rooms = self._rooms(scope.of(tx, chosen))
+            more = self._deliver(rooms, on_step, go_on)
+            swept = worker.Swept(
+                settled=swept.settled + more.settled, broken=swept.broken + more.broken
+            )
         if unfit is not None:
             raise unfit
         return swept
@@ -340,3 +348,8 @@ class Operating(Proving):
         """Return what happened after an event; 0: from the beginning. No PHI."""
         with self._store.read() as tx:
             return events.after(tx, after)
+
+    @property
+    def theirs(self) -> TheirsDesk:
+        """Return the desk for what else an EHR has itself, and the tables by which it is found."""
+        return TheirsDesk(self._reconcile_rooms())

@@ -39,6 +39,8 @@ WORDS = {
     "until its clock or ours is right",
     Kind.MERGED: "the clinic says that two of its patients are one; nothing of either is sent "
     "until a person has looked and resumes both",
+    Kind.WRONG_PATIENT: "a visit or order number leads to another patient's; it is left out: "
+    "fhirbridge theirs list",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 

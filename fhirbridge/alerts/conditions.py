@@ -14,6 +14,8 @@ from fhirbridge.deliver import limits, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import SIGN_IN_REFUSED, Destination
 from fhirbridge.intake import events
+from fhirbridge.matching.theirs import kept
+from fhirbridge.matching.theirs.decide import Why
 from fhirbridge.outbox import tasks
 from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store import moment
@@ -39,6 +41,7 @@ class Kind(StrEnum):
     DISK = "disk"
     SKEW = "skew"
     MERGED = "merged"
+    WRONG_PATIENT = "wrong-patient"
     SUICIDALITY = "suicidality"
 
 
@@ -61,7 +64,7 @@ def read(tx: Connection, now: datetime, disk: Disk = ENDLESS) -> dict[Condition,
     found: dict[Condition, int] = {}
     for one in registry.every(tx):
         found |= _of_destination(tx, one, now)
-    heard = _heard(tx, now)
+    heard = {**_heard(tx, now), **_of_others(tx)}
     found |= {**_stuck(tx), **_by_hand(tx), **_urgent(tx, now), **_space(tx, disk)}
     return {**found, **heard}
 
@@ -123,6 +126,12 @@ def _by_hand(tx: Connection) -> dict[Condition, int]:
         Condition(Kind.BY_HAND, one["destination"], one["what"]) for one in tasks.tasks(tx)
     )
     return dict(found)
+
+
+def _of_others(tx: Connection) -> dict[Condition, int]:
+    """Say where a number or a table led to what is another patient's; the cause is the type."""
+    found = kept.count_for(tx, Why.OTHER_PATIENT)
+    return {Condition(Kind.WRONG_PATIENT, name, of_type): n for name, of_type, n in found}
 
 
 def _space(tx: Connection, disk: Disk) -> dict[Condition, int]:

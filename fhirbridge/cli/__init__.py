@@ -37,6 +37,10 @@ COMMANDS = {
         "fhirbridge.cli.patient:patient",
         "Say which of an EHR's patients one of ours is.",
     ),
+    "theirs": (
+        "fhirbridge.cli.theirs:theirs",
+        "Say what else of an EHR's own ours point to.",
+    ),
     "drift": ("fhirbridge.cli.reconcile:drift", "List, show and settle what differs in an EHR."),
     "incident": (
         "fhirbridge.cli.incident:incident",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fhirbridge.cli import (
+    crosswalk,
     destination_keys,
     destination_removal,
     destination_sign_in,
@@ -44,6 +45,7 @@ for _command in (
     destination_types.types,
     destination_types.list_profiles,
     destination_removal.remove,
+    crosswalk.crosswalk,
 ):
     destination.add_command(_command)
 
@@ -77,6 +79,21 @@ def _patients(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+MATCHED = click.option(
+    "--theirs",
+    "matched",
+    multiple=True,
+    metavar="TYPE[=SYSTEM]",
+    help="The EHR has these itself (Encounter, Appointment, MedicationRequest, Practitioner, "
+    "Organization, Location): ours are never made, its own are found by tables, or by the numbers "
+    "of SYSTEM, or left out.",
+)
+
+
+def _asked_types(matched: tuple[str, ...]) -> dict[str, str]:
+    return {kind: system for kind, _, system in (one.partition("=") for one in matched)}
 
 
 def _asked_patients(policy: str | None, systems: tuple[str, ...], before: Patients) -> Patients:
@@ -123,6 +140,7 @@ def _pulls(
 @_limits
 @_patients
 @destination_types.PROFILE
+@MATCHED
 @sign_in_options.sign_in_options
 @as_json
 def add(
@@ -139,6 +157,7 @@ def add(
     patients: str | None,
     systems: tuple[str, ...],
     profile: str | None,
+    matched: tuple[str, ...],
     json_wanted: bool,
     **how: Any,
 ) -> None:
@@ -161,6 +180,7 @@ def add(
             overlay=overlay,
             limits=asked.applied(meant.limits.applied(NO_LIMITS)),
             patients=_asked_patients(patients, systems, before),
+            theirs=_asked_types(matched),
             sign_in=sign_in,
             profile=meant,
             actor=ACTOR,
@@ -175,6 +195,10 @@ def add(
 @_limits
 @_patients
 @destination_types.PROFILE
+@MATCHED
+@click.option(
+    "--ours", "made", multiple=True, metavar="TYPE", help="We make these there after all."
+)
 @click.option(
     "--allow-weak-guard",
     "weak",
@@ -199,6 +223,8 @@ def change(
     patients: str | None,
     systems: tuple[str, ...],
     profile: str | None,
+    matched: tuple[str, ...],
+    made: tuple[str, ...],
     weak: str | None,
     pull: tuple[Pull, ...] | None,
     json_wanted: bool,
@@ -210,7 +236,7 @@ def change(
     """
     asked = LimitChange(rps=rps, concurrent=concurrent, per_day=per_day)
     chosen = patients is not None or bool(systems)
-    unchanged = weak is None and pull is None and profile is None
+    unchanged = weak is None and pull is None and profile is None and not (matched or made)
     if asked == LimitChange() and unchanged and not chosen:
         raise click.UsageError("say what to set: see --help")
     to_use = profiles.load(profile) if profile else None
@@ -223,6 +249,8 @@ def change(
         if chosen:
             meant = _asked_patients(patients, systems, found.patients)
             found = bridge.set_patients(name, meant, actor=ACTOR)
+        if matched or made:
+            found = bridge.theirs.choose(name, _asked_types(matched), made, actor=ACTOR)
         if weak is not None:
             found = bridge.allow_weak_guard(name, weak, actor=ACTOR)
         if pull is not None:
@@ -341,6 +369,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
                     "patient_systems": dict(one.patients.systems),
                     "types": {kind: taken.value for kind, taken in one.types.items()},
                     "pull": [pull.value for pull in one.pull],
+                    "theirs": dict(one.theirs),
                 }
                 for one in found
             ]

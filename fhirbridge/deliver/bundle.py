@@ -23,6 +23,8 @@ class Known:
     digest: str
     sequence: int  # of the delivery that carried it
     body: dict[str, Any]
+    decided: int | None = None  # up to which decision about the EHR's own it was written
+    there: Names | None = None  # as the EHR named things then; None: as it does now
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: what is worked out of the body is kept

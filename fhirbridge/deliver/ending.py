@@ -3,7 +3,7 @@
 Everything happens in the transaction that it is given; the caller holds the lane's fence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +17,7 @@ from fhirbridge.deliver import bundle, decide, ledger, order, refusal
 from fhirbridge.deliver.answer import Answer, Asked, Kind, classify
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Landed, Send
 from fhirbridge.deliver.decide import Refused, Wait
+from fhirbridge.deliver.find import Find
 from fhirbridge.deliver.identify import Identify
 from fhirbridge.deliver.prepare import Step
 from fhirbridge.deliver.readback import Found, Reading, readings
@@ -26,6 +27,8 @@ from fhirbridge.ehr.rest import Outcome
 from fhirbridge.fhir.outcome import Place, places
 from fhirbridge.matching.asking import Question
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs.decide import Wanted
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.outbox.settle import Move, Settlement
 from fhirbridge.outbox.states import Became, State
@@ -33,6 +36,7 @@ from fhirbridge.store import moment
 from fhirbridge.store.tables import resource
 
 NO_PLACE = Place()
+AfterAsking = Callable[[Connection, "Job", Answer, Wait], Move]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class Job:
     alone: bool
     payload: bytes = b""  # what it carries; a read-back carries nothing
     question: Question | None = None  # of an identification
+    wanted: tuple[Wanted, ...] = ()  # of what else the EHR has itself
 
     @property
     def asked(self) -> Asked:
@@ -72,20 +77,29 @@ class Ending:
     """Settles what one request of a delivery came to."""
 
     def __init__(
-        self, *, contents: Contents, settlement: Settlement, audit: EvidenceLog, links: Links
+        self,
+        *,
+        contents: Contents,
+        settlement: Settlement,
+        audit: EvidenceLog,
+        links: Links,
+        theirs: TheirLinks,
     ) -> None:
         self._contents = contents
         self._settlement = settlement
         self._audit = audit
-        self._identify = Identify(links=links, settlement=settlement)
+        self._after_asking: Mapping[Step, AfterAsking] = {
+            Step.READ: self._after_reading,
+            Step.WHO: Identify(links=links, settlement=settlement).move,
+            Step.THEIRS: Find(theirs).move,
+        }
 
     def move(self, tx: Connection, job: Job, outcome: Outcome, answer: Answer, wait: Wait) -> Move:
         """Keep what the EHR said of each resource; return where the delivery goes."""
         if answer.kind is Kind.AUTH:
             self._stop(tx, job, f"{registry.SIGN_IN_REFUSED}: {answer.reason}")
-        if job.step in (Step.READ, Step.WHO):
-            asked = self._after_reading if job.step is Step.READ else self._identify.move
-            return asked(tx, job, answer, wait)
+        if job.step in self._after_asking:
+            return self._after_asking[job.step](tx, job, answer, wait)
         if answer.kind is Kind.OK:
             return self._after_success(tx, job, outcome, answer, wait)
         if answer.kind in decide.ASKS_BACK:
@@ -267,6 +281,7 @@ class Ending:
                 version=version,
                 sequence=job.row.sequence,
                 read_back=read_back,
+                decided=send.there.decided,
             )
             for send, ehr_id, version in arrived
         ]
@@ -288,6 +303,7 @@ class Ending:
             version=reading.version,
             sequence=known.sequence,
             read_back=True,
+            decided=(known.there or reading.send.there).decided,
         )
         ledger.save(tx, job.row.destination, [held], at=moment.to_text(now))
 

@@ -1,6 +1,6 @@
 """What each destination is known to hold of ours, under which version of its own."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,15 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, 
 
 from fhirbridge.deliver.bundle import Known, Send
 from fhirbridge.destinations.registry import Destination
-from fhirbridge.fhir.names import OURS, Named, Names
+from fhirbridge.fhir.names import OURS, Names
+from fhirbridge.fhir.pointing import Named
 from fhirbridge.matching import kept
+from fhirbridge.matching.theirs import kept as kept_theirs
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import delivery_item, ledger
 from fhirbridge.store.upsert import insert
 
+NO_NUMBERS: Mapping[Named, str] = {}
 _KEY = ["destination", "type", "resource_id"]
 # Built once: it is asked for each delivery.
 _CARRIED = (
@@ -66,8 +69,19 @@ def of_delivery(tx: Connection, row: Row[Any]) -> dict[Identity, Row[Any]]:
     return {Identity(line.type, line.resource_id): line for line in found}
 
 
-def names(tx: Connection, where: Destination, identities: Collection[Identity]) -> Names:
-    """Return under which ids an EHR has these resources, and the patients that it has itself."""
+def names(
+    tx: Connection,
+    where: Destination,
+    identities: Collection[Identity],
+    *,
+    numbers: Mapping[Named, str] = NO_NUMBERS,
+    decided: int | None = None,
+) -> Names:
+    """Return under which ids an EHR has these resources, the patients and what else it has itself.
+
+    `numbers`: the EHR's own, with their keyed names. `decided`: as of that decision; None: as of
+    the last one.
+    """
     patients = [one for one in identities if one.type == "Patient"]
     assigned = where.gives_ids
     wanted = list(identities) if assigned else patients
@@ -78,10 +92,11 @@ def names(tx: Connection, where: Destination, identities: Collection[Identity]) 
     former: dict[Named, str] = {
         ("Patient", past): now for (_, one), now in theirs.items() for past in own[one] - {now}
     }
-    once = frozenset(where.types)
-    if not assigned:
-        return Names(theirs=theirs, former=former, once=once) if theirs or once else OURS
-    return Names(ids, theirs, former, once)
+    once = frozenset(where.types) - where.theirs.keys()
+    more, until = kept_theirs.pointing(tx, where, identities, numbers, decided)
+    if not (assigned or theirs or once or more.types):
+        return OURS
+    return Names(ids if assigned else None, theirs, former, once, more, until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +112,7 @@ class Holding:
     version: str
     sequence: int
     read_back: bool
+    decided: int = 0  # up to which decision about the EHR's own it was written
 
 
 def save(tx: Connection, destination: str, holdings: Sequence[Holding], *, at: str) -> None:
@@ -113,6 +129,7 @@ def save(tx: Connection, destination: str, holdings: Sequence[Holding], *, at: s
             "sequence": one.sequence,
             "delivered_at": at,
             "read_back_at": at if one.read_back else "",
+            "decided": one.decided,
         }
         for one in holdings
     ]
@@ -144,6 +161,7 @@ def note_theirs(
         "sequence": 0,
         "delivered_at": at,
         "read_back_at": at,
+        "decided": 0,
     }
     tx.execute(_SAVED, values)
 

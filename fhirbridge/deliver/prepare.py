@@ -22,6 +22,8 @@ from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import guard, kept
 from fhirbridge.matching.guard import Guard, Next
+from fhirbridge.matching.theirs.decide import Wanted
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import beside, taken_back
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, NOT_CARRIED, OTHER_CHART, Way
@@ -52,6 +54,10 @@ class Step(StrEnum):
     BATCH = "send each"  # a batch, of which each entry has an answer of its own
     SINGLE = "send alone"  # one PUT, or one POST of what the EHR is to name
     WHO = "identify"  # searches and reads: which of the EHR's patients this one is
+    THEIRS = "find"  # searches and reads: what else the EHR has itself
+
+
+ASKING = (Step.WHO, Step.THEIRS)  # whose answers may show what is other patients'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ class Prepared:
     alone: bool = False  # what is refused now is refused for itself
     more: bool = False
     link: str = ""  # by which they go to a patient of the EHR's own
+    wanted: tuple[Wanted, ...] = ()  # what is to be decided first, of what else is the EHR's own
     settled: dict[int, str] = field(default_factory=dict)  # what became of it unsent; news only
     why: dict[int, str] = field(default_factory=dict)  # of some of these
     withheld: frozenset[int] = frozenset()  # until the EHR has the note that says it
@@ -85,14 +92,16 @@ def prepare(
     row: Row[Any],
     destination: Destination,
     at: datetime,
+    theirs: TheirLinks | None = None,
     ahead: Mapping[Identity, Line] | None = None,
 ) -> Prepared:
     """Work out the next request. What is in doubt is read back: nothing goes, nothing refuses.
 
+    `theirs` knows what the EHR has itself; who looks ahead does without, since none is asked then.
     `ahead`: the lines that the ledger will have by then, for who looks ahead: that one is told all
     that goes, however many requests it takes, and of each resource what it replaces.
     """
-    work = Work(tx, body, row, destination, ahead)
+    work = Work(tx, body, row, destination, ahead=ahead, theirs=theirs)
     alone = row.way == Way.SINGLE or destination.mode in modes.APART
     if doubtful := work.in_doubt():
         now = doubtful if ahead is not None else doubtful[: _most_reads(destination)]
@@ -113,14 +122,32 @@ def prepare(
     known = _may_go(tx, row, sends, destination, at)
     if known.next is Next.HOLD:
         return Prepared(refusal=known.reason)
-    if known.next is Next.ASK and ahead is None:
-        return Prepared(step=Step.WHO)
+    if ahead is None and (first := _asks(tx, row, sends, destination, known, theirs, at)):
+        return first
     found = {send.identity for send in sends} | (ahead or {}).keys()
     stopped = _stopped(tx, body, row, sends, work=work, destination=destination, there=found)
     if stopped is None and _leads_elsewhere(tx, sends, known.link):
         stopped = Prepared(refusal=WRONG_PATIENT)
     part = _part(row, sends, work, destination, whole=ahead is not None)
     return stopped or replace(_with_aside(part, work), link=known.link)
+
+
+def _asks(  # noqa: PLR0917  what a preparation knows
+    tx: Connection,
+    row: Row[Any],
+    sends: Sequence[Send],
+    destination: Destination,
+    known: Guard,
+    theirs: TheirLinks | None,
+    at: datetime,
+) -> Prepared | None:
+    """Say what the EHR is asked before anything goes: who the patient is, what it has itself."""
+    if known.next is Next.ASK:
+        return Prepared(step=Step.WHO)
+    if theirs is None:
+        return None
+    wanted = theirs.wanted(tx, destination, row, [send.body for send in sends], now=at)
+    return Prepared(step=Step.THEIRS, wanted=tuple(wanted)) if wanted else None
 
 
 def _for_good(found: Identity) -> str:
@@ -164,9 +191,11 @@ def _stopped(
     there: set[Identity],
 ) -> Prepared | None:
     """Say what these wait for, or None: they point to nothing that is not there, or on its way."""
-    theirs = kept.are_theirs(tx, destination, row.lane)
-    if theirs:  # whatever is owed of their patient, the EHR has it
-        there |= {Identity(*one) for send in sends for one in _patients(send)}
+    # Whatever is owed of what is the EHR's own, it has it, or nothing will point to it.
+    own = {*destination.theirs}
+    if kept.are_theirs(tx, destination, row.lane):
+        own.add("Patient")
+    there |= {one for send in sends for one in send.named if one.type in own}
     blocked_by = (
         taken_back.still_elsewhere(tx, row)
         or _blocked(tx, row, sends, there)
@@ -180,10 +209,6 @@ def _stopped(
             refusal=f"not-there: {unknown.type}/{unknown.id} is not in the EHR; nothing owes it"
         )
     return None
-
-
-def _patients(send: Send) -> list[tuple[str, str]]:
-    return [one for one in literal_references(send.body) if one[0] == "Patient"]
 
 
 def _leads_elsewhere(tx: Connection, sends: Sequence[Send], link: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.fhir import left_out, projection
-from fhirbridge.fhir.names import key_of
+from fhirbridge.fhir.names import Names, key_of
 from fhirbridge.fhir.references import is_id
 
 
@@ -76,12 +76,12 @@ def _compared(send: Send, theirs: dict[str, Any]) -> Reading:
     own = str(theirs.get("id") or "")
     if (unlike := _unlike(send, theirs, own, version)) is not None:
         return Reading(send=send, found=unlike)
-    if _is_there(send, send.body, theirs):
+    if _is_there(send, send.body, send.there, theirs):
         return Reading(send=send, found=Found.OURS, version=version, ehr_id=own)
     # Content decides, not the version alone: an EHR restored from a backup uses its ids again, and
     # a request of ours that nobody heard of may have landed since.
     for known in send.known:
-        if _is_there(send, known.body, theirs):
+        if _is_there(send, known.body, known.there or send.there, theirs):
             return Reading(send=send, found=Found.BASE, version=version, known=known, ehr_id=own)
     return Reading(send=send, found=Found.EDITED, version=version)
 
@@ -99,10 +99,10 @@ def _unlike(send: Send, theirs: dict[str, Any], own: str, version: str) -> Found
     return Found.GONE if given_away else None  # the EHR gave its id to something else
 
 
-def _is_there(send: Send, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+def _is_there(send: Send, ours: dict[str, Any], names: Names, theirs: dict[str, Any]) -> bool:
     # Theirs may still point to a patient whom the EHR has made part of another one since.
     named = send.there.read(theirs)
-    written = {**send.there.written(ours), "id": theirs["id"]}
+    written = {**names.written(ours), "id": theirs["id"]}
     if projection.same(written, named):
         return True
     # It may have gone before, or after, what it points to was sent there at all.

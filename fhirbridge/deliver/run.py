@@ -6,7 +6,7 @@ blindly. A lane that breaks off keeps its lease: that is the pause before its ne
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import takewhile
 from typing import Any
@@ -29,6 +29,8 @@ from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.fhir.names import Key, key_of
 from fhirbridge.matching import asking
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs import asking as theirs_asking
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import addenda, claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.contents import Contents
@@ -57,6 +59,7 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     links: Links
+    theirs: TheirLinks
     ehr_for: Callable[[Destination], Ehr]
     waking: Waking
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
@@ -116,6 +119,7 @@ class _Lane:
             settlement=rooms.settlement,
             audit=rooms.audit,
             links=rooms.links,
+            theirs=rooms.theirs,
         )
         self._ehr: Ehr
 
@@ -233,23 +237,24 @@ class _Lane:
         destination = registry.get(tx, self._name.destination)
         if destination.only_creates:
             addenda.add(tx, self._rooms.contents, row)
-        made = prepare.prepare(
-            tx,
-            body=self._bodies.body if self._bodies.delivery_id == row.id else unopened,
-            row=row,
-            destination=destination,
-            at=self._rooms.clock.now(),
-        )
+        made = self._prepared(tx, row, destination)
+        if made.step is Step.THEIRS:
+            left = self._rooms.theirs.settle_unasked(tx, destination.name, made.wanted)
+            made = replace(made, wanted=tuple(left[: theirs_asking.MOST_SEARCHES]))
+            if not left:
+                made = self._prepared(tx, row, destination)
         self._note_items(tx, row, made)
-        asks = made.step is Step.WHO
+        asks = made.step in prepare.ASKING
         if made.sends or asks or row.state in UNCERTAIN:
             self._rooms.settlement.move(tx, row.id, Move(to=State.SENDING))
         if made.sends or asks:
             links = self._rooms.links
+            is_who = made.step is Step.WHO
             job = Job(
                 row=row,
                 step=made.step,
-                question=links.question(tx, destination, row) if asks else None,
+                question=links.question(tx, destination, row) if is_who else None,
+                wanted=made.wanted,
                 sends=made.sends,
                 together=made.together,
                 more=made.more,
@@ -261,14 +266,25 @@ class _Lane:
         self._rooms.settlement.move(tx, row.id, _without_request(made))
         return None
 
+    def _prepared(self, tx: Connection, row: Row[Any], destination: Destination) -> Prepared:
+        return prepare.prepare(
+            tx,
+            body=self._bodies.body if self._bodies.delivery_id == row.id else unopened,
+            row=row,
+            destination=destination,
+            at=self._rooms.clock.now(),
+            theirs=self._rooms.theirs,
+        )
+
     def _note_items(self, tx: Connection, row: Row[Any], made: Prepared) -> None:
         """Note what needs no request, and what is about to go: a kill leaves it in doubt."""
         settlement = self._rooms.settlement
         going = () if made.step is Step.READ else made.sends
         sent = {send.position: Became.SENT for send in going}
         settlement.note_items(tx, row.id, {**made.settled, **sent}, made.why)
-        if made.link and going:
-            settlement.note_link(tx, row.id, list(sent), made.link)
+        decided = max((send.there.decided for send in going), default=0)
+        if made.link or decided:
+            settlement.note_names(tx, row.id, list(sent), link=made.link, decided=decided)
         if not made.sends:
             for position, cause in made.blocked.items():
                 reason = f"{BLOCKED}{cause.type}/{cause.id}"
@@ -278,6 +294,8 @@ class _Lane:
         """Send the transaction or the one resource, or read what is there, or who is."""
         if job.question is not None:
             return asking.ask(self._ehr, job.question)
+        if job.step is Step.THEIRS:
+            return theirs_asking.ask(self._ehr, job.wanted)
         if job.step is Step.READ:
             since = moment.from_text(job.row.created_at) - OVERLAP
             return self._ehr.read_many([_wanted(send) for send in job.sends], since=since)
@@ -365,7 +383,7 @@ def _wanted(send: Send) -> str | Key:
 
 def _payload(made: Prepared) -> bytes:
     """Return what the request carries of a patient's, which the evidence keeps too."""
-    if made.step in (Step.READ, Step.WHO):
+    if made.step in (Step.READ, *prepare.ASKING):
         return b""
     if made.step is Step.BUNDLE:
         return bundle.transaction(made.sends)

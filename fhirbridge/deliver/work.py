@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -14,8 +15,10 @@ from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import profiles
+from fhirbridge.fhir.names import Names
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import beside, claim, contents
 from fhirbridge.outbox.claim import Item
 from fhirbridge.outbox.contents import (
@@ -51,6 +54,8 @@ class Line(Protocol):
     def sequence(self) -> Any: ...
     @property
     def ehr_version(self) -> Any: ...
+    @property
+    def decided(self) -> Any: ...
 
 
 class Work:
@@ -62,9 +67,12 @@ class Work:
         body: Body,
         row: Row[Any],
         destination: Destination,
+        *,
         ahead: Mapping[Identity, Line] | None,
+        theirs: TheirLinks | None,
     ) -> None:
         self._tx = tx
+        self._theirs = theirs
         self._destination = destination
         self._known_profiles: Collection[str] = destination.traits.get("profiles", ())
         self._new_by_none = modes.creates_by_none(destination.traits)
@@ -114,11 +122,18 @@ class Work:
 
     def in_doubt(self) -> list[Send]:
         """Return what went out unheard of, or is to be taken back and may be there unheard of."""
-        return self._named(
-            self._send(item, read_first=True)
-            for item in self._unsettled()
-            if item.outcome == Became.SENT or self._is_doubtful(item)
-        )
+        found: list[Send] = []
+        doubtful = [one for one in self._unsettled() if self._is_in_doubt(one)]
+        for decided, items in groupby(doubtful, self._decided):
+            found += self._named((self._send(one, read_first=True) for one in items), decided)
+        return found
+
+    def _is_in_doubt(self, item: Item) -> bool:
+        return item.outcome == Became.SENT or self._is_doubtful(item)
+
+    def _decided(self, item: Item) -> int | None:
+        """Return up to which decision about the EHR's own it went; None for the last one."""
+        return item.decided if self._destination.theirs and item.outcome == Became.SENT else None
 
     def sends(self) -> list[Send]:
         """Return what has to go; `settled` then names the rest."""
@@ -135,18 +150,42 @@ class Work:
     def _to_go(self) -> list[Item]:
         return [one for one in self._unsettled() if one.position not in self.aside.withheld]
 
-    def _named(self, sends: Iterable[Send]) -> list[Send]:
-        """Say under which ids the EHR has these, and all that they point to."""
+    def _named(self, sends: Iterable[Send], decided: int | None = None) -> list[Send]:
+        """Say under which ids the EHR has these, and all that they point to.
+
+        `decided`: they went as was decided up to then of what is the EHR's own.
+        """
         found = list(sends)
         where = self._destination
-        if not (where.gives_ids or where.types or self._patient_is_theirs):
+        if not (where.gives_ids or where.types or where.theirs or self._patient_is_theirs):
             return found
         bodies = [send.body for send in found]
         bodies += [known.body for send in found for known in send.known]
         named = {Identity(*target) for body in bodies for target in literal_references(body)}
         named |= {send.identity for send in found}
-        there = ledger.names(self._tx, self._destination, named)
-        return [replace(send, there=there) for send in found]
+        there = self._names(named, bodies, decided)
+        return [
+            replace(send, there=there, known=tuple(map(self._known_there, send.known)))
+            for send in found
+        ]
+
+    def _names(
+        self,
+        named: Collection[Identity],
+        bodies: Collection[dict[str, Any]],
+        decided: int | None,
+    ) -> Names:
+        where, numbers = self._destination, ledger.NO_NUMBERS
+        if self._theirs is not None and where.theirs:
+            numbers = self._theirs.numbers(where, self._row.lane, bodies)
+        return ledger.names(self._tx, where, named, numbers=numbers, decided=decided)
+
+    def _known_there(self, known: Known) -> Known:
+        """Say how the EHR named things when it got the version that the ledger has."""
+        if not self._destination.theirs or known.decided is None:
+            return known
+        named = {Identity(*target) for target in literal_references(known.body)}
+        return replace(known, there=self._names(named, [known.body], known.decided))
 
     def removed_unheard(self, sends: Iterable[Send]) -> str:
         """Name the delivery that waits for a person since the EHR removed one of these, or "".
@@ -177,7 +216,7 @@ class Work:
         line = self._lines.get(item.identity)
         if item.outcome == Became.BY_HAND:
             return Became.BY_HAND
-        if item.outcome == Became.THEIRS or self._is_their_patient(item):
+        if item.outcome == Became.THEIRS or self._is_theirs(item):
             return Became.THEIRS
         if item.identity in self._newer:
             return Became.SUPERSEDED
@@ -207,9 +246,11 @@ class Work:
         best = contents.winner(self._tx, identity, made.overlay, made.lane)
         return best is not None and best.digest == made.digest
 
-    def _is_their_patient(self, item: Item) -> bool:
-        """Say whether it is the Patient of one whom the EHR has: that one is never written."""
-        return self._patient_is_theirs and item.identity.type == "Patient"
+    def _is_theirs(self, item: Item) -> bool:
+        """Say whether it is something that the EHR has itself: that is never written."""
+        if item.identity.type == "Patient":
+            return self._patient_is_theirs
+        return item.identity.type in self._destination.theirs
 
     def _is_outdated(self, item: Item, line: Row[Any] | Line | None) -> bool:
         """Say of what a repair brings back whether it is older than what came, or left, since.
@@ -273,7 +314,7 @@ class Work:
             item.position in self.settled
             and item.identity not in self._lines
             and self.settled[item.position] not in NOT_AS_ITSELF  # it names none of these
-            and not self._is_their_patient(item)
+            and not self._is_theirs(item)
             for item in self._items
         )
 
@@ -289,7 +330,8 @@ class Work:
         line = self._lines.get(item.identity)
         known: list[Known] = []
         if line is not None and (read_first or self._looks_ahead):
-            known.append(self._known(line.resource, line.digest, line.sequence))
+            held = self._known(line.resource, line.digest, line.sequence)
+            known.append(replace(held, decided=line.decided))
         if read_first:
             known += self._sent_since(item, 0 if line is None else line.sequence)
         return Send(

@@ -151,6 +151,8 @@ class Destination:
     types: Mapping[str, Taken] = field(default_factory=dict)  # that were ever not sent as they are
     weak: str = ""  # ALLOWED: a person lets updates go without a guard of the server, or ""
     removed_at: str = ""  # since when it is no destination any more, or ""
+    # Types that are the EHR's own, each with the system of its numbers there.
+    theirs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def guard(self) -> str:
@@ -176,15 +178,15 @@ class Destination:
     @property
     def leaves_out(self) -> bool:
         """Say whether anything of ours does not go there as itself."""
-        return self.only_creates or any(one is not Taken.SEND for one in self.types.values())
+        return self.only_creates or any(self.leaves(kind) for kind in self.types)
 
     def leaves(self, kind: str) -> bool:
         """Say whether what is of a type does not go there as itself."""
         return self.takes(kind) is not Taken.SEND
 
     def takes(self, kind: str) -> Taken:
-        """Say how it gets what is of a type."""
-        return self.types.get(kind, Taken.SEND)
+        """Say how it gets what is of a type; of what is its own, nothing of ours is made there."""
+        return Taken.SEND if kind in self.theirs else self.types.get(kind, Taken.SEND)
 
     @property
     def way(self) -> str:
@@ -236,6 +238,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             created_at=at,
             removed_at="",
             **_columns(new.limits),
+            theirs=codec.canonical(dict(new.theirs)).decode(),
             **new.patients.columns(),
         )
     )
@@ -427,6 +430,7 @@ def _read(row: Row[Any]) -> Destination:
         most_entries=row.most_entries,
         most_bytes=row.most_bytes,
         limits=Limits(rps=row.rps, concurrent=row.concurrent, per_day=row.per_day),
+        theirs=codec.decode(row.theirs.encode()),
         patients=Patients(
             policy=Policy(row.patients), systems=codec.decode(row.patient_systems.encode())
         ),

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from fhirbridge.fhir.pointing import NOTHING_OF_THEIRS, Named, Theirs, pointed
 from fhirbridge.fhir.references import literal_references, renamed
-
-Named = tuple[str, str]  # a type and an id of ours
 
 # What R4 lets nobody search by identifier, though it has the element; Provenance has not even that.
 NOT_SEARCHED = frozenset({"AdverseEvent"})
@@ -68,15 +67,18 @@ def key_of(ours: dict[str, Any]) -> Key:
 class Names:
     """Under which ids an EHR has ours. `ids` None: under our own, whatever it is.
 
-    `theirs`: of what is the EHR's own and stands for ours, in either case. `former`: ids of theirs
-    that stood for the same before, and may again; each with the one that stands for it now.
-    `once`: types that were not sent there at some time, so that a reference to one may be missing.
+    `theirs`: of the EHR's own Patient that stands for ours, in either case. `former`: ids of theirs
+    that stood for the same before, and may again; each with the one that stands for it now. `once`:
+    types that were not sent there at some time, so that a reference to one may be missing. `own`:
+    what else the EHR has itself, as of `decided`.
     """
 
     ids: Mapping[Named, str] | None = None
     theirs: Mapping[Named, str] = field(default_factory=dict)
     former: Mapping[Named, str] = field(default_factory=dict)
     once: frozenset[str] = frozenset()
+    own: Theirs = NOTHING_OF_THEIRS
+    decided: int = 0
 
     def id_of(self, named: Named) -> str:
         """Return the id there, or "" where the EHR has not named it yet."""
@@ -93,10 +95,13 @@ class Names:
         """Yield what this points to and the EHR has not named."""
         if self.ids is not None:
             known = self.ids.keys() | self.theirs.keys()
-            yield from (one for one in literal_references(ours) if one not in known)
+            for one in literal_references(ours):
+                if one not in known and one[0] not in self.own.types:
+                    yield one
 
     def written(self, ours: dict[str, Any]) -> dict[str, Any]:
         """Return a resource of ours as this EHR is to have it; without an id where it gives one."""
+        ours = pointed(ours, self.own)
         if self.ids is None:
             result: dict[str, Any] = renamed(ours, self.theirs) if self.theirs else ours
             return result

@@ -19,12 +19,18 @@ def version_in(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
+def literal(reference: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return (type, id) of a Reference that names a resource so; None for anything else."""
+    target = reference.get("reference")
+    named = LITERAL.fullmatch(target) if isinstance(target, str) else None
+    return None if named is None else (named[1], named[2])
+
+
 def literal_references(value: Any) -> Iterator[tuple[str, str]]:
     """Yield (type, id) of every literal reference, at any depth."""
     if isinstance(value, dict):
-        target = value.get("reference")
-        if isinstance(target, str) and (named := LITERAL.fullmatch(target)):
-            yield named[1], named[2]
+        if (named := literal(value)) is not None:
+            yield named
         for item in value.values():
             yield from literal_references(item)
     elif isinstance(value, list):
@@ -36,9 +42,8 @@ def without_ids(value: Any) -> Any:
     """Return a value in which each literal reference says no more than the type it points to."""
     if isinstance(value, dict):
         changed = {name: without_ids(item) for name, item in value.items()}
-        target = value.get("reference")
-        if isinstance(target, str) and (named := LITERAL.fullmatch(target)):
-            changed["reference"] = named[1]
+        if (named := literal(value)) is not None:
+            changed["reference"] = named[0]
         return changed
     return [without_ids(item) for item in value] if isinstance(value, list) else value
 
@@ -47,10 +52,7 @@ def renamed(value: Any, ids: Mapping[tuple[str, str], str]) -> Any:
     """Return a value in which each literal reference to one of `ids` names the id given there."""
     if isinstance(value, dict):
         changed = {name: renamed(item, ids) for name, item in value.items()}
-        target = value.get("reference")
-        if isinstance(target, str) and (named := LITERAL.fullmatch(target)):
-            own = ids.get((named[1], named[2]))
-            if own is not None:
-                changed["reference"] = f"{named[1]}/{own}"
+        if (named := literal(value)) is not None and (own := ids.get(named)) is not None:
+            changed["reference"] = f"{named[0]}/{own}"
         return changed
     return [renamed(item, ids) for item in value] if isinstance(value, list) else value

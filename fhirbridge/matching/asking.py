@@ -85,22 +85,22 @@ class _Asking:
         answer = self._searchset(
             self._ehr.search("Patient", identifier=wanted, _count=str(MOST_HITS + 1))
         )
-        return self._hits(answer, _entries(answer))
+        return self._hits(answer, entries(answer))
 
     def _by_match(self, patient: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
         outcome = self._ehr.match(codec.encode(parameters(patient)))
         if isinstance(outcome, Response) and outcome.status in NO_MATCH:
             return (), False
         answer = self._searchset(outcome)
-        certain = [one for one in _entries(answer) if sight.is_certain(one)]
+        certain = [one for one in entries(answer) if sight.is_certain(one)]
         return self._hits(answer, certain)
 
     def _hits(
-        self, answer: Mapping[str, Any], entries: Sequence[dict[str, Any]]
+        self, answer: Mapping[str, Any], among: Sequence[dict[str, Any]]
     ) -> tuple[tuple[str, ...], bool]:
         """Take the Patients among these entries, but no golden record."""
         found: dict[str, None] = {}
-        for entry in entries:
+        for entry in among:
             search, body = entry.get("search"), entry.get("resource")
             mode = search.get("mode", "match") if isinstance(search, dict) else "match"
             if not isinstance(body, dict) or mode != "match":
@@ -109,7 +109,7 @@ class _Asking:
                 raise NoAnswerError(Unknown(reason="a search for patients found something else"))
             if not sight.is_golden(body):
                 found[self._keep(body)] = None
-        more = len(found) > MOST_HITS or _has_next(answer)
+        more = len(found) > MOST_HITS or has_next(answer)
         return tuple(found)[:MOST_HITS], more
 
     def _follow(self, references: Iterable[str]) -> None:
@@ -134,15 +134,15 @@ class _Asking:
         outcome = self._ehr.search("Patient", link=reference, _count=str(MOST_HITS))
         if not isinstance(outcome, Response) or outcome.status != HTTPStatus.OK:
             return ()  # few servers know this search; then it is out of use, and a person looks
-        self._hits(answer := self._searchset(outcome), _entries(answer))
+        self._hits(answer := self._searchset(outcome), entries(answer))
         return ()
 
     def _read(self, references: Sequence[str]) -> None:
-        answer = _resource(self._ehr.read_many(references))
-        entries = _entries(answer)
-        if answer.get("resourceType") != "Bundle" or len(entries) != len(references):
+        answer = resource(self._ehr.read_many(references))
+        found = entries(answer)
+        if answer.get("resourceType") != "Bundle" or len(found) != len(references):
             raise NoAnswerError(Unknown(reason="the EHR left reads of patients out of its answer"))
-        for reference, entry in zip(references, entries, strict=True):
+        for reference, entry in zip(references, found, strict=True):
             response = entry.get("response")
             status = str(response.get("status", ""))[:3] if isinstance(response, dict) else ""
             body = entry.get("resource")
@@ -169,7 +169,7 @@ class _Asking:
         return {**link, "other": {**other, "reference": reference}}
 
     def _searchset(self, outcome: Outcome) -> dict[str, Any]:
-        answer = _resource(outcome)
+        answer = resource(outcome)
         if answer.get("resourceType") != "Bundle" or answer.get("type") != "searchset":
             raise NoAnswerError(Unknown(reason="a search was answered with something else"))
         return answer
@@ -188,7 +188,7 @@ def parameters(patient: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _resource(outcome: Outcome) -> dict[str, Any]:
+def resource(outcome: Outcome) -> dict[str, Any]:
     """Return the body of a 200. Raises NoAnswerError."""
     if not isinstance(outcome, Response) or outcome.status != HTTPStatus.OK:
         raise NoAnswerError(outcome)
@@ -201,12 +201,14 @@ def _resource(outcome: Outcome) -> dict[str, Any]:
     return value
 
 
-def _entries(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+def entries(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a Bundle."""
     found = answer.get("entry")
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _has_next(answer: Mapping[str, Any]) -> bool:
+def has_next(answer: Mapping[str, Any]) -> bool:
+    """Say whether a Bundle is a page of which more follow."""
     links = answer.get("link")
     found = [one for one in links if isinstance(one, dict)] if isinstance(links, list) else []
     return any(one.get("relation") == "next" for one in found)

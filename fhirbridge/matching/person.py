@@ -50,7 +50,7 @@ def read(patient: Mapping[str, Any]) -> Person:
     names = [one for one in _objects(patient.get("name")) if one.get("use") not in NO_NAMES]
     tokens = list(_tokens(patient))
     return Person(
-        birth_date=_full_date(patient.get("birthDate")),
+        birth_date=full_date(patient.get("birthDate")),
         families=frozenset(form for one in names for form in written(one.get("family"))),
         given=tuple(found for one in names if (found := _given(one))),
         identifiers=frozenset(token for token, in_use in tokens if in_use),
@@ -128,7 +128,8 @@ def _deceased(patient: Mapping[str, Any]) -> str:
     return "yes" if patient.get("deceasedBoolean") is True else ""
 
 
-def _full_date(value: Any) -> str:
+def full_date(value: Any) -> str:
+    """Return a date of R4 with year, month and day, or "" for anything else."""
     if not isinstance(value, str) or not FULL_DATE.fullmatch(value):
         return ""
     try:

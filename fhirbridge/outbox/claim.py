@@ -73,6 +73,7 @@ class Item:
     digest: str
     outcome: str
     reason: str
+    decided: int  # up to which decision about the EHR's own it last went
 
 
 def due_lanes(
@@ -281,6 +282,7 @@ def items(tx: Connection, delivery_id: str) -> list[Item]:
             digest=r.digest,
             outcome=r.outcome,
             reason=r.reason,
+            decided=r.decided,
         )
         for r in tx.execute(_ITEMS, {"of_delivery": delivery_id})
     ]

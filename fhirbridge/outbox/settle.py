@@ -103,16 +103,22 @@ class Settlement:
             several = {"of_delivery": delivery_id, "at_positions": positions}
             tx.execute(_ALL_NOTED, {**several, "became": outcome, "why": reason})
 
-    def note_link(
-        self, tx: Connection, delivery_id: str, positions: Sequence[int], link: str
+    def note_names(
+        self,
+        tx: Connection,
+        delivery_id: str,
+        positions: Sequence[int],
+        *,
+        link: str,
+        decided: int,
     ) -> None:
-        """Note by which link these go to a patient of the EHR's own."""
+        """Note by which link these go to the EHR's own patient, and up to which other decision."""
         tx.execute(
             update(delivery_item)
             .where(
                 delivery_item.c.delivery_id == delivery_id, delivery_item.c.position.in_(positions)
             )
-            .values(link=link)
+            .values(link=link, decided=decided)
         )
 
     def _note(self, tx: Connection, row: Row[Any], step: Move, actor: str) -> None:

@@ -17,7 +17,7 @@ from fhirbridge import __version__
 from fhirbridge.audit import places
 from fhirbridge.audit.checkpoints import Checkpoints, Signed
 from fhirbridge.audit.log import LEAF_FIELDS, SALT_BYTES, Action, EvidenceLog, leaf_hash
-from fhirbridge.deliver.prepare import Step
+from fhirbridge.deliver.prepare import ASKING
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import Contents
 from fhirbridge.overview import folder, incident, proof
@@ -187,7 +187,7 @@ class Dossier:
         except TamperedError:
             return {"sound": False}
         is_sound = hashlib.sha256(salted).hexdigest() == row.payload_digest
-        if codec.decode(row.detail.encode()).get("step") == Step.WHO:
+        if codec.decode(row.detail.encode()).get("step") in ASKING:
             return {"withheld": True, "sound": is_sound}
         name = f"payloads/{row.id}.{ENDINGS.get(row.action, 'words')}"
         out.write(name, salted[SALT_BYTES:])

@@ -89,6 +89,7 @@ class _Line(NamedTuple):
     digest: str
     sequence: int
     ehr_version: str = ""
+    decided: int | None = None  # not known before it goes
 
 
 def foresee(

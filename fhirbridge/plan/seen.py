@@ -19,6 +19,7 @@ from fhirbridge.store.tables import (
     ledger,
     pause,
 )
+from fhirbridge.store.theirs_tables import theirs_link
 
 PATIENTS_AT_ONCE = 500  # of whom is asked in one question
 ASKED = (
@@ -62,6 +63,9 @@ def _rows(tx: Connection, meant: frozenset[str] | None) -> Iterator[list[Any]]:
     for one in tx.execute(select(pause.c.destination, pause.c.lane).order_by(*pause.primary_key)):
         yield ["pause", *one]
     yield from _of_patients(tx, patients)
+    owns = select(theirs_link.c.destination, theirs_link.c.id).where(theirs_link.c.ended_at == "")
+    for one in tx.execute(owns.order_by(theirs_link.c.id)):
+        yield ["theirs", *one]
 
 
 def _of_patients(tx: Connection, patients: Collection[str]) -> Iterator[list[Any]]:

@@ -8,9 +8,11 @@ from sqlalchemy import Connection, Select, or_, select
 from fhirbridge.audit.log import EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import ledger
+from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.matching.links import Links
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import CONTENT, PROVENANCE, RETRACTION, Contents, Identity, Owner
 from fhirbridge.outbox.enqueue import Outbox
 from fhirbridge.outbox.settle import Move, Settlement
@@ -39,6 +41,7 @@ class Rooms:
     settlement: Settlement
     audit: EvidenceLog
     links: Links
+    theirs: TheirLinks
     ehr_for: Callable[[Destination], Ehr]
 
 
@@ -137,7 +140,8 @@ class Hands:
         coming = {one.identity for one in needed}
         body = self._rooms.contents.body(tx, line.resource)
         targets = (one["reference"].split("/") for one in body.get("target", []))
-        named = {Identity(kind, own) for kind, own in targets}
+        theirs = registry.get(tx, destination).theirs  # which it does not name there
+        named = {Identity(kind, own) for kind, own in targets if kind not in theirs}
         return all(one in coming or ledger.find(tx, destination, one) for one in named)
 
     def _put_back(self, tx: Connection, delivery_id: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from fhirbridge import log
 from fhirbridge.destinations import registry
 from fhirbridge.outbox.contents import Identity
-from fhirbridge.reconcile import findings, lines, stops, weigh
+from fhirbridge.reconcile import findings, follow, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
 from fhirbridge.reconcile.asking import NoAnswerError
 from fhirbridge.reconcile.compare import Kind, Shown, Theirs
@@ -36,8 +36,18 @@ class Reconcile:
         """Look at one EHR and act on what differs. Raises NoAnswerError, DestinationError."""
         with self._rooms.store.read() as tx:
             destination = registry.get(tx, name)
-        look = Look(self._rooms, self._kept, destination, actor=actor)
-        return look.run(full=full, repair=repair)
+        report = Look(self._rooms, self._kept, destination, actor=actor).run(
+            full=full, repair=repair
+        )
+        report.deliveries += follow.look(self._rooms, name, actor=actor)
+        return report
+
+    def follow(self) -> bool:
+        """Owe what is to follow a decision about what EHRs have themselves; say if anything is."""
+        with self._rooms.store.read() as tx:
+            names = [one.name for one in registry.every(tx) if one.theirs]
+        made = [follow.look(self._rooms, name, actor=ACTOR) for name in names]
+        return any(made)
 
     def begin(self) -> None:
         """Before anything is sent: notice that our own database went back, and stop if it did."""

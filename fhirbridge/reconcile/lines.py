@@ -15,6 +15,7 @@ from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import retract
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
+from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
 from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
 from fhirbridge.reconcile import compare
@@ -42,6 +43,7 @@ class Line:
     sequence: int
     delivered_at: str
     ehr_id: str  # "" where the EHR gave it one that nobody heard of
+    decided: int = 0  # up to which decision about the EHR's own it was written
     in_ledger: bool = True
 
     @property
@@ -55,10 +57,12 @@ class Line:
         return Identity(self.identity.type, self.ehr_id)
 
 
-def every(tx: Connection, destination: str) -> list[Line]:
-    """Return all lines of one destination."""
-    rows = tx.execute(_chosen(destination).order_by(ledger.c.type, ledger.c.resource_id))
-    return [_line(row) for row in rows]
+def every(tx: Connection, destination: str, *, lane: str = "") -> list[Line]:
+    """Return all lines of one destination, or those of one lane there."""
+    chosen = _chosen(destination).order_by(ledger.c.type, ledger.c.resource_id)
+    if lane:
+        chosen = chosen.where(resource.c.lane == lane)
+    return [_line(row) for row in tx.execute(chosen)]
 
 
 def newest(tx: Connection, destination: str) -> list[Line]:
@@ -150,6 +154,7 @@ def verdict(
     tx: Connection,
     contents: Contents,
     where: Destination,
+    theirs_of: TheirLinks,
     *,
     line: Line,
     theirs: Theirs,
@@ -157,9 +162,10 @@ def verdict(
 ) -> Verdict:
     """Compare; `by`: when the ledger's version was written at the latest, by the EHR's clock."""
 
-    def there(resource_row: str) -> dict[str, Any]:
-        own = theirs.ehr_id or line.ehr_id
-        return as_there(tx, contents, where, contents.body(tx, resource_row), own)
+    def there(resource_row: str, *, now: bool = False) -> dict[str, Any]:
+        body, own = contents.body(tx, resource_row), theirs.ehr_id or line.ehr_id
+        named = replace(line, ehr_id=own)
+        return as_there(tx, contents, where, theirs_of, line=named, ours=body, now=now)
 
     if theirs.body is not None:
         theirs = replace(theirs, body=as_compared(tx, where, line, theirs.body))
@@ -180,18 +186,31 @@ def verdict(
         if row.resource == line.resource:
             continue
         is_later = row.sequence > line.sequence or row.state != State.DELIVERED
-        (later if is_later else earlier).append(there(row.resource))
+        (later if is_later else earlier).append(there(row.resource, now=is_later))
     whole = replace(ours, earlier=tuple(earlier), later=tuple(later))
     return compare.verdict(whole, theirs)
 
 
 def as_there(
-    tx: Connection, contents: Contents, where: Destination, ours: dict[str, Any], own: str
+    tx: Connection,
+    contents: Contents,
+    where: Destination,
+    theirs_of: TheirLinks,
+    *,
+    line: Line,
+    ours: dict[str, Any],
+    now: bool = False,
 ) -> dict[str, Any]:
-    """Return a resource of ours as an EHR has it under its id `own`, pointing to what is there."""
+    """Return a resource of ours as an EHR has it under the line's id, pointing to what is there.
+
+    What is the EHR's own is named as when the ledger's version was written, or as it is `now`.
+    """
     ours = as_sent(tx, contents.body, where, ours)
     named = {Identity(*target) for target in literal_references(ours)}
-    return {**ledger_of.names(tx, where, named).written(ours), "id": own}
+    numbers = theirs_of.numbers(where, line.lane, [ours])
+    decided = None if now else line.decided
+    names = ledger_of.names(tx, where, named, numbers=numbers, decided=decided)
+    return {**names.written(ours), "id": line.ehr_id}
 
 
 def as_compared(
@@ -252,6 +271,7 @@ def _line(row: Row[Any]) -> Line:
         sequence=row.sequence,
         delivered_at=row.delivered_at,
         ehr_id=row.ehr_id,
+        decided=row.decided,
     )
 
 

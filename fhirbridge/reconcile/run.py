@@ -5,7 +5,7 @@ whole lanes or nothing of them, and the next one begins where this one did.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
@@ -122,7 +122,10 @@ class Look:
         if one.version != line.version or one.body is None or not line.digest:
             return False
         ours = self._rooms.contents.body(tx, line.resource)
-        there = lines.as_there(tx, self._rooms.contents, self._destination, ours, line.ehr_id)
+        rooms = self._rooms
+        there = lines.as_there(
+            tx, rooms.contents, self._destination, rooms.theirs, line=line, ours=ours
+        )
         return projection.same(there, lines.as_compared(tx, self._destination, line, one.body))
 
     def _compared(self, chosen: Sequence[Line], report: Report) -> list[Found]:
@@ -160,8 +163,9 @@ class Look:
         if not line.in_ledger and theirs.shown is Shown.ABSENT:
             return None
         by = moment.from_text(line.delivered_at) + self._ahead() + MARGIN
+        rooms = self._rooms
         said = lines.verdict(
-            tx, self._rooms.contents, self._destination, line=line, theirs=theirs, by=by
+            tx, rooms.contents, self._destination, rooms.theirs, line=line, theirs=theirs, by=by
         )
         report.compared += 1
         if said.kind is not Kind.EQUAL:
@@ -324,15 +328,19 @@ class Look:
         return True
 
     def _sides(self, tx: Connection, found: Found) -> dict[str, Any]:
-        def there(resource_row: str) -> dict[str, Any]:
+        line = replace(found.line, ehr_id=found.theirs.ehr_id or found.line.ehr_id)
+
+        def there(resource_row: str, *, now: bool = False) -> dict[str, Any]:
             ours = self._rooms.contents.body(tx, resource_row)
-            own = found.theirs.ehr_id or found.line.ehr_id
-            return lines.as_there(tx, self._rooms.contents, self._destination, ours, own)
+            rooms = self._rooms
+            return lines.as_there(
+                tx, rooms.contents, self._destination, rooms.theirs, line=line, ours=ours, now=now
+            )
 
         owed = contents.last_pinned(tx, self._name, found.line.identity, found.line.lane)
         return {
             "base": there(found.line.resource),
-            "ours": there(owed.id if owed else found.line.resource),
+            "ours": there(owed.id if owed else found.line.resource, now=True),
             "theirs": found.theirs.body,
         }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from fhirbridge.destinations import addresses, registry
+from fhirbridge.destinations import addresses, registry, theirs
 from fhirbridge.destinations import taken as of_types
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination, Limits, Patients, Policy
@@ -28,11 +28,16 @@ FIELDS = {
     "patients": dict,
     "declared": str,
     "types": dict,
+    "theirs": dict,
     "sign_in": dict,
 }
 
 
-NEW_FIELDS: dict[str, Any] = {"declared": "", "types": {}}  # a file of before has none
+NEW_FIELDS: dict[str, Any] = {
+    "declared": "",
+    "types": {},
+    "theirs": {},
+}  # a file of before has none
 
 
 class DestinationFileError(BridgeError):
@@ -62,6 +67,7 @@ def to_file(destination: Destination, sign_in: SignIn) -> dict[str, Any]:
         "patients": destination.patients.plain(),
         "declared": destination.declared,
         "types": {kind: one.value for kind, one in destination.types.items()},
+        "theirs": dict(destination.theirs),
         "sign_in": sign_in.plain(),
     }
 
@@ -86,6 +92,9 @@ def from_file(raw: bytes, *, name: str, base_url: str) -> Carried:
         patients=_patients(said["patients"]),
         declared=_declared(said["declared"]),
         types=_types(said["types"]),
+        theirs=theirs.checked(
+            {kind: str(one) for kind, one in said["theirs"].items()}, _patients(said["patients"])
+        ),
     )
     # That no sign-in is needed was said of another server.
     sign_in = replace(SignIn.of(said["sign_in"]), open_allowed=False)

@@ -22,14 +22,15 @@ from fhirbridge.store import (
     patient_tables,
     pull_tables,
     sign_in_tables,
+    theirs_tables,
 )
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 9  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 10  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
-PARTS = (evidence_tables, hook_tables, patient_tables, pull_tables, sign_in_tables)
+PARTS = (evidence_tables, hook_tables, patient_tables, pull_tables, sign_in_tables, theirs_tables)
 
 # store
 meta = Table(
@@ -207,6 +208,8 @@ delivery_item = Table(
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),  # of a refused or a blocked one
     Column("link", Text, nullable=False),  # by which it last went to an EHR's own patient, or ""
+    # Up to which decision about what else is the EHR's own it last went.
+    Column("decided", Integer, nullable=False, server_default="0"),
 )
 Index("delivery_item_identity", delivery_item.c.type, delivery_item.c.resource_id)
 Index("delivery_item_resource", delivery_item.c.resource)
@@ -255,6 +258,7 @@ ledger = Table(
     Column("sequence", Integer, nullable=False),
     Column("delivered_at", Text, nullable=False),
     Column("read_back_at", Text, nullable=False),
+    Column("decided", Integer, nullable=False, server_default="0"),  # as of delivery_item
 )
 Index("ledger_ehr", ledger.c.destination, ledger.c.type, ledger.c.ehr_id)
 
@@ -349,6 +353,8 @@ destination = Table(
     Column("declared", Text, nullable=False),  # the mode that a person named, or ""
     Column("types", Text, nullable=False),  # JSON: how types go that were ever not sent
     Column("pull", Text, nullable=False),  # what is asked of it; pulls.py has the words
+    # JSON: types that are the EHR's own, each with the system of its numbers there, or "".
+    Column("theirs", Text, nullable=False, server_default="{}"),
     Column("created_at", Text, nullable=False),
     Column("removed_at", Text, nullable=False),  # since when it is none any more, or ""
 )

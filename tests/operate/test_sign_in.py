@@ -160,7 +160,8 @@ def test_safety_10_whose_patients_they_are_goes_along_to_production(desk: Desk) 
     """Else the first delivery would make a second Patient for each that the hospital has."""
     systems = {"urn:oid:1.2.3": "https://ehr.example.org/mrn"}
     with sandbox_for("") as url:
-        desk.run("destination", "add", "ehr", url, "--patients", "match", *system_options(systems))
+        how = ("--patients", "match", *system_options(systems), "--theirs", "Encounter=urn:oid:1.4")
+        desk.run("destination", "add", "ehr", url, *how)
         file = desk.folder / "ehr.json"
         file.write_text(desk.run("destination", "export", "ehr").out)
         done = desk.run("destination", "import", str(file), "--name", "real")
@@ -168,6 +169,7 @@ def test_safety_10_whose_patients_they_are_goes_along_to_production(desk: Desk) 
     assert done.status == 0, done.err
     (real,) = [one for one in desk.json("destination", "list") if one["name"] == "real"]
     assert (real["patients"], real["patient_systems"]) == ("match", systems)
+    assert real["theirs"] == {"Encounter": "urn:oid:1.4"}
     file.write_text(file.read_text().replace('"policy":"match"', '"policy":"maybe"'))
     refused = desk.run("destination", "import", str(file), "--name", "third")
     assert (refused.status, "patients" in refused.err) == (1, True)

@@ -1,0 +1,1 @@
+"""What an EHR has itself besides patients: found for certain, or left out."""
