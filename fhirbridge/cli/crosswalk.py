@@ -23,7 +23,6 @@ def crosswalk() -> None:
     department    CLINIC, or CLINIC/ROOM                  Organization/ID, Location/ID
     visit         the EHR's visit number                  Encounter/ID
     order         the EHR's order number                  MedicationRequest/ID
-    appointment   the EHR's number of an appointment      Appointment/ID
     assigner      a system of patient numbers             the system as the EHR names it
     """
 

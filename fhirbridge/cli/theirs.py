@@ -88,7 +88,7 @@ def ask(name: str, *, kind: str, link_id: str, json_wanted: bool) -> int:
 def bring(name: str, *, plan: bool, json_wanted: bool) -> None:
     """Owe again whatever NAME got before it was known what is its own.
 
-    Of a patient's Encounter, order and appointment that comes by itself; of clinicians and places,
+    Of a patient's Encounter and order that comes by itself; of clinicians and places,
     which many charts name, only so. Nothing is sent: see sync plan.
     """
     with opened() as bridge:

@@ -20,7 +20,7 @@ TYPES: Mapping[str, str] = {
 }
 NOTHING: Mapping[str, str] = {}
 OF_A_PATIENT = ("Encounter", "Appointment", "MedicationRequest")
-NO_NUMBERS = ("Location",)  # R4 and the record have no number for it that both would know
+NO_NUMBERS = ("Appointment", "Location")  # no number in what ours points to it with
 
 
 def system_of(theirs: Mapping[str, str], kind: str) -> str:
@@ -42,8 +42,7 @@ def checked(theirs: Mapping[str, str], patients: Patients) -> dict[str, str]:
             )
         if system and kind in NO_NUMBERS:
             raise DestinationError(
-                f"a {kind} is found by a table alone, not by a number",
-                hint="fhirbridge destination crosswalk load NAME department FILE",
+                f"a {kind} is not searched by a number", hint=f"give {kind} without a system"
             )
         if system and not URI.fullmatch(system):
             raise DestinationError(

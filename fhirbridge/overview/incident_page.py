@@ -17,7 +17,8 @@ payloads/          the exact bytes: ID.sent, ID.answered, ID.words (a person's r
 manifest.json      SHA-256 and size of each file, and the counts
 
 Left out, since it may show other patients too: what an EHR answered when it was asked who the
-patient is. Its row in evidence.ndjson says withheld, and keeps its SHA-256.
+patient is, or for a visit or an order of its own. Its row in evidence.ndjson says withheld, and
+keeps its SHA-256.
 
 The files .ndjson hold one JSON object a line. A file is whole if its SHA-256 is that of the
 manifest: sha256sum FILE."""

@@ -22,7 +22,6 @@ class Kind(StrEnum):
     DEPARTMENT = "department"  # CLINIC, or CLINIC/ROOM
     VISIT = "visit"  # the EHR's visit number
     ORDER = "order"  # the EHR's order number
-    APPOINTMENT = "appointment"  # the EHR's number of an appointment
     ASSIGNER = "assigner"  # a system of patient numbers; kept with the destination
 
 
@@ -32,10 +31,9 @@ TYPES: Mapping[Kind, tuple[str, ...]] = {
     Kind.DEPARTMENT: ("Organization", "Location"),
     Kind.VISIT: ("Encounter",),
     Kind.ORDER: ("MedicationRequest",),
-    Kind.APPOINTMENT: ("Appointment",),
     Kind.ASSIGNER: (),
 }
-OF_PATIENTS = (Kind.VISIT, Kind.ORDER, Kind.APPOINTMENT)  # whose values are patient data
+OF_PATIENTS = (Kind.VISIT, Kind.ORDER)  # whose values are patient data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from fhirbridge.matching.person import Token
 
 NO_USE: Mapping[str, frozenset[str]] = {
     "Encounter": frozenset({"entered-in-error", "cancelled"}),
-    "Appointment": frozenset({"entered-in-error", "cancelled"}),
     "MedicationRequest": frozenset({"entered-in-error", "draft"}),
     "Location": frozenset({"inactive"}),
 }
@@ -170,16 +169,9 @@ def disagreements(wanted: Wanted, body: Mapping[str, Any]) -> tuple[Why, ...]:
 
 
 def _is_of(wanted: Wanted, body: Mapping[str, Any]) -> bool:
-    """Say whether it is this patient's, and nobody else's."""
-    if wanted.type == "Appointment":
-        rows = body.get("participant")
-        listed = rows if isinstance(rows, list) else []
-        actors = [one.get("actor") for one in listed if isinstance(one, dict)]
-        whose = [named for one in actors if (named := _local(one)) and named[0] == "Patient"]
-    else:
-        whose = [_local(body.get("subject")) or ("", "")]
-    ids = {own if kind == "Patient" else "" for kind, own in whose}
-    return bool(ids) and ids <= wanted.patients
+    """Say whether it is this patient's."""
+    named = _local(body.get("subject"))
+    return named is not None and named[0] == "Patient" and named[1] in wanted.patients
 
 
 def _local(reference: Any) -> tuple[str, str] | None:

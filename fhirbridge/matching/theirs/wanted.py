@@ -23,7 +23,6 @@ from fhirbridge.store.tables import ledger
 NUMBERED: Mapping[str, Kind] = {
     "Encounter": Kind.VISIT,
     "MedicationRequest": Kind.ORDER,
-    "Appointment": Kind.APPOINTMENT,
 }
 NAMELESS = "name not recorded"
 

@@ -117,16 +117,6 @@ WRONG: dict[str, tuple[Wanted, Shown, Why]] = {
         Shown(bodies=(a_practitioner(active=False),)),
         Why.STATUS,
     ),
-    "a booking of two patients": (
-        wanted(type="Appointment", token=(VISITS, NUMBER)),
-        Shown(bodies=({
-            "resourceType": "Appointment", "id": "a", "status": "booked",
-            "identifier": [{"system": VISITS, "value": NUMBER}],
-            "participant": [{"actor": {"reference": "Patient/ehr-1"}},
-                            {"actor": {"reference": "Patient/ehr-2"}}],
-        },)),
-        Why.OTHER_PATIENT,
-    ),
 }  # fmt: skip
 
 

@@ -354,7 +354,7 @@ def test_what_is_left_to_the_ehr_is_not_made_by_us_later() -> None:
     [
         ({"Patient": ""}, "only some types"),
         ({"Encounter": "visits"}, "is a URI"),
-        ({"Location": VISITS}, "by a table alone"),
+        ({"Location": VISITS}, "not searched by a number"),
     ],
 )
 def test_what_cannot_be_the_ehrs_own_is_refused(matched: dict[str, str], told: str) -> None:
