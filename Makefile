@@ -65,7 +65,7 @@ venv: ## make .venv from requirements.lock, when it is missing or old
 	@cat requirements.lock setup.cfg pyproject.toml | sha256sum | cmp -s - .venv/made-from || scripts/install-environment
 
 .PHONY: test-tools
-test-tools: ## install the JDK, Maven and PostgreSQL where they are missing (asks for root only then)
+test-tools: ## install the JDK, Maven, PostgreSQL and Node where they are missing (asks for root only then)
 	@scripts/install-test-tools
 
 .PHONY: lock

@@ -190,19 +190,27 @@ def _target(settings: Settings) -> Path:
 
 
 def _files(settings: Settings) -> dict[str, Path]:
-    return {"master": settings.master_key_file, "site": settings.site_key_file}
+    return {
+        "master": settings.master_key_file,
+        "site": settings.site_key_file,
+        "evidence": settings.evidence_key_file,
+    }
 
 
 def _keys(settings: Settings) -> dict[str, bytes]:
-    return {name: opening.read_key(path) for name, path in _files(settings).items()}
+    files = _files(settings)
+    if not files["evidence"].exists():  # as on a host that signs nothing
+        del files["evidence"]
+    return {name: opening.read_key(path) for name, path in files.items()}
 
 
 def _keys_for(
     settings: Settings, folder: Path, manifest: Manifest, passphrase: bytes | None
 ) -> dict[Path, bytes]:
     """Return the keys that are to be written; those that are there must be the right ones."""
-    missing = {name: path for name, path in _files(settings).items() if not path.exists()}
-    there = {name: path for name, path in _files(settings).items() if name not in missing}
+    files = {name: path for name, path in _files(settings).items() if name in manifest.keys}
+    missing = {name: path for name, path in files.items() if not path.exists()}
+    there = {name: path for name, path in files.items() if name not in missing}
     for name, path in there.items():
         if fingerprint(opening.read_key(path)) != manifest.keys[name]:
             raise BackupError(

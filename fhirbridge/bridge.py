@@ -10,7 +10,7 @@ from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.log import Action
 from fhirbridge.connecting import Connecting
-from fhirbridge.deliver import ledger, run, stopping, traffic
+from fhirbridge.deliver import due, ledger, stopping, traffic
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import (
@@ -308,7 +308,7 @@ class Bridge(Connecting):
     def next_due(self) -> datetime | None:
         """Return when the next open delivery is due, or None."""
         with self._store.read() as tx:
-            return run.next_due(tx, self.clock.now())
+            return due.next_due(tx, self.clock.now())
 
     def note_backup(self, *, actor: str) -> None:
         """Note that a copy is about to be made, so that the copy tells of itself."""

@@ -1,5 +1,6 @@
 """What is done with the database as a whole, before a bridge is opened on it."""
 
+from fhirbridge import opening
 from fhirbridge.audit import log as audit
 from fhirbridge.clock import Clock, SystemClock
 from fhirbridge.settings import Settings
@@ -10,12 +11,18 @@ from fhirbridge.store.moving import Moved
 
 
 def upgrade(settings: Settings) -> list[str]:
-    """Bring the database to the schema of this program; return what was made. Overwrites no row."""
+    """Bring the database to the schema of this program; return what was made. Overwrites no row.
+
+    An installation from before checkpoints were signed gets the key for it.
+    """
     store = Store(settings.database_url)
     try:
-        return upgrading.upgrade(store)
+        made = upgrading.upgrade(store)
     finally:
         store.close()
+    if made and not settings.evidence_key_file.exists():
+        opening.make_key(settings.evidence_key_file)
+    return made
 
 
 def move(settings: Settings, url: str, *, clock: Clock | None = None) -> Moved:

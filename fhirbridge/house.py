@@ -6,6 +6,8 @@ from typing import Any
 
 from fhirbridge.alerts.book import Tell
 from fhirbridge.alerts.command import nobody
+from fhirbridge.audit import checkpoints
+from fhirbridge.audit.checkpoints import Checkpoints
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import run, worker
@@ -50,6 +52,7 @@ class Parts:
     tell: Tell = nobody
     disk: Disk = ENDLESS
     waking: Waking = field(default_factory=Bell)
+    seed: Callable[[], bytes] = checkpoints.no_seed  # of the key that signs the evidence
 
 
 class House:
@@ -61,6 +64,11 @@ class House:
         self._parts = parts
         self._store = parts.store
         self._audit = EvidenceLog(clock=parts.clock, rng=parts.rng, vault=parts.vault)
+        self._checkpoints = Checkpoints(
+            origin=f"{parts.site.host}/{parts.site.tenant}/evidence",
+            rng=parts.rng,
+            seed=parts.seed,
+        )
         self._contents = Contents(vault=parts.vault, rng=parts.rng)
         self._settlement = Settlement(audit=self._audit, clock=parts.clock, waking=parts.waking)
         self._outbox = Outbox(

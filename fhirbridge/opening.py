@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -141,7 +142,7 @@ def _mark(unfinished: Path) -> tuple[int, bool]:
 
 def _make(settings: Settings, files: Files, clock: Clock, rng: Rng) -> str:
     """Do each step that is not done yet: the keys are there before the database is."""
-    keys = (settings.master_key_file, settings.site_key_file)
+    keys = (settings.master_key_file, settings.site_key_file, settings.evidence_key_file)
     if not all(path.exists() for path in keys):
         _refuse_a_database(settings)
     for path in keys:
@@ -231,6 +232,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         tell=_way_to_tell(settings),
         disk=disk_of(settings),
         waking=_way_to_wake(store),
+        seed=partial(read_key, settings.evidence_key_file),
     )
     return Bridge(parts), store, vault, site_key
 
@@ -331,6 +333,11 @@ def write_key(path: Path, key: bytes) -> None:
         raise _has_keys() from None
     finally:
         unwritten.unlink()
+
+
+def make_key(path: Path) -> None:
+    """Write a new key of 32 random bytes. Raises AlreadyThereError."""
+    write_key(path, SystemRng().token(KEY_BYTES))
 
 
 def _unwritten(path: Path) -> Path:

@@ -9,7 +9,6 @@ from fhirbridge.alerts.book import Alerts
 from fhirbridge.audit.log import Action
 from fhirbridge.deliver import run, stopping, worker
 from fhirbridge.deliver.stopping import Resumed
-from fhirbridge.house import House
 from fhirbridge.intake import live
 from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
@@ -22,6 +21,7 @@ from fhirbridge.overview import incident
 from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
+from fhirbridge.proving import Proving
 from fhirbridge.reconcile.patients import Patients
 from fhirbridge.reconcile.run import Report
 from fhirbridge.reconcile.watch import Watch
@@ -42,7 +42,7 @@ def _always() -> bool:
     return True
 
 
-class Operating(House):
+class Operating(Proving):
     """Everything about deliveries that a door may ask for."""
 
     # --- deliver ------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class Operating(House):
         It takes nothing new once `go_on` says no.
         """
         self._reconcile.begin()
-        return worker.Loop(self._rooms(), go_on=go_on, watch=self.check_alerts)
+        return worker.Loop(self._rooms(), go_on=go_on, watch=self.look_after)
 
     def sync(
         self,
@@ -86,6 +86,11 @@ class Operating(House):
         swept = worker.until_idle(rooms, on_step=watched, go_on=go_on)
         self.check_alerts()
         return swept
+
+    def look_after(self) -> None:
+        """Do what is to be done twice a minute, whoever delivers: alerts, evidence."""
+        self.check_alerts()
+        self.keep_evidence()
 
     def check_alerts(self) -> None:
         """Note which conditions began and ended, and tell each once."""
@@ -203,9 +208,16 @@ class Operating(House):
         """
         with self._store.begin() as tx:
             self._note_incident(tx, Action.INCIDENT_PACKED, chart, actor, outcome="begun")
+            signed = self._checkpoints.make(tx, self.clock.now())
         with self._store.read() as tx:
             dossier = Dossier(
-                tx, chart, vault=self._parts.vault, contents=self._contents, audit=self._audit
+                tx,
+                chart,
+                vault=self._parts.vault,
+                contents=self._contents,
+                audit=self._audit,
+                signed=signed,
+                signing=self._checkpoints,
             )
             packed = dossier.pack(target, made_at=moment.to_text(self.clock.now()))
         with self._store.begin() as tx:

@@ -32,6 +32,7 @@ class Settings:
     database_url: str
     master_key_file: Path
     site_key_file: Path
+    evidence_key_file: Path
     mappings: Path
     site: str  # host name in the identifiers that we give out
     tenant: str
@@ -54,6 +55,7 @@ def read() -> Settings:
         "database_url": env.str("DATABASE_URL", f"sqlite:///{home / 'fhirbridge.db'}"),
         "master_key_file": env.path("MASTER_KEY_FILE", home / "master.key"),
         "site_key_file": env.path("SITE_KEY_FILE", home / "site.key"),
+        "evidence_key_file": env.path("EVIDENCE_KEY_FILE", home / "evidence.key"),
         "mappings": env.path("MAPPINGS", packaged_mappings()),
         "site": env.str("SITE", "fhirbridge.invalid", validate=_matches(r"[a-z0-9.-]{1,253}")),
         "tenant": env.str("TENANT", "main", validate=_matches(r"[a-z0-9-]{1,40}")),

@@ -33,6 +33,7 @@ def chosen(tmp_path: Path) -> Settings:
         database_url=f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
+        evidence_key_file=home / "evidence.key",
         mappings=packaged_mappings(),
         site="clinic.invalid",
         tenant="main",

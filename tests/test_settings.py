@@ -23,6 +23,7 @@ def test_without_any_setting_everything_lies_in_one_folder_and_only_this_machine
         database_url="sqlite:///fhirbridge-data/fhirbridge.db",
         master_key_file=Path("fhirbridge-data/master.key"),
         site_key_file=Path("fhirbridge-data/site.key"),
+        evidence_key_file=Path("fhirbridge-data/evidence.key"),
         mappings=settings.packaged_mappings(),
         site="fhirbridge.invalid",
         tenant="main",

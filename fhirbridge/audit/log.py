@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from fhirbridge.audit import places, tree
 from fhirbridge.clock import Clock
 from fhirbridge.fhir import codec
 from fhirbridge.rng import Rng, new_id
@@ -85,6 +86,8 @@ class Action(StrEnum):
     MAPPINGS_REFUSED = "mappings.refused"
     DATABASE_BACKED_UP = "database.backed-up"
     DATABASE_RESTORED = "database.restored"
+    EVIDENCE_KEY = "evidence.key"
+    EVIDENCE_EXPORTED = "evidence.exported"
     ACCESS_REFUSED = "access.refused"
 
 
@@ -138,6 +141,7 @@ class EvidenceLog:
         leaf = leaf_hash(salt, fields)
         row = {**fields, "payload": sealed, "salt": salt, "leaf": leaf}
         tx.execute(_ROW, row)
+        places.wait(tx, row_id)
         return row_id
 
     def payload(self, tx: Connection, row_id: str) -> bytes:
@@ -159,22 +163,18 @@ def head(tx: Connection) -> str:
     leaves = tx.scalars(select(evidence.c.leaf).order_by(evidence.c.at, evidence.c.id))
     trees: list[tuple[int, bytes]] = []  # of 2^n leaves each, the largest first
     for leaf in leaves:
-        size, tree = 1, bytes.fromhex(leaf)
+        size, made = 1, bytes.fromhex(leaf)
         while trees and trees[-1][0] == size:
-            size, tree = 2 * size, _node(trees.pop()[1], tree)
-        trees.append((size, tree))
+            size, made = 2 * size, tree.parent(trees.pop()[1], made)
+        trees.append((size, made))
     if not trees:
-        return hashlib.sha256().hexdigest()
+        return tree.EMPTY.hex()
     _, made = trees.pop()
     while trees:
-        made = _node(trees.pop()[1], made)
+        made = tree.parent(trees.pop()[1], made)
     return made.hex()
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def leaf_hash(salt: bytes, fields: dict[str, str]) -> str:
     """RFC 6962 leaf: SHA-256 over 0x00, the row's salt and its canonical fields."""
-    return hashlib.sha256(b"\x00" + salt + codec.canonical(fields)).hexdigest()
+    return tree.leaf_of(salt + codec.canonical(fields)).hex()

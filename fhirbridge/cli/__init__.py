@@ -35,6 +35,8 @@ COMMANDS = {
         "fhirbridge.cli.incident:incident",
         "List, take back and pack what went out of a patient's chart.",
     ),
+    "audit": ("fhirbridge.cli.audit:audit", "Sign, hand out and check the evidence log."),
+    "verify": ("fhirbridge.cli.audit:verify", "Check a package of evidence, offline."),
     "doctor": ("fhirbridge.cli.doctor:doctor", "Look for all that could stop deliveries."),
     "map": ("fhirbridge.cli.mapping:map_group", "Check, try and explain the mapping files."),
     "serve": ("fhirbridge.cli.serving:serve", "Run the web service and deliver in the background."),

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 from fhirbridge import log
 from fhirbridge.deliver import traffic
-from fhirbridge.deliver.run import Rooms, drain, is_due, next_due
+from fhirbridge.deliver.due import is_due, next_due
+from fhirbridge.deliver.run import Rooms, drain
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
 from fhirbridge.outbox import claim, waking

@@ -7,17 +7,20 @@ who was found, so of that there are the row and its digest only.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
 from fhirbridge import __version__
+from fhirbridge.audit import places
+from fhirbridge.audit.checkpoints import Checkpoints, Signed
 from fhirbridge.audit.log import LEAF_FIELDS, SALT_BYTES, Action, EvidenceLog, leaf_hash
 from fhirbridge.deliver.prepare import Step
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import Contents
-from fhirbridge.overview import folder, incident
+from fhirbridge.overview import folder, incident, proof
 from fhirbridge.overview.folder import Folder
 from fhirbridge.overview.incident_page import page
 from fhirbridge.records import history
@@ -47,9 +50,19 @@ class Dossier:
     """Opens what is kept of a chart, in one snapshot."""
 
     def __init__(
-        self, tx: Connection, chart: Chart, *, vault: Vault, contents: Contents, audit: EvidenceLog
+        self,
+        tx: Connection,
+        chart: Chart,
+        *,
+        vault: Vault,
+        contents: Contents,
+        audit: EvidenceLog,
+        signed: Signed,
+        signing: Checkpoints,
     ) -> None:
         self._tx = tx
+        self._signed, self._signing = signed, signing
+        self._node = cache(places.node_of(tx))  # its rows lie beside each other
         self._vault = vault
         self._contents = contents
         self._audit = audit
@@ -74,7 +87,7 @@ class Dossier:
             said = self._said(listed, made_at)
             out.write("index.txt", page(said, listed).encode())
             files = len(out.files)
-            digest = out.manifest(said)
+            digest = proof.seal(out, self._tx, self._signed, said, self._signing)
         return Packed(
             manifest=digest,
             files=files,
@@ -91,7 +104,7 @@ class Dossier:
             "patient": self._chart.patient,
             "sessions": sorted({row.session_key for row in self._records}),
             "mapping_sets": sorted({row.set_digest for row in self._records}),
-            "signed": False,
+            "signed": True,
             "counts": {
                 **listed["counts"],
                 "records": len(self._ids),
@@ -152,15 +165,14 @@ class Dossier:
         )
         for row in self._tx.execute(chosen.order_by(evidence.c.at, evidence.c.id)):
             self._evidence += 1
-            fields = {name: getattr(row, name) for name in LEAF_FIELDS}
-            is_sound = leaf_hash(row.salt, fields) == row.leaf
+            fields = proof.leaf_fields(row)
+            is_sound = leaf_hash(row.salt, {name: fields[name] for name in LEAF_FIELDS}) == row.leaf
             kept = self._payload(row, out) if row.payload is not None else {}
             is_sound = is_sound and kept.pop("sound", True)
             self._unsound += not is_sound
             yield {
                 **fields,
-                "salt": row.salt.hex(),
-                "leaf": row.leaf,
+                **proof.place(self._tx, row.id, self._signed.size, self._node),
                 "sound": is_sound,
                 **kept,
             }

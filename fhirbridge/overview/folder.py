@@ -37,6 +37,10 @@ class Folder:
         """Add one file of a JSON object a line (NDJSON)."""
         self._write(name, (codec.encode(dict(row)) + b"\n" for row in rows), counts_rows=True)
 
+    def read(self, name: str) -> bytes:
+        """Return one file as it was added."""
+        return (self._path / name).read_bytes()
+
     def manifest(self, said: Mapping[str, Any]) -> str:
         """Add the manifest, which names every other file; return its SHA-256."""
         files = sorted(self.files, key=lambda one: str(one["name"]))

@@ -34,7 +34,7 @@ def _lines(said: Mapping[str, Any], listed: Mapping[str, Any]) -> Iterator[str]:
     yield f"made at    {said['made_at']} by {said['software']}"
     yield f"patient    {said['patient']}"
     yield f"in EHRs    {', '.join(listed['subjects']) or 'as nobody yet'}"
-    yield "signed     no: that it is unchanged since can be shown by its SHA-256 only"
+    yield "signed     yes: fhirbridge verify, with the public key, says whether it is unchanged"
     yield ""
     yield "Counts"
     for name, count in said["counts"].items():

@@ -14,13 +14,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from fhirbridge.store import append_only, columns, patient_tables, sign_in_tables
+from fhirbridge.store import append_only, columns, evidence_tables, patient_tables, sign_in_tables
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 4  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 5  # one more with each migration: docs/layout.md
 metadata = columns.metadata
-PARTS = (patient_tables, sign_in_tables)  # whose tables are in that list as well
+PARTS = (evidence_tables, patient_tables, sign_in_tables)  # whose tables are in that list as well
 
 # store
 meta = Table(

@@ -46,6 +46,7 @@ class Installation:
             database_url=f"sqlite:///{home / 'fhirbridge.db'}",
             master_key_file=home / "master.key",
             site_key_file=home / "site.key",
+            evidence_key_file=home / "evidence.key",
             tenant=tenant,
         )
         return Installation(settings=moved, clock=ShiftedClock())
@@ -66,6 +67,7 @@ def install(home: Path, *, mappings: Path | None = None, database_url: str = "")
         database_url=database_url or f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
+        evidence_key_file=home / "evidence.key",
         mappings=mappings or settings.packaged_mappings(),
         site="clinic.invalid",
         tenant="main",

@@ -33,6 +33,7 @@ def at(home: Path, known: Settings) -> Settings:
         database_url=f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
+        evidence_key_file=home / "evidence.key",
     )
 
 

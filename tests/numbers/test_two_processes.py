@@ -81,6 +81,7 @@ def nowhere(tmp_path: Path, installed: Installation) -> settings.Settings:
         database_url=f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
+        evidence_key_file=home / "evidence.key",
     )
 
 

@@ -70,7 +70,7 @@ def test_safety_13_the_package_holds_what_was_sent_and_proves_its_own_files(
 
     manifest = codec.decode((pack / "manifest.json").read_bytes())
     there = {str(one.relative_to(pack)) for one in pack.rglob("*") if one.is_file()}
-    assert there == {one["name"] for one in manifest["files"]} | {"manifest.json"}
+    assert there == {one["name"] for one in manifest["files"]} | {"manifest.json", "manifest.jws"}
     for one in manifest["files"]:
         raw = (pack / one["name"]).read_bytes()
         assert (one["bytes"], one["sha256"]) == (len(raw), hashlib.sha256(raw).hexdigest())
@@ -87,7 +87,7 @@ def test_safety_13_the_package_holds_what_was_sent_and_proves_its_own_files(
     assert sorted(map(codec.encode, sent)) == sorted(map(codec.encode, arrived))
     assert len(list(pack.glob("payloads/*.answered"))) == len(arrived)
     assert [one.read_bytes() for one in pack.glob("payloads/*.words")] == [BECAUSE[1].encode()]
-    assert manifest["signed"] is False
+    assert manifest["signed"] is True
     assert manifest["counts"]["evidence"] == len(evidence)
     assert manifest["counts"]["records"] == len(lines(pack / "records.ndjson")) == 1
     page = (pack / "index.txt").read_text()

@@ -52,7 +52,7 @@ def test_every_typo_is_found_or_stands_in_words(
     found = typos.judged(planted)
 
     unseen = [typo for typo, finder in zip(planted, found, strict=True) if not seen(finder, typo)]
-    assert unseen == []
+    assert not unseen, "\n".join(map(str, unseen))
     counted = ", ".join(f"{found.count(one)} by {one}" for one in Finder if one in found)
     say(f"{count} typos {'in words' if for_people else 'elsewhere'}: {counted}")
 

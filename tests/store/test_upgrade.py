@@ -159,7 +159,8 @@ def test_all_migrations_together_make_the_tables_of_this_program(database: str) 
     with store.begin() as tx:
         tables.metadata.drop_all(tx)
         if store.path is None:
-            tx.execute(text("DROP FUNCTION evidence_is_append_only"))
+            for name in ("evidence", "evidence_place", "checkpoint"):
+                tx.execute(text(f"DROP FUNCTION {name}_is_append_only"))
     with store.making() as tx:
         for one in upgrade.steps():
             upgrade.run(tx, one)

@@ -96,6 +96,7 @@ def settings_below(home: Path, mappings: Path | None = None) -> Settings:
         database_url=f"sqlite:///{home / 'fhirbridge.db'}",
         master_key_file=home / "master.key",
         site_key_file=home / "site.key",
+        evidence_key_file=home / "evidence.key",
         mappings=mappings or packaged_mappings(),
         site="clinic.invalid",
         tenant="main",
