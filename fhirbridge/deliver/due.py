@@ -1,4 +1,4 @@
-"""When something is due again."""
+"""When something is to go: now, or at which time."""
 
 from datetime import datetime
 
