@@ -31,7 +31,15 @@ _HEADING, _BEGINNING = 12.0, 14.0  # a heading stays on one sheet with the begin
 _BREAK = "\v"  # a <br> among text, of which other white space is no line's end
 
 # What a page may make of the library: the caller says which document it was, and no value of it.
-FAILURES = (FPDFException, ArithmeticError, LookupError, TypeError, ValueError)
+FAILURES = (
+    FPDFException,
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def pdf(page: str, title: str) -> bytes:
