@@ -46,7 +46,8 @@ from tests.fakes import FarSide, FrozenClock, SeededRng
 
 Record = dict[str, Any]
 SAMPLES = Path(__file__).parents[1] / "fhirbridge" / "samples"
-AFTER_A_LEASE, A_DAY = timedelta(minutes=2), timedelta(days=1)
+AFTER_A_LEASE = timedelta(minutes=2)
+A_DAY = timedelta(days=1)
 LEAST_FREE = 1_000_000_000  # bytes
 
 
@@ -82,8 +83,8 @@ def strict_mappings() -> Files:
 
     def change(resources: Path) -> None:
         file = resources / "vital-heart-rate.yaml"
-        added = "requires:\n  - {check: v.heart_rate.value < 200, message: too fast}\nowner:"
-        text = file.read_text(encoding="utf-8").replace("owner:", added, 1)
+        check = "requires:\n  - {check: v.heart_rate.value < 200, message: too fast}\n"
+        text = file.read_text(encoding="utf-8").replace("owner:", f"{check}owner:", 1)
         file.write_text(text, encoding="utf-8")
 
     return changed_mappings(change)
@@ -111,7 +112,8 @@ def _those_of(*emptied: str, kept: frozenset[str]) -> Files:
         for file in resources.glob("*.yaml"):
             if file.stem not in kept:
                 file.unlink()
-        text = (file := resources / "vital-heart-rate.yaml").read_text(encoding="utf-8")
+        file = resources / "vital-heart-rate.yaml"
+        text = file.read_text(encoding="utf-8")
         performers = text[text.index("  performer:") : text.index("  valueQuantity:")]
         file.write_text(text.replace(performers, ""), encoding="utf-8")
         for file in resources.glob("*.yaml"):
@@ -298,6 +300,7 @@ class World:
         return self.bridge.accept(codec.encode(record), actor="test")
 
     def take(self, record: Record) -> Receipt:
+        """Accept and deliver."""
         receipt = self.accept(record)
         self.sync()
         return receipt
@@ -353,7 +356,8 @@ class World:
     def retry(self, delivery_id: str | None = None) -> int:
         """Put one stuck delivery back in line, or (None) every parked one."""
         states = (State.PARKED,) if delivery_id is None else (State.PARKED, State.HELD)
-        return self.bridge.put_back(Selection(delivery_id=delivery_id or ""), states, actor="test")
+        chosen = Selection(delivery_id=delivery_id or "")
+        return self.bridge.put_back(chosen, states, actor="test")
 
     def ledger(self, destination: str = "ehr") -> dict[Identity, Row[Any]]:
         with self.store.read() as tx:
