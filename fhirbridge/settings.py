@@ -58,6 +58,7 @@ WORDS = {
     "database_url": "or [`postgresql://USER@HOST/NAME`](operate.md#postgresql), without a password",
     "master_key_file": "opens the sealed payloads; mode 0600",
     "site_key_file": "makes the ids in the EHR; mode 0600",
+    "evidence_key_file": "signs the [evidence](evidence.md#the-key); mode 0600",
     "mappings": "folder of mapping files: a draft, made live by `init` and `map reload`",
     "site": "host name in the identifiers we give out; choose it once, before the first delivery",
     "tenant": "separates ids where one site key serves several clinics",
@@ -74,6 +75,9 @@ WORDS = {
     "input",
     "watch_seconds": "how often `serve` looks what changed in each EHR; 0: only when `reconcile` "
     "is run; at most 86400",
+    "pull_seconds": "how often `serve` asks the EHRs "
+    "[what they know](operate.md#what-an-ehr-knows) of each patient; 0: only when `patient pull` is run; at most 604800",
+    "pull_days": "how long after a patient's last record; 1 to 3650",
     "traces": "address of a collector that takes OTLP over HTTP, such as "
     "`http://127.0.0.1:4318/v1/traces`: [traces](operate.md#traces), which carry no PHI",
 }

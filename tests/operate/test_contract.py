@@ -100,7 +100,7 @@ def test_the_keys_of_a_status_and_of_a_run(desk: Desk) -> None:
             "destination list",
             (
                 "name base_url mode traits requires_consent test_server overlay networks paused "
-                "guard weak declared limits patients patient_systems types theirs"
+                "guard weak declared limits patients patient_systems types theirs pull removed_at"
             ),
         ),
         ("destination test ehr", "name good answers signed_in unchanged reason steps"),
