@@ -149,7 +149,7 @@ def test_what_the_tests_are_given_is_no_setting_of_the_program(
 
 
 def test_every_setting_is_documented() -> None:
-    told = (Path(__file__).parents[1] / "docs" / "operate.md").read_text("utf-8")
+    told = (Path(__file__).parents[1] / "docs" / "settings.md").read_text("utf-8")
 
     missing = [f.name for f in fields(Settings) if f"FHIRBRIDGE_{f.name.upper()}" not in told]
 
