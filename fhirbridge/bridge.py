@@ -8,6 +8,7 @@ from typing import Any
 
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
+from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
@@ -165,7 +166,7 @@ class Bridge(Removing):
         where somebody there agreed. What was seen of any other stands while it promises the same.
         Where a person said that it only creates, an agreement is enough: nothing could be removed.
         """
-        registry.check_words(agreed_with)
+        reasons.check(agreed_with)
         with self._store.read() as tx:
             known = registry.get(tx, name)
         ehr = self._parts.ehr_for(known)
@@ -206,7 +207,7 @@ class Bridge(Removing):
 
     def allow_weak_guard(self, name: str, why: str, *, actor: str) -> Destination:
         """Let updates go where the server guards none, for this reason; "" takes that back."""
-        registry.check_words(why)
+        reasons.check(why)
         with self._store.begin() as tx:
             registry.allow_weak_guard(tx, name, allowed=bool(why))
             stops.enforce(tx)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import removal
 from fhirbridge.destinations import registry
@@ -20,7 +21,7 @@ class Removing(Receiving):
         Ledger, evidence and the name stay. Whoever is stopped in between goes on by calling it
         again. Raises DestinationError where something is under way, or owed and not given up.
         """
-        registry.check_words(give_up)
+        reasons.check(give_up)
         with self._store.begin() as tx:
             left = removal.check(tx, name, self.clock.now(), gives_up=bool(give_up))
             removal.begin(tx, name)

@@ -123,7 +123,7 @@ def read() -> Settings:
         listed = "; ".join(f"{name}: {why}" for name, why in sorted(wrong.items()))
         raise SettingsError(
             f"settings that cannot be used: {listed}",
-            hint="fhirbridge settings, or docs/settings.md, lists them",
+            hint="docs/settings.md lists them",
         )
     values["alert_command"] = tuple(shlex.split(values["alert_command"]))
     return Settings(home=home, **values)

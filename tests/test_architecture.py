@@ -19,6 +19,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LONGEST_FILE = 400
 DOORS = {"cli", "web"}
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "base", "manager", "misc"}
+# Root of the name in imports: the extra that has it, the one module that may import it.
+OF_AN_EXTRA = {"opentelemetry": ("traces", "fhirbridge.egress.traces")}
 NEEDED_BUT_NOT_IMPORTED = {
     "tzdata": "time zones for zoneinfo, where the machine has none",
     "uharfbuzz": "fpdf2 shapes by it the letters that join or stack",
@@ -156,6 +158,22 @@ def test_every_import_is_a_declared_dependency_and_back() -> None:
     imported = {canonical(owners[root][0]) for root in roots - OF_AN_EXTRA.keys()}
 
     assert imported == declared - NEEDED_BUT_NOT_IMPORTED.keys()
+
+
+@pytest.mark.parametrize("root", OF_AN_EXTRA)
+def test_what_an_extra_brings_is_imported_in_one_module_that_is_opened_only_for_it(
+    root: str,
+) -> None:
+    extra, only = OF_AN_EXTRA[root]
+    lines = configuration()["options.extras_require"][extra].split()
+    users = {
+        module_name(path)
+        for path in MODULES
+        if any(use.name.split(".")[0] == root for use in uses(path.read_text()))
+    }
+
+    assert users == {only}
+    assert all(line.startswith(root) for line in lines)
 
 
 def test_the_build_names_every_room() -> None:

@@ -6,8 +6,23 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from fhirbridge.audit.log import Entry, EvidenceLog
+from fhirbridge.errors import BridgeError
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import evidence
+
+LONGEST = 300
+
+
+class ReasonError(BridgeError):
+    """What a person gave as a reason is no line of text."""
+
+    code = "E432"
+
+
+def check(why: str) -> None:
+    """Refuse what is no line of text; "" is none at all. Raises ReasonError."""
+    if len(why) > LONGEST or not why.isprintable() or why != why.strip():
+        raise ReasonError(f"a reason is one line of at most {LONGEST} characters")
 
 
 @dataclass(frozen=True, slots=True)

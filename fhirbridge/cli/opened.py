@@ -14,8 +14,8 @@ def opened() -> Iterator[Bridge]:
     """Give the bridge that the settings name."""
     log.configure()
     chosen = settings.read()
-    bridge = opening.open_bridge(chosen)
     opening.begin_traces(chosen)
+    bridge = opening.open_bridge(chosen)
     try:
         yield bridge
     finally:

@@ -142,8 +142,8 @@ def worker() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     chosen = settings.read()
-    bridge = opening.open_bridge(chosen)
     opening.begin_traces(chosen)
+    bridge = opening.open_bridge(chosen)
     loop = bridge.delivery_loop(go_on=lambda: not stopped.is_set())
     loop.start()
     stopped.wait()

@@ -28,7 +28,6 @@ URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,250}")
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
 MOST_RPS = 1000
 MOST_CONCURRENT = 32
-LONGEST_REASON = 300
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
 OF_A_NEWER_VERSION = "a newer version of fhirbridge chose how deliveries go: use that one"
@@ -256,12 +255,6 @@ def note_probe(tx: Connection, name: str, traits: dict[str, Any]) -> None:
         "paused": "" if mode is not Mode.UNPROVEN else why,
     }
     tx.execute(update(destination).where(destination.c.name == name).values(**values))
-
-
-def check_words(why: str) -> None:
-    """Refuse what a person says, where it is no line of text. Raises DestinationError."""
-    if len(why) > LONGEST_REASON or not why.isprintable() or why != why.strip():
-        raise DestinationError(f"a reason is one line of at most {LONGEST_REASON} characters")
 
 
 def allow_weak_guard(tx: Connection, name: str, *, allowed: bool) -> None:

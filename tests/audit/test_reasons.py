@@ -3,6 +3,8 @@
 import pytest
 from sqlalchemy import text
 
+from fhirbridge.audit import reasons
+from fhirbridge.audit.reasons import ReasonError
 from tests.factories import A_DAY, World, few_mappings
 
 NAMED = "Wilhelmine Kettleborough asked for it"  # a reason that should name nobody, and does
@@ -49,3 +51,9 @@ def test_what_was_done_without_words_has_no_reason(world: World) -> None:
     world.bridge.probe_destination("ehr", actor="test")
 
     assert world.bridge.reasons("ehr", actor="test") == []
+
+
+@pytest.mark.parametrize("why", ["x" * 301, "two\nlines", " "])
+def test_a_reason_is_one_line(why: str) -> None:
+    with pytest.raises(ReasonError):
+        reasons.check(why)

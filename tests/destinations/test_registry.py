@@ -246,12 +246,6 @@ def test_an_allowance_where_the_guard_is_honoured_changes_nothing(tx: Connection
     assert (found.mode, found.guard, found.way) == (Mode.TRANSACTION, "", "transaction")
 
 
-@pytest.mark.parametrize("why", ["x" * 301, "two\nlines", " "])
-def test_a_reason_is_one_line(why: str) -> None:
-    with pytest.raises(DestinationError):
-        registry.check_words(why)
-
-
 def test_r27_a_name_that_was_removed_is_not_given_to_another_one(tx: Connection) -> None:
     registry.add(tx, NEW, at=AT)
 
