@@ -76,7 +76,8 @@ WORDS = {
     "watch_seconds": "how often `serve` looks what changed in each EHR; 0: only when `reconcile` "
     "is run; at most 86400",
     "pull_seconds": "how often `serve` asks the EHRs "
-    "[what they know](operate.md#what-an-ehr-knows) of each patient; 0: only when `patient pull` is run; at most 604800",
+    "[what they know](operate.md#what-an-ehr-knows) of each patient; 0: only when `patient pull` "
+    "is run; at most 604800",
     "pull_days": "how long after a patient's last record; 1 to 3650",
     "traces": "address of a collector that takes OTLP over HTTP, such as "
     "`http://127.0.0.1:4318/v1/traces`: [traces](operate.md#traces), which carry no PHI",
