@@ -68,7 +68,7 @@ def test_an_ehr_that_takes_little_is_set_up_watched_and_put_right_by_hand(
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        ("destination types ehr --skip Encouter", 64),
+        ("destination types ehr --skip Visits", 64),
         ("destination types ehr --skip Goal --send Goal", 64),
         ("destination types nosuch", 1),
         ("destination set ehr --profile nosuch", 1),

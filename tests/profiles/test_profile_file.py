@@ -50,7 +50,7 @@ def test_what_a_file_leaves_out_stays(tmp_path: Path) -> None:
         ("consent: no", "2:10: consent must be required"),
         ("limits: {rps: fast}", "2:15: rps must be a number"),
         ("limits: {concurrent: 0}", "2:9: a limit is 0 to 1000 requests per second"),
-        ("types: {skip: [Encouter]}", "2:16: this is no resource type of R4"),
+        ("types: {skip: [Visits]}", "2:16: this is no resource type of R4"),
         ("types: {skip: [HumanName]}", "2:16: this is no resource type of R4"),
         ("types: {skip: Encounter}", "2:15: skip must be a list of resource types"),
         ("types: {skip: [Goal], note: [Goal]}", "2:30: Goal is named twice"),
