@@ -45,7 +45,7 @@ def test_a_destination_that_is_not_to_be_asked_or_is_paused_is_not(hospital: Hos
 
 
 def test_a_silent_ehr_is_left_and_asked_again_later(hospital: Hospital) -> None:
-    for number in range(2, MOST_SILENT + 3):
+    for number in range(2, MOST_SILENT + 2):
         mrn = {"id": "pid-1", "system": CLINIC, "value": f"SYN-00{number}"}
         hospital.put(an_ehr_patient(f"ehr-{number}", mrn["value"]))
         hospital.take(visit(1, f"pt-{number}", identifiers=[mrn]))
