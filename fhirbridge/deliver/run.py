@@ -187,8 +187,8 @@ class _Lane:
         """Settle what needs no request, up to the first that does, and claim that one.
 
         Return how many were settled, and the claimed one. Only where one needed no request are
-        several chosen after it: they cost one commit together, within bounds, since nobody else can
-        write meanwhile.
+        several chosen after it: they cost one commit together, within bounds: on SQLite nobody
+        else can write meanwhile.
         """
         chosen = self.chosen
         if chosen[0].runs < MOST_RUNS:
