@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fhirbridge.alerts.book import Alerts
-from fhirbridge.audit.log import Action
+from fhirbridge.audit import reasons
+from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import run, stopping, worker
 from fhirbridge.deliver.stopping import Resumed
-from fhirbridge.destinations import registry
 from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.events import log as events
@@ -176,22 +176,22 @@ class Operating(Proving):
     def close_tasks(self, named: str, *, reason: str, actor: str) -> list[dict[str, Any]]:
         """Note that a person did in the EHR what a task, or those of a delivery, ask for.
 
-        Raises TaskError, and DestinationError where the reason is no line of text.
+        Raises TaskError, and ReasonError where the reason is no line of text.
         """
-        registry.check_words(reason)
+        reasons.check(reason)
         with self._store.begin() as tx:
             closed = tasks.close(tx, self._settlement, named)
             for one in closed:
-                self._note(
-                    tx,
-                    actor,
-                    Action.DELIVERY_BY_HAND,
+                done = Entry(
+                    actor=actor,
+                    action=Action.DELIVERY_BY_HAND,
                     outcome=one["what"],
                     delivery_id=one["task"].partition("/")[0],
                     record_id=one["record"],
                     destination=one["destination"],
-                    detail={"resource": one["resource"], "reason": reason},
+                    detail={"resource": one["resource"]},
                 )
+                self._reasons.append(tx, done, reason)
             return closed
 
     def pause(self, what: Stopped, *, actor: str) -> bool:
