@@ -19,7 +19,7 @@ from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.records import events
 from fhirbridge.records.checked import InvalidRecordError
 from fhirbridge.records.events import Event
-from fhirbridge.records.findings import Finding
+from fhirbridge.records.findings import shown
 from fhirbridge.records.parts.stock import STOCK_NAME
 
 TAKEN = 202
@@ -173,19 +173,6 @@ NOTHING: Answer = {
 }
 
 
-def found(findings: Sequence[Finding]) -> list[dict[str, str]]:
-    """Show findings; the row of each is named by its pointer."""
-    return [
-        {
-            "level": one.level.value,
-            "code": one.code,
-            "pointer": one.pointer,
-            "message": one.message,
-        }
-        for one in findings
-    ]
-
-
 def _item(form: str, receipt: Receipt | StockReceipt, *, translation: str) -> Answer:
     return {
         **NOTHING,
@@ -195,7 +182,7 @@ def _item(form: str, receipt: Receipt | StockReceipt, *, translation: str) -> An
         "version": receipt.version,
         "state": receipt.state,
         "translation": translation,
-        "findings": found(receipt.findings),
+        "findings": [shown(one) for one in receipt.findings],
     }
 
 
@@ -209,7 +196,7 @@ def _refusal(error: BridgeError) -> Answer:
         "code": error.code,
         "detail": error.message,
         "hint": error.hint,
-        "findings": found(findings),
+        "findings": [shown(one) for one in findings],
     }
 
 

@@ -21,3 +21,13 @@ class Finding:
     pointer: str  # RFC 6901 into the record as sent: "/vitals/3/spo2"
     message: str
     row: str = ""  # "vitals/v-03", where the element stands: a held row is no vanished one
+
+
+def shown(found: Finding) -> dict[str, str]:
+    """Show a finding to whoever sent the record; its row is named by the pointer."""
+    return {
+        "level": found.level.value,
+        "code": found.code,
+        "pointer": found.pointer,
+        "message": found.message,
+    }

@@ -9,7 +9,8 @@ from flask import Response, url_for
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.accept import Receipt
-from fhirbridge.web import idempotency, problems, schemas
+from fhirbridge.records.findings import shown
+from fhirbridge.web import idempotency, schemas
 from fhirbridge.web.exchange import answer, body, bridge
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
@@ -33,11 +34,11 @@ def submit() -> Response:
     raw, actor = body(), caller().actor
     message = idempotency.message(raw)
     if message is None:
-        shown = _receipt(bridge().accept(raw, actor=actor))
+        told = _receipt(bridge().accept(raw, actor=actor))
     else:
-        shown = bridge().accept_once(message, _receipt, actor=actor)
-    where = url_for("records.show", record_id=shown["id"])
-    return answer(shown, HTTPStatus.ACCEPTED, Location=where)
+        told = bridge().accept_once(message, _receipt, actor=actor)
+    where = url_for("records.show", record_id=told["id"])
+    return answer(told, HTTPStatus.ACCEPTED, Location=where)
 
 
 def show(record_id: str) -> Response:
@@ -73,7 +74,7 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "translation": receipt.translation,
         "problems": receipt.problems,
         "destinations": plans,
-        "findings": [problems.finding(found) for found in receipt.findings],
+        "findings": [shown(found) for found in receipt.findings],
     }
 
 

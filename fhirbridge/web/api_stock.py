@@ -8,7 +8,8 @@ from flask import Response, url_for
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.stock import StockReceipt
-from fhirbridge.web import idempotency, problems, schemas
+from fhirbridge.records.findings import shown
+from fhirbridge.web import idempotency, schemas
 from fhirbridge.web.api_records import REFUSALS
 from fhirbridge.web.exchange import answer, body, bridge
 from fhirbridge.web.guard import caller
@@ -31,11 +32,11 @@ def submit() -> Response:
     raw, actor = body(), caller().actor
     message = idempotency.message(raw)
     if message is None:
-        shown = _receipt(bridge().accept_stock(raw, actor=actor))
+        told = _receipt(bridge().accept_stock(raw, actor=actor))
     else:
-        shown = bridge().accept_stock_once(message, _receipt, actor=actor)
-    where = url_for("stock.show", stock_id=shown["id"])
-    return answer(shown, HTTPStatus.ACCEPTED, Location=where)
+        told = bridge().accept_stock_once(message, _receipt, actor=actor)
+    where = url_for("stock.show", stock_id=told["id"])
+    return answer(told, HTTPStatus.ACCEPTED, Location=where)
 
 
 def show(stock_id: str) -> Response:
@@ -51,7 +52,7 @@ def _receipt(receipt: StockReceipt) -> dict[str, Any]:
         "id": receipt.id,
         "version": receipt.version,
         "state": receipt.state,
-        "findings": [problems.finding(found) for found in receipt.findings],
+        "findings": [shown(found) for found in receipt.findings],
     }
 
 

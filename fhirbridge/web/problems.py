@@ -16,7 +16,7 @@ from fhirbridge import log
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.records.checked import InvalidRecordError
-from fhirbridge.records.findings import Finding
+from fhirbridge.records.findings import shown
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = "5"
@@ -51,23 +51,13 @@ def answer_failures(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def finding(found: Finding) -> dict[str, str]:
-    """Show one finding; its row is named by the pointer."""
-    return {
-        "level": found.level.value,
-        "code": found.code,
-        "pointer": found.pointer,
-        "message": found.message,
-    }
-
-
 def _expected(error: BridgeError) -> Response:
     status = HTTPStatus(error.http_status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _note(error)
     more: dict[str, Any] = {"code": error.code}
     if isinstance(error, InvalidRecordError):
-        more["findings"] = [finding(found) for found in error.findings]
+        more["findings"] = [shown(found) for found in error.findings]
     hint = HINTS.get(status, error.hint)
     if hint:
         more["hint"] = hint

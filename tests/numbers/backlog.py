@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ def take(home: Path, lines: int) -> Taken:
         stderr=subprocess.DEVNULL,
     ) as serving:
         try:
-            while serving.poll() is None and not ready.exists():
-                pass
-            while not (address := ready.read_text()).endswith("\n"):
-                pass
+            while serving.poll() is None and not (ready.exists() and ready.read_text()):
+                with suppress(subprocess.TimeoutExpired):
+                    serving.wait(timeout=0.05)
+            address = ready.read_text()
             return _sent(int(address.rpartition(":")[2]), token, lines, serving.pid)
         finally:
             serving.terminate()
