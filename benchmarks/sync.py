@@ -22,7 +22,7 @@ import requests
 
 from fhirbridge import settings
 from fhirbridge.bridge import Bridge
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.outbox.selection import EVERYTHING
 from fhirbridge.translate import mapping_set

@@ -13,15 +13,9 @@ from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
 from fhirbridge.destinations import theirs as theirs_of
+from fhirbridge.destinations.limits import NO_LIMITS, LimitChange, Limits
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import (
-    NO_LIMITS,
-    OUR_PATIENTS,
-    Destination,
-    LimitChange,
-    Limits,
-    Patients,
-)
+from fhirbridge.destinations.registry import OUR_PATIENTS, Destination, Patients
 from fhirbridge.destinations.theirs import NOTHING
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested

@@ -8,14 +8,10 @@ from typing import Any
 from fhirbridge.audit.log import Action
 from fhirbridge.deliver import ledger, traffic
 from fhirbridge.destinations import registry
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import (
-    Destination,
-    DestinationError,
-    LimitChange,
-    Patients,
-    Policy,
-)
+from fhirbridge.destinations.registry import Destination, Patients, Policy
 from fhirbridge.destinations.taken import Taken
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.operating import Operating

@@ -9,6 +9,7 @@ from fhirbridge.alerts.book import Alerts
 from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import run, stopping, worker
+from fhirbridge.deliver.loop import Loop
 from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import Destination
@@ -55,13 +56,13 @@ class Operating(Proving):
 
     # --- deliver ------------------------------------------------------------------------------
 
-    def delivery_loop(self, *, go_on: worker.GoOn) -> worker.Loop:
+    def delivery_loop(self, *, go_on: worker.GoOn) -> Loop:
         """Return the loop that delivers in the background; start it after a fork.
 
         It takes nothing new once `go_on` says no.
         """
         self._reconcile.begin()
-        return worker.Loop(self._rooms(), go_on=go_on, watch=self.look_after)
+        return Loop(self._rooms(), go_on=go_on, watch=self.look_after)
 
     def sync(
         self,

@@ -18,16 +18,9 @@ from fhirbridge.cli import (
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.destinations import modes, pulls
+from fhirbridge.destinations.limits import NO_LIMITS, LimitChange, Limits
 from fhirbridge.destinations.pulls import Pull
-from fhirbridge.destinations.registry import (
-    NO_LIMITS,
-    OUR_PATIENTS,
-    Destination,
-    LimitChange,
-    Limits,
-    Patients,
-    Policy,
-)
+from fhirbridge.destinations.registry import OUR_PATIENTS, Destination, Patients, Policy
 from fhirbridge.profiles import profile_file as profiles
 from fhirbridge.profiles.profile_file import NO_PROFILE
 

@@ -15,7 +15,7 @@ from fhirbridge import log, opening, settings, tracing
 from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing
 from fhirbridge.cli.sign_in_options import read_secret
-from fhirbridge.deliver.worker import Loop
+from fhirbridge.deliver.loop import Loop
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.watch import Watch
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fhirbridge.deliver import breaker as breakers
 from fhirbridge.deliver.answer import retry_after
 from fhirbridge.deliver.breaker import Breaker, Standing
-from fhirbridge.destinations.registry import Limits
+from fhirbridge.destinations.limits import Limits
 from fhirbridge.egress.exchange import NotSent, Response, Unknown
 from fhirbridge.outbox.backoff import LONGEST_ASKED
 

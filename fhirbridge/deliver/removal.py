@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from fhirbridge.deliver import traffic
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import DestinationError
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.outbox import pauses
 from fhirbridge.outbox.claim import LEASE, NO_LEASE
 from fhirbridge.outbox.settle import Move, Settlement

@@ -16,7 +16,8 @@ from fhirbridge.deliver import limits
 from fhirbridge.deliver.breaker import Breaker, Noted
 from fhirbridge.deliver.limits import Closed, Traffic, Turn
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import Destination, LimitChange
+from fhirbridge.destinations.limits import LimitChange
+from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import NotSent, Request, Response, Transport, Unknown
 from fhirbridge.ehr.rest import Ehr
 from fhirbridge.fhir import codec

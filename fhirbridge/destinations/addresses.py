@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from fhirbridge.destinations.registry import DestinationError
+from fhirbridge.destinations.errors import DestinationError
 
 VISIBLE = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 

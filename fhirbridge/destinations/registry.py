@@ -3,19 +3,18 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
 
 from fhirbridge.destinations import modes, pulls
 from fhirbridge.destinations import taken as of_types
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.limits import NO_LIMITS, Limits
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.taken import Taken
-from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination, ledger
 
@@ -26,8 +25,6 @@ ALLOWED = "allowed"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,250}")
 MOST_ENTRIES, MOST_BYTES = 100, 1_000_000  # of one Bundle, until the EHR says 413
-MOST_RPS = 1000
-MOST_CONCURRENT = 32
 SIGN_IN_REFUSED = "the EHR refused our sign-in"  # how the reason of such a pause begins
 ACCESS_REFUSED = "the EHR refuses access"  # and of this one
 OF_A_NEWER_VERSION = "a newer version of fhirbridge chose how deliveries go: use that one"
@@ -42,61 +39,6 @@ class Policy(StrEnum):
 
     OURS = "ours"  # we make one of ours for each patient
     MATCH = "match"  # nobody does: the EHR has them, and each is found or waits for a person
-
-
-class DestinationError(BridgeError):
-    """A destination cannot be added or used as asked."""
-
-    code = "E401"
-    http_status = HTTPStatus.CONFLICT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much one EHR is asked at most, by all workers together. 0: no limit."""
-
-    rps: float = 0.0  # requests per second
-    concurrent: int = 2  # lanes at the same time
-    per_day: int = 0  # requests per day, in UTC
-
-    def __post_init__(self) -> None:
-        """Refuse what would mean nothing. Raises DestinationError."""
-        if not (0 <= self.rps <= MOST_RPS and 1 <= self.concurrent <= MOST_CONCURRENT):
-            raise DestinationError(
-                f"a limit is 0 to {MOST_RPS} requests per second (0: none) "
-                f"and 1 to {MOST_CONCURRENT} at the same time"
-            )
-        if self.per_day < 0:
-            raise DestinationError("a limit per day is a number of requests; 0 means none")
-
-    def plain(self) -> dict[str, Decimal | int]:
-        """Return the limits as JSON takes them."""
-        rps = Decimal(str(self.rps))
-        return {"rps": rps, "concurrent": self.concurrent, "per_day": self.per_day}
-
-    def as_text(self) -> dict[str, str]:
-        """Return the limits for the evidence log."""
-        return {name: str(value) for name, value in _columns(self).items()}
-
-
-NO_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitChange:
-    """New limits; None leaves one as it is."""
-
-    rps: float | None = None
-    concurrent: int | None = None
-    per_day: int | None = None
-
-    def applied(self, before: Limits) -> Limits:
-        """Return the limits after the change. Raises DestinationError."""
-        return Limits(
-            rps=before.rps if self.rps is None else self.rps,
-            concurrent=before.concurrent if self.concurrent is None else self.concurrent,
-            per_day=before.per_day if self.per_day is None else self.per_day,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +178,7 @@ def add(tx: Connection, new: Destination, *, at: str) -> None:
             forbidden="",
             created_at=at,
             removed_at="",
-            **_columns(new.limits),
+            **new.limits.columns(),
             theirs=codec.canonical(dict(new.theirs)).decode(),
             **new.patients.columns(),
         )
@@ -339,7 +281,7 @@ def end_forbidden(tx: Connection, name: str) -> None:
 
 def limit(tx: Connection, name: str, limits: Limits) -> None:
     """Set how much a destination is asked at most; workers heed it from their next request on."""
-    tx.execute(update(destination).where(destination.c.name == name).values(**_columns(limits)))
+    tx.execute(update(destination).where(destination.c.name == name).values(**limits.columns()))
 
 
 def set_patients(tx: Connection, name: str, patients: Patients) -> None:
@@ -432,7 +374,3 @@ def _read(row: Row[Any]) -> Destination:
 
 def _types(types: Mapping[str, Taken]) -> str:
     return codec.canonical({kind: one.value for kind, one in types.items()}).decode()
-
-
-def _columns(limits: Limits) -> dict[str, float]:
-    return {"rps": limits.rps, "concurrent": limits.concurrent, "per_day": limits.per_day}

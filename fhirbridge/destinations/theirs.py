@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, update
 
-from fhirbridge.destinations.registry import URI, DestinationError, Patients, Policy, get
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.registry import URI, Patients, Policy, get
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import destination
 

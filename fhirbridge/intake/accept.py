@@ -10,7 +10,7 @@ from fhirbridge import tracing
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import DestinationError
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.fhir import codec
 from fhirbridge.intake import again, refused, replay
 from fhirbridge.intake.incident import Incident, Lifted, Retracted

@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from fhirbridge.destinations import taken as of_types
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.limits import LimitChange, Limits
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import DestinationError, LimitChange, Limits, Policy
+from fhirbridge.destinations.registry import Policy
 from fhirbridge.destinations.taken import Taken, TypesError
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir.validate import is_type

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, func, select
 
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry, theirs
-from fhirbridge.destinations.registry import Destination, DestinationError, Patients
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.registry import Destination, Patients
 from fhirbridge.egress.exchange import Response
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec

@@ -9,8 +9,9 @@ from typing import Any
 
 from fhirbridge.destinations import addresses, registry, theirs
 from fhirbridge.destinations import taken as of_types
+from fhirbridge.destinations.limits import Limits
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import Destination, Limits, Patients, Policy
+from fhirbridge.destinations.registry import Destination, Patients, Policy
 from fhirbridge.destinations.taken import Taken
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec

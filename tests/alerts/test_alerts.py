@@ -12,7 +12,7 @@ from fhirbridge.alerts.book import WORDS, Alerts
 from fhirbridge.alerts.command import AlertCommand, NotToldError
 from fhirbridge.alerts.conditions import Kind
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import alert, delivery
 from tests.deliver.refusing import heal, of_type, refuse

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.records.rules import suicidality
 from tests.factories import Record, World, a_short_visit, amended, rate

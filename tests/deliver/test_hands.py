@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from fhirbridge.deliver import worker
+from fhirbridge.deliver.loop import Loop
 from fhirbridge.deliver.run import Rooms
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import AT_WORK, LaneName
@@ -112,7 +113,7 @@ def test_r16_the_loop_goes_on_with_new_records_of_others_while_one_does_not_answ
     slow.arrive = lambda: opened.wait(SECONDS)
     other, through = door(world, "other"), threading.Event()
     other.arrive = lambda: through.set() if other.asked > PATIENTS else None
-    loop = worker.Loop(world.rooms)
+    loop = Loop(world.rooms)
     loop.start()
 
     world.accept(a_short_visit(2, patient="pt-0"))
@@ -196,7 +197,7 @@ def test_r39_who_is_asked_to_end_takes_nothing_new_and_frees_what_it_has(world: 
         opened.wait(SECONDS)
 
     slow.arrive = arrive
-    loop = worker.Loop(world.rooms)
+    loop = Loop(world.rooms)
     loop.start()
     assert inside.acquire(timeout=SECONDS)
     assert inside.acquire(timeout=SECONDS)
@@ -220,7 +221,7 @@ def test_r39_a_loop_takes_nothing_once_its_process_is_to_end(world: World) -> No
         looked.set()
         return False
 
-    loop = worker.Loop(world.rooms, go_on=is_to_end)
+    loop = Loop(world.rooms, go_on=is_to_end)
     loop.start()
     assert looked.wait(SECONDS)
     loop.stop(SECONDS)

@@ -13,7 +13,8 @@ from fhirbridge.deliver import limits, traffic
 from fhirbridge.deliver.limits import QUIET, Closed, Turn
 from fhirbridge.deliver.traffic import Metered
 from fhirbridge.destinations import registry
-from fhirbridge.destinations.registry import DestinationError, LimitChange, Limits
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.limits import LimitChange, Limits
 from fhirbridge.egress.exchange import NotSent, Request, Response
 from fhirbridge.outbox.backoff import LONGEST_ASKED
 from tests.factories import World, a_short_visit, amended, few_mappings, rate

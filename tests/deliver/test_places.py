@@ -10,7 +10,7 @@ import pytest
 
 from fhirbridge.deliver import places, run, worker
 from fhirbridge.deliver.places import Places
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.outbox import claim
 from fhirbridge.store.engine import Store
 from tests.deliver.test_hands import PATIENTS, SECONDS, Door, at_once, door, leased

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhirbridge.deliver import removal
-from fhirbridge.destinations.registry import DestinationError
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import Selection

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Connection
 
 from fhirbridge.destinations import addresses, modes, registry
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import Destination, DestinationError
+from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import codec
 from fhirbridge.store.engine import Store
 

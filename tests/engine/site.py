@@ -15,7 +15,7 @@ from threading import Event
 from sqlalchemy import Connection, text
 
 from fhirbridge.deliver import worker
-from fhirbridge.deliver.worker import Loop
+from fhirbridge.deliver.loop import Loop
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.outbox.waking import Bell, Look, Waking
 from fhirbridge.sandbox.storage import SqliteStorage

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from fhirbridge import database
 from fhirbridge.bridge import Bridge
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import ledger
 from tests.engine.hosts import Host, Network, network

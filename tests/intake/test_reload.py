@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from fhirbridge.destinations.registry import DestinationError
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.intake import live, reload

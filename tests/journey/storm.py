@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 from fhirbridge.access.tokens import Role
 from fhirbridge.audit.log import Action
 from fhirbridge.bridge import Bridge
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import delivery, delivery_item, evidence
 from tests.journey import processes

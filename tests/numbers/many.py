@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fhirbridge.bridge import Bridge
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.pauses import ANY, Stopped
 from fhirbridge.outbox.states import OPEN

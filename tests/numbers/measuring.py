@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import quantiles
 
 from fhirbridge.clock import SystemClock
-from fhirbridge.deliver import worker
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.deliver.loop import Loop
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Receipt
@@ -107,7 +107,7 @@ def _accepted(world: World, record: Record) -> Receipt:
 
 @contextmanager
 def looping(world: World) -> Iterator[None]:
-    loop = worker.Loop(world.rooms)
+    loop = Loop(world.rooms)
     loop.start()
     try:
         yield

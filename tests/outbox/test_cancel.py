@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fhirbridge.destinations.registry import DestinationError
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.outbox import cancel as cancelling
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.cancel import Cancelled

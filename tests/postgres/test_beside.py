@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from fhirbridge.deliver.run import _always, _Lane
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.outbox import claim
 from tests.factories import World, a_short_visit, few_mappings
 from tests.postgres.server import Server

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.destinations.modes import Mode
-from fhirbridge.destinations.registry import LimitChange, Policy
+from fhirbridge.destinations.registry import Policy
 from fhirbridge.destinations.taken import Taken
 from fhirbridge.profiles import profile_file as profile
 from fhirbridge.profiles.profile_file import ProfileError

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fhirbridge.destinations.registry import LimitChange
+from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.pull.rounds import MOST_SILENT, Pace, Rounds
 from tests.fakes import Fault
 from tests.matching.clinic import CLINIC, an_ehr_patient, visit

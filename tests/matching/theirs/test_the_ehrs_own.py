@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from fhirbridge.destinations.registry import OUR_PATIENTS, DestinationError
+from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.destinations.registry import OUR_PATIENTS
 from fhirbridge.fhir import codec
 from fhirbridge.matching.theirs.crosswalk import Kind
 from tests.factories import amended, retracted
