@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 from fhirbridge.consent import state as consent
 from fhirbridge.deliver import bundle, order
 from fhirbridge.deliver.bundle import Send
-from fhirbridge.deliver.work import Body, Line, Work
+from fhirbridge.deliver.line import Line
+from fhirbridge.deliver.work import Body, Work
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.destinations.taken import NOTE_TYPE
@@ -83,6 +84,17 @@ class Prepared:
     refusal: str = ""
     blocked_by: str = ""
     stopped: bool = False  # something of it was taken back from this chart, and the rest is through
+
+    @property
+    def payload(self) -> bytes:
+        """Return what the request carries of a patient's, which the evidence keeps too."""
+        if self.step in (Step.READ, *ASKING):
+            return b""
+        if self.step is Step.BUNDLE:
+            return bundle.transaction(self.sends)
+        if self.step is Step.BATCH:
+            return bundle.batch(self.sends)
+        return self.sends[0].written
 
 
 def prepare(

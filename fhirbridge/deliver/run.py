@@ -259,7 +259,7 @@ class _Lane:
                 together=made.together,
                 more=made.more,
                 alone=made.alone,
-                payload=_payload(made),
+                payload=made.payload,
             )
             self._note_start(tx, job)
             return job
@@ -379,17 +379,6 @@ class _Lane:
 def _wanted(send: Send) -> str | Key:
     """Return by what it is read: its id there, or its key where nobody heard which that is."""
     return send.reference if send.ehr_id else key_of(send.body)
-
-
-def _payload(made: Prepared) -> bytes:
-    """Return what the request carries of a patient's, which the evidence keeps too."""
-    if made.step in (Step.READ, *prepare.ASKING):
-        return b""
-    if made.step is Step.BUNDLE:
-        return bundle.transaction(made.sends)
-    if made.step is Step.BATCH:
-        return bundle.batch(made.sends)
-    return made.sends[0].written
 
 
 def _without_request(made: Prepared) -> Move:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
@@ -11,6 +11,7 @@ from fhirbridge.deliver import ledger
 from fhirbridge.deliver.as_sent import Told, as_sent
 from fhirbridge.deliver.bundle import NOT_THERE, Known, Send
 from fhirbridge.deliver.kept_out import Aside, KeptOut
+from fhirbridge.deliver.line import Line
 from fhirbridge.destinations import modes
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.destinations.taken import NOTE_TYPE
@@ -41,21 +42,6 @@ _ABOUT = (
     .where(resource.c.id.in_(bindparam("of_rows", expanding=True)))
 )
 Body = Callable[[Connection, str], dict[str, Any]]  # opens one resource version
-
-
-class Line(Protocol):
-    """What is asked of the ledger's line for one resource."""
-
-    @property
-    def resource(self) -> Any: ...
-    @property
-    def digest(self) -> Any: ...
-    @property
-    def sequence(self) -> Any: ...
-    @property
-    def ehr_version(self) -> Any: ...
-    @property
-    def decided(self) -> Any: ...
 
 
 class Work:

@@ -1,6 +1,6 @@
 """From bytes to what is owed: checked, translated, stored with its deliveries in one commit."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from fhirbridge.outbox import stuck
 from fhirbridge.outbox.enqueue import Owed
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.states import RETRACTED
-from fhirbridge.records import history, schema
+from fhirbridge.records import history, labels, schema
 from fhirbridge.records.findings import Finding, Level
 from fhirbridge.records.history import Chart
 from fhirbridge.records.rules import suicidality
@@ -279,7 +279,7 @@ class Intake:
             received_at=moment.to_text(self._rooms.clock.now()),
             recorded_at=moment.from_record(document["recorded_at"]),
             digest=self._rooms.vault.digest(checked.content_hash),
-            labels=" ".join(sorted(set(_labels(document)))),
+            labels=" ".join(sorted(set(labels.of(document)))),
             translation="held" if made.problems else "done",
             set_digest=made.set_digest,
             warnings=levels.count(Level.WARNING),
@@ -390,17 +390,6 @@ def _refuse_unknown(owing: Owing, overlay: str) -> None:
 
 def _held_rows(checked: CheckedRecord) -> frozenset[str]:
     return frozenset(one.row for one in checked.findings if one.level is Level.HELD)
-
-
-def _labels(value: Any) -> Iterator[str]:
-    """Yield the labels of the record and of every row: what one row needs, all of it needs."""
-    if isinstance(value, dict):
-        yield from value.get("labels", [])
-        for item in value.values():
-            yield from _labels(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _labels(item)
 
 
 def _told(step: tracing.Span, receipt: Receipt) -> Receipt:
