@@ -186,7 +186,7 @@ def test_an_error_never_names_what_was_written(store: Store) -> None:
     assert not [one for one in causes if "Zq-Rosalind" in f"{one} {one!r}"]
 
 
-@pytest.mark.parametrize("schema", ["1", "2", "5", "0", "", "one"])
+@pytest.mark.parametrize("schema", ["1", "2", "99", "0", "", "one"])
 def test_p12_a_database_of_another_schema_is_refused(store: Store, schema: str) -> None:
     with store.begin() as tx:
         tx.execute(update(meta).values(value=schema))
