@@ -1,17 +1,13 @@
 """A whole bridge in this process: real SQLite and mappings, a sandbox EHR, a clock that stands."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Row, select
 
-from fhirbridge import settings
 from fhirbridge.bridge import Bridge
 from fhirbridge.deliver import ledger as ledger_of
 from fhirbridge.deliver import run, worker
@@ -39,92 +35,16 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.room import Disk, Room
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, evidence, ledger, resource
-from fhirbridge.translate import mapping_set
-from fhirbridge.translate.mapping_set import Files, MappingSet
+from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Site
 from tests.fakes import FarSide, FrozenClock, SeededRng
+from tests.mapping_sets import compiled, mappings
 
 Record = dict[str, Any]
 SAMPLES = Path(__file__).parents[1] / "fhirbridge" / "samples"
 AFTER_A_LEASE = timedelta(minutes=2)
 A_DAY = timedelta(days=1)
 LEAST_FREE = 1_000_000_000  # bytes
-
-
-@cache
-def mappings() -> Files:
-    """The packaged set, read once for all tests."""
-    return mapping_set.read(settings.packaged_mappings())
-
-
-_COMPILED: dict[tuple[str, str], MappingSet] = {}
-
-
-def compiled(files: Files, overlay: str) -> MappingSet:
-    """Compile a set once for all tests."""
-    key = (files.digest, overlay)
-    if key not in _COMPILED:
-        _COMPILED[key] = mapping_set.compile_set(files, source_schema(), overlay)
-    return _COMPILED[key]
-
-
-def changed_mappings(change: Callable[[Path], None]) -> Files:
-    """The packaged set after `change` was at its folder."""
-    with TemporaryDirectory() as folder:
-        copied = Path(folder) / "mappings"
-        shutil.copytree(settings.packaged_mappings(), copied)
-        change(copied / "resources")
-        return mapping_set.read(copied)
-
-
-@cache
-def strict_mappings() -> Files:
-    """A set that cannot translate a pulse above 200: what a gap in the mappings looks like."""
-
-    def change(resources: Path) -> None:
-        file = resources / "vital-heart-rate.yaml"
-        check = "requires:\n  - {check: v.heart_rate.value < 200, message: too fast}\n"
-        text = file.read_text(encoding="utf-8").replace("owner:", f"{check}owner:", 1)
-        file.write_text(text, encoding="utf-8")
-
-    return changed_mappings(change)
-
-
-@cache
-def few_mappings() -> Files:
-    """Patient, clinic, pulse and Provenance alone: one of each scope, and quick."""
-    return _those_of("documents", "fragments", "overlays", kept=FEW)
-
-
-@cache
-def note_mappings() -> Files:
-    """As the few, with the readable note and whom it names."""
-    return _those_of("fragments", "overlays", kept=FEW | {"practitioner", "session-note"})
-
-
-FEW = frozenset({"patient", "organization", "vital-heart-rate", "provenance"})
-
-
-def _those_of(*emptied: str, kept: frozenset[str]) -> Files:
-    """Some mappings of the packaged set, without visits and who took a pulse."""
-
-    def change(resources: Path) -> None:
-        for file in resources.glob("*.yaml"):
-            if file.stem not in kept:
-                file.unlink()
-        file = resources / "vital-heart-rate.yaml"
-        text = file.read_text(encoding="utf-8")
-        performers = text[text.index("  performer:") : text.index("  valueQuantity:")]
-        file.write_text(text.replace(performers, ""), encoding="utf-8")
-        for file in resources.glob("*.yaml"):
-            text = file.read_text(encoding="utf-8").replace("    encounter:\n", "")
-            lines = text.splitlines(keepends=True)
-            file.write_text("".join(one for one in lines if "Encounter" not in one), "utf-8")
-        for folder in emptied:
-            for unused in (resources.parent / folder).iterdir():
-                unused.unlink()
-
-    return changed_mappings(change)
 
 
 def a_visit(number: int = 1, **parts: Any) -> Record:

@@ -14,8 +14,9 @@ from fhirbridge.clock import SystemClock
 from fhirbridge.deliver.answer import retry_after
 from fhirbridge.fhir import projection
 from fhirbridge.store.tables import metadata
-from tests.factories import World, a_pulse, a_short_visit, few_mappings
+from tests.factories import World, a_pulse, a_short_visit
 from tests.fakes import Fault
+from tests.mapping_sets import few_mappings
 
 ZONES = ("UTC", "America/New_York", "Pacific/Apia", "Asia/Kathmandu")
 # In New York this hour came twice on that day: first at -04:00, then at -05:00.

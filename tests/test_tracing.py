@@ -14,7 +14,8 @@ from fhirbridge import opening, tracing
 from fhirbridge.egress.exchange import NotSent, Request, Response
 from fhirbridge.egress.traces import Collector
 from fhirbridge.errors import BridgeError
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 from tests.web.service import settings_below
 
 URL = "http://127.0.0.1:4318/v1/traces"

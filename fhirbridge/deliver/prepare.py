@@ -28,7 +28,8 @@ from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import beside, taken_back
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, NOT_CARRIED, OTHER_CHART, Way
-from fhirbridge.store.tables import drift, record, resource
+from fhirbridge.store.drift_tables import drift
+from fhirbridge.store.tables import record, resource
 
 MOST_SINGLE_READS = 10
 PART_2_LABEL = "part-2"

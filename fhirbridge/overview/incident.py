@@ -18,15 +18,8 @@ from fhirbridge.outbox.contents import ADDENDUM, PROVENANCE, RETRACTION, SHARED_
 from fhirbridge.outbox.states import LANDED, OPEN, STUCK, Became
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
-from fhirbridge.store.tables import (
-    delivery,
-    delivery_item,
-    drift,
-    evidence,
-    ledger,
-    record,
-    resource,
-)
+from fhirbridge.store.drift_tables import drift
+from fhirbridge.store.tables import delivery, delivery_item, evidence, ledger, record, resource
 
 RECORD = ("id", "session_key", "version", "state", "in_error", "retracted", "received_at")
 RECORD_TOO = ("recorded_at", "translation", "set_digest", "warnings", "held")

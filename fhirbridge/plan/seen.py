@@ -9,16 +9,9 @@ from sqlalchemy import Connection, select
 from fhirbridge.destinations import registry
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import OPEN, STUCK
+from fhirbridge.store.drift_tables import drift
 from fhirbridge.store.patient_tables import patient_link
-from fhirbridge.store.tables import (
-    consent,
-    delivery,
-    delivery_item,
-    destination,
-    drift,
-    ledger,
-    pause,
-)
+from fhirbridge.store.tables import consent, delivery, delivery_item, destination, ledger, pause
 from fhirbridge.store.theirs_tables import theirs_link
 
 PATIENTS_AT_ONCE = 500  # of whom is asked in one question

@@ -18,8 +18,8 @@ from fhirbridge.reconcile.lines import Line
 from fhirbridge.reconcile.weigh import EVERY_TYPE, Choice
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
+from fhirbridge.store.drift_tables import drift, drift_policy
 from fhirbridge.store.sealed import Vault
-from fhirbridge.store.tables import drift, drift_policy
 
 OPEN, SETTLED, CLOSED = "open", "settled", "closed"
 MERGES = {Kind.MERGED: Subkind.PATIENT_MERGED}

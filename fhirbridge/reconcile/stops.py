@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select
 
 from fhirbridge.destinations import registry
 from fhirbridge.store import moment
-from fhirbridge.store.tables import watch
+from fhirbridge.store.drift_tables import watch
 from fhirbridge.store.upsert import insert
 
 OWN = (

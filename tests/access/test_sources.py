@@ -11,7 +11,8 @@ from fhirbridge.access.signature import NotFreshError, NotSignedError
 from fhirbridge.access.sources import MOST, NoSuchSourceError, Source, SourceError
 from fhirbridge.store.hook_tables import webhook_secret
 from fhirbridge.store.tables import evidence, payload_key
-from tests.factories import World, few_mappings
+from tests.factories import World
+from tests.mapping_sets import few_mappings
 
 A_DAY = timedelta(hours=24)
 A_MOMENT = timedelta(seconds=1)

@@ -16,9 +16,10 @@ from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
 from fhirbridge.store.tables import alert, delivery
 from tests.deliver.refusing import heal, of_type, refuse
-from tests.factories import World, a_short_visit, amended, few_mappings, rate
+from tests.factories import World, a_short_visit, amended, rate
 from tests.fakes import Fault, Says
 from tests.journey.canaries import hits, record_with_canaries
+from tests.mapping_sets import few_mappings
 
 MINUTE = timedelta(minutes=1)
 

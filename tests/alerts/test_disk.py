@@ -6,8 +6,9 @@ import pytest
 
 from fhirbridge.fhir import codec
 from fhirbridge.store.room import NoRoomError, Room
-from tests.factories import A_DAY, LEAST_FREE, World, a_short_visit, few_mappings
+from tests.factories import A_DAY, LEAST_FREE, World, a_short_visit
 from tests.fakes import Fault
+from tests.mapping_sets import few_mappings
 from tests.records.test_stock import a_stock
 
 FULL = LEAST_FREE // 10

@@ -5,7 +5,8 @@ from sqlalchemy import text
 
 from fhirbridge.audit import reasons
 from fhirbridge.audit.reasons import ReasonError
-from tests.factories import A_DAY, World, few_mappings
+from tests.factories import A_DAY, World
+from tests.mapping_sets import few_mappings
 
 NAMED = "Wilhelmine Kettleborough asked for it"  # a reason that should name nobody, and does
 

@@ -9,8 +9,9 @@ from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.fhir import codec
 from fhirbridge.translate.mapping_set import Files
 from tests.deliver.refusing import NO, Bad, Resource
-from tests.factories import World, few_mappings
+from tests.factories import World
 from tests.fakes import SandboxTransport
+from tests.mapping_sets import few_mappings
 
 MODES = (Mode.TRANSACTION, Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)
 CHANGES = ("PUT", "DELETE", "PATCH")

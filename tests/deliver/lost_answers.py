@@ -2,8 +2,9 @@
 
 from fhirbridge.egress.exchange import Request
 from tests.deliver.refusing import written
-from tests.factories import World, a_short_visit, amended, few_mappings, rate
+from tests.factories import World, a_short_visit, amended, rate
 from tests.fakes import Fault, Trouble
+from tests.mapping_sets import few_mappings
 
 VERSIONS = 5  # of one visit; then the next patient
 

@@ -14,17 +14,9 @@ from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import FencedError
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.tables import delivery, delivery_item
-from tests.factories import (
-    AFTER_A_LEASE,
-    Record,
-    World,
-    a_pulse,
-    a_short_visit,
-    amended,
-    few_mappings,
-    rate,
-)
+from tests.factories import AFTER_A_LEASE, Record, World, a_pulse, a_short_visit, amended, rate
 from tests.fakes import Fault, Says, Trouble
+from tests.mapping_sets import few_mappings
 
 PATIENTS = ("pt-1", "pt-2", "pt-3")
 STEPS = 140

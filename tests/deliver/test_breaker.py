@@ -10,8 +10,9 @@ from fhirbridge.deliver import breaker
 from fhirbridge.deliver.breaker import CALM, LONGEST_PAUSE, Breaker, Standing
 from fhirbridge.deliver.worker import SWEEP_SECONDS
 from fhirbridge.egress.exchange import NotSent, Response, Unknown
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
 from tests.fakes import Fault, Outcome, Says
+from tests.mapping_sets import few_mappings
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -9,8 +9,9 @@ from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.pauses import ANY, Stopped
 from tests.deliver.refusing import NO, of_type, refuse, requests, written
-from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, few_mappings, rate
+from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, rate
 from tests.fakes import Fault, Says, Trouble
+from tests.mapping_sets import few_mappings
 
 TOO_LARGE = Says(status=413)
 

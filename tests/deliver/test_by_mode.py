@@ -15,16 +15,9 @@ from tests.deliver.test_what_must_never_happen import (
     is_event,
     watch,
 )
-from tests.factories import (
-    World,
-    a_pulse,
-    a_short_visit,
-    amended,
-    mappings,
-    rate,
-    retracted,
-)
+from tests.factories import World, a_pulse, a_short_visit, amended, rate, retracted
 from tests.fakes import Fault, Says, Trouble
+from tests.mapping_sets import mappings
 
 SERVERS = [
     *((mode, "") for mode in MODES),

@@ -10,18 +10,9 @@ from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox.tasks import TaskError
 from tests.deliver.by_mode import a_world, limits_of
 from tests.deliver.test_by_mode import writes
-from tests.factories import (
-    World,
-    a_pulse,
-    a_short_visit,
-    a_visit,
-    amended,
-    mappings,
-    note_mappings,
-    rate,
-    retracted,
-)
+from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, rate, retracted
 from tests.fakes import Fault, Trouble
+from tests.mapping_sets import mappings, note_mappings
 
 NOTE = "DocumentReference"
 

@@ -19,8 +19,9 @@ from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import AT_WORK, LaneName
 from fhirbridge.store.engine import Store, StoreBusyError
 from fhirbridge.store.tables import lane
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
 from tests.fakes import Outcome, SandboxTransport
+from tests.mapping_sets import few_mappings
 
 PATIENTS = 6
 SECONDS = 60  # to wait for another thread; none of it passes where all is well

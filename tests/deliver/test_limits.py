@@ -17,8 +17,9 @@ from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.destinations.limits import LimitChange, Limits
 from fhirbridge.egress.exchange import NotSent, Request, Response
 from fhirbridge.outbox.backoff import LONGEST_ASKED
-from tests.factories import World, a_short_visit, amended, few_mappings, rate
+from tests.factories import World, a_short_visit, amended, rate
 from tests.fakes import START, Fault, FrozenClock, Outcome, Says
+from tests.mapping_sets import few_mappings
 
 SECOND = timedelta(seconds=1)
 ASK = Request(method="GET", url="http://ehr.invalid/fhir/metadata", headers={})

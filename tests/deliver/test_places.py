@@ -14,7 +14,8 @@ from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.outbox import claim
 from fhirbridge.store.engine import Store
 from tests.deliver.test_hands import PATIENTS, SECONDS, Door, at_once, door, leased
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 
 SOON = timedelta(milliseconds=1)
 

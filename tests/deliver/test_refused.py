@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from tests.deliver.refusing import NO, heal, is_patient, of_type, refuse, requests
-from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, rate, rates
+from tests.factories import World, a_pulse, a_short_visit, amended, rate, rates
 from tests.fakes import Says
+from tests.mapping_sets import few_mappings
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 415, 422, 302])

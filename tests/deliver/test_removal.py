@@ -10,9 +10,10 @@ from fhirbridge.outbox import claim
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.signin.keys import Algorithm, Stage
-from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, few_mappings, rate
+from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, rate
 from tests.fakes import Fault
 from tests.intake.charts import chart_of
+from tests.mapping_sets import few_mappings
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from tests.factories import (
     a_short_visit,
     a_visit,
     amended,
-    few_mappings,
     rate,
     rates,
 )
 from tests.fakes import Fault, Says, Trouble
+from tests.mapping_sets import few_mappings
 
 ENTRIES = 9
 TOO_FAST = 200

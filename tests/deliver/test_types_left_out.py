@@ -11,7 +11,8 @@ from tests.alerts.test_suicidality import a_positive_visit
 from tests.deliver.by_mode import a_world, limits_of
 from tests.deliver.refusing import of_type
 from tests.deliver.test_what_must_never_happen import DOSE, a_visit_with_an_event, is_event, watch
-from tests.factories import Record, World, a_short_visit, a_visit, amended, mappings, rate
+from tests.factories import Record, World, a_short_visit, a_visit, amended, rate
+from tests.mapping_sets import mappings
 
 NOTE = "DocumentReference"
 SKIP, BY_NOTE, SEND = Taken.SKIP, Taken.NOTE, Taken.SEND

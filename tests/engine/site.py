@@ -21,8 +21,9 @@ from fhirbridge.outbox.waking import Bell, Look, Waking
 from fhirbridge.sandbox.storage import SqliteStorage
 from fhirbridge.store.engine import Store
 from fhirbridge.store.jobs import Jobs
-from tests.factories import Record, World, a_short_visit, few_mappings
+from tests.factories import Record, World, a_short_visit
 from tests.journey.kill_points import killed
+from tests.mapping_sets import few_mappings
 
 SECONDS = 60
 OFTEN = 0.1

@@ -24,8 +24,9 @@ from fhirbridge.intake.accept import Receipt
 from fhirbridge.store.tables import delivery_item, evidence, record
 from tests.egress.fake_resolver import FakeResolver
 from tests.egress.fake_server import Step
-from tests.factories import Record, World, a_short_visit, few_mappings
+from tests.factories import Record, World, a_short_visit
 from tests.faults.front import Front
+from tests.mapping_sets import few_mappings
 
 HERE = "127.0.0.1"
 NOBODY = "127.0.0.2"  # this machine, where nothing listens on the EHR's port

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fhirbridge.translate.mapping_set import Files
-from tests import factories
+from tests import mapping_sets
 from tests.factories import World
 
 PULSE = "resources/vital-heart-rate.yaml"
@@ -48,7 +48,7 @@ Edits = Mapping[str, tuple[str, str]]
 @cache
 def strict() -> Files:
     """Few mappings, and the overlay `strict` that refuses a pulse above 200."""
-    few = factories.few_mappings().by_name
+    few = mapping_sets.few_mappings().by_name
     pulse = _strict_pulse(few[PULSE].decode()).encode()
     more = {"resources/vital-pulse.yaml": pulse, "overlays/strict.yaml": _STRICT.encode()}
     return Files(by_name={**few, **more})

@@ -10,16 +10,8 @@ from fhirbridge.fhir import codec
 from fhirbridge.records import history, schema
 from fhirbridge.records.schema import InvalidRecordError
 from fhirbridge.store.tables import metadata, quarantine
-from tests.factories import (
-    World,
-    a_short_visit,
-    a_visit,
-    amended,
-    mappings,
-    rate,
-    retracted,
-    strict_mappings,
-)
+from tests.factories import World, a_short_visit, a_visit, amended, rate, retracted
+from tests.mapping_sets import mappings, strict_mappings
 
 TOO_FAST = 201
 NO = {

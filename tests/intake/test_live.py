@@ -11,7 +11,7 @@ from fhirbridge.intake.reload import RefusedMappingsError
 from fhirbridge.store.tables import mapping_set
 from fhirbridge.translate.faults import MappingError
 from fhirbridge.translate.mapping_set import read
-from tests import factories
+from tests import mapping_sets
 from tests.factories import World, a_short_visit, amended, rate, retracted
 from tests.intake.drafts import edit, strict_overlay
 
@@ -41,7 +41,7 @@ def test_a_draft_that_holds_translates_from_then_on(draft: Path) -> None:
 
     assert done.changed
     assert done.cases == 1
-    assert live_digest(world) == done.digest != factories.mappings().digest
+    assert live_digest(world) == done.digest != mapping_sets.mappings().digest
     assert world.accept(a_short_visit()).translation == "done"
     (noted,) = world.evidence("mappings.live")
     assert done.digest in noted.detail
@@ -131,13 +131,13 @@ def test_a_set_that_was_live_is_found_by_its_digest(draft: Path) -> None:
     kept = world.bridge.mapping_files(old)
 
     assert kept is not None
-    assert kept.by_name == factories.mappings().by_name
+    assert kept.by_name == mapping_sets.mappings().by_name
     assert world.bridge.mapping_files("0" * 64) is None
 
 
 def test_a_set_that_was_changed_in_the_database_translates_nothing() -> None:
     world = World()
-    edited = factories.few_mappings()
+    edited = mapping_sets.few_mappings()
     with world.store.begin() as tx:
         tx.execute(update(mapping_set).values(files=live._packed(edited)))
 
@@ -196,7 +196,7 @@ def two_ehrs() -> World:
             encoding="utf-8",
         )
 
-    world = World(mapped=lambda: factories.changed_mappings(leave_out))
+    world = World(mapped=lambda: mapping_sets.changed_mappings(leave_out))
     world.connect("plain")
     world.connect("short", overlay="no-note")
     return world
@@ -234,7 +234,7 @@ def test_a_new_destination_is_owed_the_backlog_as_its_overlay_makes_it(two_ehrs:
 
 
 def test_what_only_an_overlay_cannot_translate_is_held_for_its_destination_alone() -> None:
-    world = World(mapped=lambda: factories.changed_mappings(strict_overlay))
+    world = World(mapped=lambda: mapping_sets.changed_mappings(strict_overlay))
     world.connect("plain")
     world.connect("strict", overlay="strict")
     first = a_short_visit()
@@ -251,7 +251,7 @@ def test_what_only_an_overlay_cannot_translate_is_held_for_its_destination_alone
 
 
 def test_mended_mappings_release_what_an_overlay_held() -> None:
-    world = World(mapped=lambda: factories.changed_mappings(strict_overlay))
+    world = World(mapped=lambda: mapping_sets.changed_mappings(strict_overlay))
     world.connect("plain")
     world.connect("strict", overlay="strict")
     world.take(a_short_visit())
@@ -262,7 +262,7 @@ def test_mended_mappings_release_what_an_overlay_held() -> None:
         strict_overlay(resources)
         edit(resources, "vital-pulse.yaml", "value < 200", "value < 300")
 
-    world.use_mappings(lambda: factories.changed_mappings(mend))
+    world.use_mappings(lambda: mapping_sets.changed_mappings(mend))
     world.sync()
 
     assert not world.rows("held")

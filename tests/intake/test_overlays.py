@@ -3,9 +3,10 @@
 import pytest
 
 from fhirbridge.translate.mapping_set import Files
-from tests.factories import World, a_pulse, a_short_visit, amended, few_mappings, retracted
+from tests.factories import World, a_pulse, a_short_visit, amended, retracted
 from tests.intake import drafts
 from tests.intake.drafts import PULSE, edited, held_at, newest, strict, unproven_second
+from tests.mapping_sets import few_mappings
 
 TOO_FAST = 210
 STRICT_PULSE = "resources/vital-pulse.yaml"

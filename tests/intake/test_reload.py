@@ -18,8 +18,9 @@ from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_folder import LARGEST_FILE
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.workbench import cases
-from tests.factories import World, a_pulse, a_short_visit, few_mappings
+from tests.factories import World, a_pulse, a_short_visit
 from tests.intake.drafts import PULSE, edit, edited, strict
+from tests.mapping_sets import few_mappings
 
 CASE = Path("tests") / "a-visit"
 

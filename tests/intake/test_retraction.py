@@ -4,15 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.factories import (
-    World,
-    a_pulse,
-    a_short_visit,
-    amended,
-    rate,
-    retracted,
-    strict_mappings,
-)
+from tests.factories import World, a_pulse, a_short_visit, amended, rate, retracted
+from tests.mapping_sets import strict_mappings
 
 TOO_FAST = 201
 

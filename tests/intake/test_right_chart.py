@@ -4,16 +4,9 @@ import pytest
 
 from fhirbridge.intake.incident import IncidentError
 from fhirbridge.records.history import PatientChangedError
-from tests.factories import (
-    World,
-    a_pulse,
-    a_short_visit,
-    amended,
-    rate,
-    retracted,
-    strict_mappings,
-)
+from tests.factories import World, a_pulse, a_short_visit, amended, rate, retracted
 from tests.intake.charts import for_patient, lift, pulse_of, subjects, take_back
+from tests.mapping_sets import strict_mappings
 
 
 def test_safety_13_a_version_for_the_right_patient_goes_there(world: World) -> None:

@@ -12,8 +12,9 @@ from fhirbridge.fhir import codec
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching.sight import MATCH_GRADE
 from fhirbridge.store.patient_tables import patient_link
-from tests.factories import Record, World, a_short_visit, few_mappings
+from tests.factories import Record, World, a_short_visit
 from tests.fakes import FarSide, SandboxTransport
+from tests.mapping_sets import few_mappings
 
 CLINIC = "urn:oid:2.16.840.1.113883.19.5"  # as the samples have it
 HOSPITAL = "urn:oid:2.16.840.1.113883.19.77"

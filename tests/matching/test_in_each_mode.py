@@ -14,9 +14,10 @@ from fhirbridge.matching.sight import MATCH_GRADE
 from fhirbridge.reconcile.patients import About
 from tests.deliver.by_mode import a_world
 from tests.egress.fake_server import Seen, Step, http
-from tests.factories import World, amended, note_mappings, rate, retracted
+from tests.factories import World, amended, rate, retracted
 from tests.fakes import Fault
 from tests.faults.place import Place
+from tests.mapping_sets import note_mappings
 from tests.matching.clinic import MATCHED, NUMBER, OFFERS_MATCH, an_ehr_patient, put, visit
 
 MODES = (Mode.TRANSACTION, Mode.BATCH, Mode.SINGLE, Mode.ASSIGNED)

@@ -10,7 +10,8 @@ from pathlib import Path
 from fhirbridge.store import room
 from fhirbridge.store.engine import StoreBusyError
 from fhirbridge.store.room import NoRoomError
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 
 SIZE, LEFT = "4m", 300_000
 LEAST = 1_500_000

@@ -21,8 +21,9 @@ from fhirbridge.overview.lag import Lag
 from fhirbridge.store.engine import StoreBusyError
 from tests.deliver.test_breaker import run_for
 from tests.deliver.test_bundle_size import limit, many_pulses
-from tests.factories import Record, World, a_short_visit, a_visit, few_mappings
+from tests.factories import Record, World, a_short_visit, a_visit
 from tests.fakes import Fault, Outcome, SandboxTransport
+from tests.mapping_sets import few_mappings
 
 CLOCK = SystemClock()
 PATIENCE = 120.0

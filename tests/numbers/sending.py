@@ -17,8 +17,9 @@ from fhirbridge.outbox.selection import EVERYTHING
 from fhirbridge.outbox.states import BLOCKED, State
 from tests.deliver.refusing import refuse
 from tests.deliver.storm import after_a_step
-from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, few_mappings, rate
+from tests.factories import AFTER_A_LEASE, World, a_short_visit, amended, rate
 from tests.fakes import Fault, Outcome, SandboxTransport, Says, Trouble
+from tests.mapping_sets import few_mappings
 
 WORKERS = 8
 FIRST_RATE, SECOND_RATE = 40, 90

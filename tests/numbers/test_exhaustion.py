@@ -20,9 +20,10 @@ from fhirbridge import log
 from fhirbridge.access.tokens import Role
 from fhirbridge.fhir import codec
 from fhirbridge.store.engine import Store
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
 from tests.journey import processes
 from tests.journey.installation import install
+from tests.mapping_sets import few_mappings
 
 SECONDS = 30
 DESCRIPTORS = 40

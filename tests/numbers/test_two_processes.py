@@ -12,9 +12,10 @@ from sqlalchemy import event
 from fhirbridge import opening, settings
 from fhirbridge.outbox.states import POISON
 from fhirbridge.store.engine import Store, StoreBusyError
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
 from tests.journey.installation import Installation, ShiftedClock
 from tests.journey.kill_points import killed
+from tests.mapping_sets import few_mappings
 from tests.numbers import two_processes
 from tests.numbers.two_processes import SECONDS, Gate, asleep, locked_by_another, two_workers
 from tests.operate.conftest import Desk

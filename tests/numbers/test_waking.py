@@ -13,8 +13,9 @@ from fhirbridge.outbox.pauses import ANY, Stopped
 from fhirbridge.outbox.selection import Selection
 from fhirbridge.store import tables
 from tests.deliver.refusing import NO
-from tests.factories import A_DAY, World, a_short_visit, few_mappings
+from tests.factories import A_DAY, World, a_short_visit
 from tests.fakes import Fault, FrozenClock, Says
+from tests.mapping_sets import few_mappings
 
 UPTIME = 987_654_321.0  # seconds: no time and no count of a test looks like it
 

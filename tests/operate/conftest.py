@@ -16,8 +16,9 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import evidence
 from fhirbridge.translate import mapping_set
 from fhirbridge.workbench import cases
-from tests.factories import Record, a_short_visit, few_mappings
+from tests.factories import Record, a_short_visit
 from tests.journey.installation import Installation, install
+from tests.mapping_sets import few_mappings
 from tests.operate.ehr_at_work import EhrAtWork
 
 CASE = "tests/a-visit"

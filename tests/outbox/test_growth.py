@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from tests.factories import World, a_short_visit, amended, few_mappings, rate
+from tests.factories import World, a_short_visit, amended, rate
+from tests.mapping_sets import few_mappings
 
 # These grow with what is stored; the others are short lists of an installation's own.
 LARGE = ("record", "resource", "delivery", "delivery_item", "ledger", "evidence", "payload_key")

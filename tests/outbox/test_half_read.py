@@ -6,9 +6,10 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.outbox.cancel import Cancelled
 from fhirbridge.outbox.selection import EVERYTHING
 from tests.deliver.by_mode import Limited, a_world, limits_of
-from tests.factories import AFTER_A_LEASE, World, a_pulse, a_short_visit, amended, few_mappings
+from tests.factories import AFTER_A_LEASE, World, a_pulse, a_short_visit, amended
 from tests.fakes import Fault
 from tests.intake.charts import take_back
+from tests.mapping_sets import few_mappings
 
 MANY = [a_pulse(f"v-{n:02}", 60 + n, hour=9 + n) for n in range(12)]
 FORBIDDEN, SIGNED_OUT = 62, 63  # pulses

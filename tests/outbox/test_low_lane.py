@@ -11,7 +11,8 @@ from fhirbridge.fhir import codec
 from fhirbridge.outbox import claim
 from fhirbridge.outbox.claim import LaneName
 from fhirbridge.store.tables import delivery, lane
-from tests.factories import Record, World, a_short_visit, amended, few_mappings, rate
+from tests.factories import Record, World, a_short_visit, amended, rate
+from tests.mapping_sets import few_mappings
 
 MANY = 100_000
 LANES = 10_000

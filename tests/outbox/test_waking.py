@@ -5,7 +5,8 @@ from sqlalchemy import Connection
 
 from fhirbridge.outbox.pauses import ANY, Stopped
 from fhirbridge.store import after
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 
 
 @pytest.fixture

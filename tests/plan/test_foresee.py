@@ -12,18 +12,9 @@ from fhirbridge.plan import plan as plans
 from fhirbridge.plan.foresee import Step
 from fhirbridge.plan.plan import Plan
 from tests.deliver.refusing import heal, refuse
-from tests.factories import (
-    A_DAY,
-    Record,
-    World,
-    a_pulse,
-    a_short_visit,
-    amended,
-    few_mappings,
-    rate,
-    retracted,
-)
+from tests.factories import A_DAY, Record, World, a_pulse, a_short_visit, amended, rate, retracted
 from tests.fakes import Says
+from tests.mapping_sets import few_mappings
 
 SEEDS = 25
 RETRACTED = 0.25  # of the later versions

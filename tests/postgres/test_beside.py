@@ -8,7 +8,8 @@ import pytest
 from fhirbridge.deliver.run import _always, _Lane
 from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.outbox import claim
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 from tests.postgres.server import Server
 from tests.postgres.wire import Wire
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from tests.deliver.lost_answers import lost_answers
 from tests.deliver.taking_apart import examine
 from tests.deliver.test_storms import after_a_storm
-from tests.factories import World, few_mappings
+from tests.factories import World
+from tests.mapping_sets import few_mappings
 
 ENTRIES = 60
 LOST = 1000

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fhirbridge.clock import SystemClock
-from tests.factories import World, few_mappings
+from tests.factories import World
+from tests.mapping_sets import few_mappings
 from tests.numbers import full_disk, measuring, sending, two_processes
 from tests.numbers.killing import Killing, Toll, a_backlog, a_visit_and_its_amendment
 from tests.numbers.test_no_phi import FAULTS, SHOWN, leaks

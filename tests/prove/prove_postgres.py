@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from fhirbridge.audit import log as audit
 from fhirbridge.store import moment, moving, tables
 from fhirbridge.store.engine import Store
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 from tests.postgres.server import Server
 
 pytestmark = pytest.mark.postgres

@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from tests.factories import World, a_pulse, a_short_visit, few_mappings
+from tests.factories import World, a_pulse, a_short_visit
+from tests.mapping_sets import few_mappings
 
 EDITS = 1000
 LEFT_ALONE = 200

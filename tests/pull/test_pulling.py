@@ -11,7 +11,8 @@ from fhirbridge.fhir import codec
 from fhirbridge.pull.views import KEPT_FOR
 from fhirbridge.store.errors import StoreError
 from fhirbridge.store.tables import payload_key
-from tests.factories import World, a_visit, mappings
+from tests.factories import World, a_visit
+from tests.mapping_sets import mappings
 from tests.pull.hospital import Hospital, a_condition, a_plan, a_prescription, an_allergy, concept
 
 

@@ -7,8 +7,9 @@ import pytest
 from fhirbridge.egress.exchange import Request
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.reconcile.patients import About
-from tests.factories import A_DAY, World, few_mappings, retracted
+from tests.factories import A_DAY, World, retracted
 from tests.fakes import Fault
+from tests.mapping_sets import few_mappings
 from tests.matching.clinic import Clinic, an_ehr_patient, merged_into, put, visit
 from tests.pull.hospital import EVERYTHING, Hospital, a_condition
 

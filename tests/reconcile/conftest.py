@@ -3,7 +3,8 @@
 import pytest
 
 from fhirbridge.reconcile import stops
-from tests.factories import World, few_mappings
+from tests.factories import World
+from tests.mapping_sets import few_mappings
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 
 from fhirbridge.deliver.worker import SWEEP_SECONDS
 from fhirbridge.reconcile.watch import Watch
-from tests.factories import World, a_short_visit, amended, few_mappings, retracted
+from tests.factories import World, a_short_visit, amended, retracted
 from tests.fakes import Fault
+from tests.mapping_sets import few_mappings
 
 WATCH = timedelta(seconds=60)
 SWEEP = timedelta(seconds=SWEEP_SECONDS)

@@ -8,8 +8,9 @@ import pytest
 
 from fhirbridge.reconcile import stops
 from fhirbridge.reconcile.watch import FULL_EVERY, Watch
-from tests.factories import A_DAY, World, a_short_visit, amended, few_mappings, rate
+from tests.factories import A_DAY, World, a_short_visit, amended, rate
 from tests.fakes import Fault
+from tests.mapping_sets import few_mappings
 
 NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 

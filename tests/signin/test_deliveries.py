@@ -23,7 +23,8 @@ from fhirbridge.signin.methods import Change, Method
 from fhirbridge.signin.tokens import Tokens
 from fhirbridge.signin.transport import Rooms, SignedIn
 from fhirbridge.store import tables
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 
 SMART = Change(
     method=Method.SMART,

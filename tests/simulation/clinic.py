@@ -16,7 +16,8 @@ from fhirbridge.outbox.contents import Identity
 from fhirbridge.records import schema
 from fhirbridge.translate import engine, identity
 from fhirbridge.translate.values import Scope, Site, TranslatedResource
-from tests.factories import a_pulse, a_short_visit, compiled, few_mappings
+from tests.factories import a_pulse, a_short_visit
+from tests.mapping_sets import compiled, few_mappings
 
 PATIENTS = ("pt-1", "pt-2")
 VISITS = (1, 2)

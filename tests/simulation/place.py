@@ -22,8 +22,9 @@ from fhirbridge.store.room import ENDLESS
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import destination, resource
 from fhirbridge.translate.values import Translation
-from tests.factories import World, a_short_visit, compiled, few_mappings
+from tests.factories import World, a_short_visit
 from tests.fakes import FarSide, FrozenClock, SeededRng
+from tests.mapping_sets import compiled, few_mappings
 from tests.simulation.naming import NamingTransport
 
 EHR = "ehr"

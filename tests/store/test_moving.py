@@ -16,8 +16,9 @@ from fhirbridge.store import moment, moving, postgres, tables
 from fhirbridge.store.engine import Store, StoreError
 from fhirbridge.store.moving import Moved, NotEqualError
 from fhirbridge.store.tables import evidence, lane, meta, resource
-from tests.factories import World, a_short_visit, amended, few_mappings, rate
+from tests.factories import World, a_short_visit, amended, rate
 from tests.fakes import FrozenClock
+from tests.mapping_sets import few_mappings
 from tests.postgres.server import Server
 
 pytestmark = pytest.mark.postgres

@@ -13,7 +13,8 @@ from sqlalchemy.engine import make_url
 
 from fhirbridge.store.engine import Store, StoreBusyError, StoreDoubtError, StoreError
 from fhirbridge.store.tables import meta, resource
-from tests.factories import World, a_short_visit, few_mappings
+from tests.factories import World, a_short_visit
+from tests.mapping_sets import few_mappings
 from tests.postgres.server import Server
 from tests.postgres.wire import Wire
 
