@@ -84,11 +84,6 @@ def run(folder: Path, postgres: Server, base_url: str, plan: Plan) -> Told:
 
 def one_visit_after_the_other(made: Sequence[Session]) -> list[tuple[Session, int]]:
     """Return the first visit of every patient with its amendments, then the second of each."""
-    for record in (version for one in made for version in one.versions):
-        # Where a newer plan of the series knows a visit no more, its Appointment may never come,
-        # and an EHR refuses the Encounter that names it: in one process as by three hosts.
-        for visit in record.get("plan", {}).get("visits", []):
-            visit.pop("session_id", None)
     in_turn = [one for visit in range(VISITS) for one in made[visit::VISITS]]
     return [(one, version) for one in in_turn for version in range(len(one.versions))]
 

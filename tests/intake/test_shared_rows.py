@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import World, a_pulse, a_short_visit, amended, retracted
+from tests.factories import World, a_pulse, a_short_visit, a_visit, amended, retracted
 
 Row = dict[str, Any]
 SAID = "2026-02-20T10:00:00-05:00"
@@ -240,3 +240,20 @@ def test_what_a_part_2_record_said_is_not_repeated_to_take_it_back(world: World)
     (held,) = world.rows("held")
     assert [one.delivery_id for one in receipt.owed] == [held.id]
     assert held.reason.startswith("consent")
+
+
+def test_a_visit_points_to_nothing_that_a_newer_plan_takes_out_of_our_hands() -> None:
+    """The newer plan says that the EHR has made the appointment itself: ours never comes."""
+    world = World()
+    world.connect()
+    older, newer = a_visit(1), a_visit(2)
+    planned = {"id": "pv-9", "kind": "treatment", "status": "done"}
+    at = {"start": older["visit"]["start"], "end": older["visit"]["end"]}
+    older["plan"]["visits"] = [{**planned, **at, "session_id": older["session_id"]}]
+    newer["plan"]["visits"] = [{**planned, **at, "ehr_appointment": "a-77"}]
+
+    for record in (newer, older):
+        world.take(record)
+    world.settle()
+
+    assert set(world.states()) == {"delivered"}
