@@ -44,7 +44,12 @@ def test_a_stock_document_is_stored_with_evidence_and_makes_no_delivery(world: W
     receipt = take(world, a_stock())
 
     assert (receipt.version, receipt.state, receipt.findings) == (1, "current", ())
-    assert grown(world, before) == {"stock": 1, "payload_key": 1, "evidence": 1}
+    assert grown(world, before) == {
+        "stock": 1,
+        "payload_key": 1,
+        "evidence": 1,
+        "evidence_waiting": 1,
+    }
     assert actions(world) == [("stock.accepted", "current")]
 
 
@@ -69,7 +74,7 @@ def test_the_same_document_again_stores_nothing_and_is_answered_alike(world: Wor
     again = take(world, a_stock())
 
     assert (again.id, again.state) == (first.id, "repeated")
-    assert grown(world, before) == {"evidence": 1}
+    assert grown(world, before) == {"evidence": 1, "evidence_waiting": 1}
 
 
 def test_a_version_with_other_content_is_refused_and_put_in_quarantine(world: World) -> None:
@@ -78,7 +83,12 @@ def test_a_version_with_other_content_is_refused_and_put_in_quarantine(world: Wo
 
     with pytest.raises(VersionTakenError):
         take(world, a_stock(counts=[], losses=[]))
-    assert grown(world, before) == {"quarantine": 1, "payload_key": 1, "evidence": 1}
+    assert grown(world, before) == {
+        "quarantine": 1,
+        "payload_key": 1,
+        "evidence": 1,
+        "evidence_waiting": 1,
+    }
 
 
 def test_a_refused_document_is_put_in_quarantine(world: World) -> None:
@@ -86,7 +96,12 @@ def test_a_refused_document_is_put_in_quarantine(world: World) -> None:
 
     with pytest.raises(InvalidRecordError):
         take(world, edited(a_stock(), ("/losses/0/kind", "thft")))
-    assert grown(world, before) == {"quarantine": 1, "payload_key": 1, "evidence": 1}
+    assert grown(world, before) == {
+        "quarantine": 1,
+        "payload_key": 1,
+        "evidence": 1,
+        "evidence_waiting": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_p12_an_init_that_was_killed_at_any_step_is_continued_by_the_next(
         assert caller.role is Role.ADMIN
         assert {file: file.read_bytes() for file in keys} == keys
         assert {file.name for file in there.home.iterdir() if "fhirbridge.db" not in file.name} == {
+            "evidence.key",
             "master.key",
             "site.key",
         }
