@@ -162,6 +162,7 @@ class World:
                 quarantine=Quarantine(days=30, most=3),
                 tell=lambda message: self.told.append(codec.decode(message)),
                 disk=self.disk,
+                seed=lambda: bytes(range(32)),
                 waking=self.waking,
             )
         )
