@@ -7,7 +7,7 @@ from fhirbridge.pull.contraindications import Reading
 from fhirbridge.web.schemas import Closed, _count, _text, _texts
 
 
-class Event(Closed):
+class Happened(Closed):
     """Thin: who may see more asks for it by `patient` or `detail.drift`."""
 
     sequence = _count("rises by one; ask after the last one that you have seen to")
@@ -28,7 +28,7 @@ class Event(Closed):
 
 class Events(Closed):
     events = fields.List(
-        fields.Nested(Event), required=True, metadata={"description": "the oldest first"}
+        fields.Nested(Happened), required=True, metadata={"description": "the oldest first"}
     )
     last = _count("ask after this one next")
     more = fields.Boolean(required=True, metadata={"description": "there are more already"})

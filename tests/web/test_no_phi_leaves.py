@@ -139,7 +139,7 @@ def test_s13_what_may_be_read_is_read(service: Service) -> None:
     assert receipt.status_code == 202
     assert heard(service, receipt) == []
     assert CANARY in answer.text
-    assert heard(service, answer) == [CANARY]
+    assert CANARY in heard(service, answer)  # as text, and within the note
 
 
 def test_the_canary_is_heard_where_it_sings(service: Service) -> None:
