@@ -75,7 +75,7 @@ lock: ## choose the versions again and write requirements.lock with hashes
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		setup.cfg -o requirements.lock
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra postgres --extra traces --extra build \
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra postgres --extra worker --extra traces --extra build \
 		--constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' setup.cfg -o deploy/requirements.lock
 
