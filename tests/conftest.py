@@ -11,6 +11,7 @@ import structlog
 from xdist.scheduler import LoadFileScheduling
 
 from fhirbridge.store.engine import Store
+from tests import compiled_once
 from tests.hapi import hapi_server
 from tests.hapi import hl7_validator as validators
 from tests.hapi.hl7_validator import Hl7Validator
@@ -23,6 +24,13 @@ hypothesis.settings.load_profile("fhirbridge")
 
 TOP = Path(__file__).parent.parent
 NOT_RUN = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_set_of_mappings_compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        compiled_once.remember(patched)
+        yield
 
 
 @pytest.fixture(autouse=True)

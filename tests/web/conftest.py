@@ -2,34 +2,20 @@
 
 import io
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from werkzeug.serving import make_server
 
 from fhirbridge import log
-from fhirbridge.records.source_schema import source_schema
 from fhirbridge.sandbox.app import create_app as create_sandbox
-from fhirbridge.settings import packaged_mappings
 from fhirbridge.store import sqlite
-from fhirbridge.translate import mapping_set
-from fhirbridge.translate.mapping_set import MappingSet
 from tests.web.service import Service, a_service
 
 
-@pytest.fixture(scope="session")
-def compiled() -> Mapping[str, MappingSet]:
-    """The packaged set without an overlay and with each of theirs: a set never changes."""
-    return mapping_set.compile_all(mapping_set.read(packaged_mappings()), source_schema())
-
-
 @pytest.fixture
-def service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: Mapping[str, MappingSet]
-) -> Iterator[Service]:
-    monkeypatch.setattr(mapping_set, "compile_all", lambda _files, _source: compiled)
-    monkeypatch.setattr(mapping_set, "compile_set", lambda _files, _source, name: compiled[name])
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
     lines = io.StringIO()
     log.configure(lines)
