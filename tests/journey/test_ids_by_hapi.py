@@ -61,11 +61,19 @@ def hapi_that_names(hapi_of_its_own: tuple[str, Path]) -> str:
     return hapi_of_its_own[0]
 
 
+def probes(base_url: str) -> list[str]:
+    """The ids of the Patients on which a probe tried what the server does."""
+    found = far_side.search(base_url, "Patient", family="Synthetic-Probe")
+    return sorted(one["id"] for one in found)
+
+
 @pytest.fixture(scope="module")
 def arrived(hapi_that_names: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
     """Two visits of a series and an amendment, each third answer to a write lost."""
     with install(tmp_path_factory.mktemp("series")).bridge() as bridge:
+        before = probes(hapi_that_names)  # another EHR of this server lets nobody remove any
         connect(bridge, hapi_that_names)
+        assert probes(hapi_that_names) == before
         way = lossy(bridge)
         way.every = 3
         paths = [*SERIES[1:3], AMENDED]
@@ -87,8 +95,6 @@ def test_r23_the_probe_sees_that_it_names_resources_itself_and_leaves_nothing(
     lacking = {one.name for one in modes.shown(found.traits) if not one.seen}
     assert lacking == {"own_ids", "create_guard", "create_none_match", "transaction", "batch"}
     assert found.traits["left_behind"] == []
-    probes = far_side.search(arrived.base_url, "Patient", family="Synthetic-Probe")
-    assert probes == []
 
 
 def test_r2_all_of_both_visits_is_there_once_as_it_was_sent(arrived: Arrived) -> None:
