@@ -23,6 +23,7 @@ from tests.matching.theirs.hospital import (
 
 pytestmark = pytest.mark.hapi
 ONLY_HERE = "urn:oid:2.16.840.1.113883.19.4712"
+NPIS = ("1990471272", "1881000008")  # which no other test gives to this server
 NUMBERS = [{"system": ONLY_HERE, "value": "SYN-000123"}]
 
 
@@ -44,7 +45,10 @@ def test_safety_10_a_visit_names_the_hospitals_own_encounter_and_never_another_p
             theirs={"Encounter": VISITS, "MedicationRequest": ORDERS, "Practitioner": ""},
             actor="test",
         )
-        bridge.accept(codec.encode(a_numbered_visit()), actor="test")
+        visit = a_numbered_visit()
+        for member, npi in zip(visit["staff"], NPIS, strict=True):
+            member["npi"] = npi
+        bridge.accept(codec.encode(visit), actor="test")
         bridge.sync()
         with bridge._store.read() as tx:
             held = [line.there for line in lines.every(tx, "ehr")]
