@@ -12,7 +12,7 @@ from tests.matching.clinic import CLINIC, an_ehr_patient
 from tests.pull.hospital import a_condition, a_plan, an_allergy
 
 pytestmark = pytest.mark.hapi
-ONLY_HERE = "urn:oid:2.16.840.1.113883.19.4712"
+ONLY_HERE = "urn:oid:2.16.840.1.113883.19.4713"
 NUMBER = [{"system": ONLY_HERE, "value": "SYN-000123"}]
 WHOSE = {"reference": "Patient/known-1"}
 MANY = 120
