@@ -7,6 +7,7 @@ request is ready, and goes once another one is answered.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 
 from fhirbridge.clock import Clock
@@ -107,10 +108,14 @@ class Places:
 class Placed:
     """A transport that has one exchange in each place, and sends nothing while there is none."""
 
-    def __init__(self, places: Places, clock: Clock, inner: Transport) -> None:
+    def __init__(
+        self, places: Places, clock: Clock, inner: Transport, *, may_go: Callable[[], bool]
+    ) -> None:
+        """`may_go` is asked once a place is there: somebody may have stopped it meanwhile."""
         self._places = places
         self._clock = clock
         self._inner = inner
+        self._may_go = may_go
 
     def send(self, request: Request, *, deadline_seconds: float) -> Response | NotSent | Unknown:
         """Do one exchange; NotSent where it would have to wait for long."""
@@ -118,6 +123,8 @@ class Placed:
             return NotSent(reason=f"{HELD_BACK}others are being asked")
         began = self._clock.monotonic()
         try:
+            if not self._may_go():
+                return NotSent(reason=f"{HELD_BACK}it was stopped meanwhile")
             return self._inner.send(request, deadline_seconds=deadline_seconds)
         finally:
             self._places.give(timedelta(seconds=self._clock.monotonic() - began))

@@ -17,7 +17,7 @@ from fhirbridge.deliver.places import Placed, Places
 from fhirbridge.deliver.run import Rooms, drain
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
-from fhirbridge.outbox import claim, waking
+from fhirbridge.outbox import claim, pauses, waking
 from fhirbridge.outbox.claim import FencedError, LaneName
 
 SWEEP_SECONDS = waking.SWEEP_SECONDS
@@ -185,7 +185,7 @@ class Hand:
             rooms,
             places=places,
             ehr_for=lambda known: rooms.ehr_for(known).through(
-                lambda inner: Placed(places, rooms.clock, inner)
+                lambda inner: Placed(places, rooms.clock, inner, may_go=self._is_going)
             ),
         )
         self.destination = destination
@@ -214,6 +214,12 @@ class Hand:
         finally:
             self.over.set()
             self._moved.set()
+
+    def _is_going(self) -> bool:
+        """Say whether nobody paused or removed the destination since the request was made ready."""
+        with self._rooms.store.read() as tx:
+            known = registry.find(tx, self.destination)
+            return known is not None and not known.paused and not pauses.is_put(tx, known.name, "")
 
     def give_back(self) -> None:
         """Free the lane of an exchange that had no end yet."""

@@ -39,7 +39,7 @@ def test_a_healthy_installation_is_0_and_its_ehr_is_only_read(desk: Desk, ehr: E
 def test_a_setting_that_is_not_there_is_found(desk: Desk) -> None:
     desk.monkeypatch.setenv("FHIRBRIDGE_SIT", "x")
 
-    assert "docs/operate.md" in wrong(desk)["settings"]
+    assert "docs/settings.md" in wrong(desk)["settings"]
 
 
 @pytest.mark.parametrize("key", ["master.key", "site.key"])

@@ -113,6 +113,7 @@ def test_what_is_not_there_cannot_be_paused(
 def test_r18_a_pause_reaches_a_run_that_is_under_way_before_its_next_request(
     desk: Desk, ehr: EhrAtWork
 ) -> None:
+    desk.run("destination", "set", "ehr", "--concurrent", "1")
     desk.take(*(a_short_visit(1, f"pt-{number}") for number in range(6)))
     gate = Gate(ehr, after=2)
 
@@ -134,6 +135,7 @@ def test_r18_a_pause_reaches_a_run_that_is_under_way_before_its_next_request(
 def test_r18_a_run_that_is_cancelled_ends_after_its_exchange_and_what_is_retried_goes_once(
     desk: Desk, ehr: EhrAtWork
 ) -> None:
+    desk.run("destination", "set", "ehr", "--concurrent", "1")
     desk.take(*(a_short_visit(1, f"pt-{number}") for number in range(6)))
     gate = Gate(ehr, after=2)
 

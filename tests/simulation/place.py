@@ -14,6 +14,7 @@ from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.translating import Translator
+from fhirbridge.outbox.waking import Bell
 from fhirbridge.records import schema
 from fhirbridge.records.schema import CheckedRecord
 from fhirbridge.sandbox.storage import Version
@@ -119,6 +120,7 @@ class Place(World):
         self.vault = Vault(bytes(range(32)), self.rng)
         self.told = []
         self.disk = ENDLESS
+        self.waking = Bell()
         self.ehrs = {EHR: FarSide(self.clock, BASE_URL)}
         beginning = _beginning(requires_consent=requires_consent, known=known, mode=mode)
         self.memory.fill(beginning.pattern)
