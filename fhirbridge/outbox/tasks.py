@@ -118,7 +118,10 @@ def _differs() -> ColumnElement[bool]:
 
 
 def _is_newest() -> ColumnElement[bool]:
-    """Say whether no later delivery of the lane settled the same resource."""
+    """Say whether no later delivery of the lane settled the same resource.
+
+    A repair brings back what the EHR had before, so that it settles nothing but that.
+    """
     later, item = delivery.alias(), delivery_item.alias()
     return ~(
         select(item.c.delivery_id)
@@ -127,6 +130,7 @@ def _is_newest() -> ColumnElement[bool]:
             later.c.destination == delivery.c.destination,
             later.c.lane == delivery.c.lane,
             later.c.sequence > delivery.c.sequence,
+            or_(later.c.repairs.is_(False), item.c.digest == delivery_item.c.digest),
             item.c.outcome.in_(SETTLED),
             item.c.type == delivery_item.c.type,
             item.c.resource_id == delivery_item.c.resource_id,

@@ -58,3 +58,8 @@ def _told_by_a_process(seed: int, hash_seed: str) -> str:
         capture_output=True,
     )
     return done.stdout.decode().splitlines()[-1]
+
+
+def test_what_was_brought_back_ends_no_task_that_it_does_not_settle() -> None:
+    """Seed 360: an EHR that changes nothing lost a pulse and got it back as it was, not amended."""
+    assert counting.run_one(360).counts
