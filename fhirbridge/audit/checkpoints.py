@@ -63,7 +63,7 @@ class Checkpoints:
         self._rng = rng
         self._seed = seed
 
-    def adopt(self, tx: Connection, now: datetime) -> Verifier:
+    def adopt(self, tx: Connection, now: datetime) -> None:
         """Note the key in the file as the one that signs, where the log has none yet.
 
         Raises SigningKeyError where the log names another one.
@@ -74,7 +74,6 @@ class Checkpoints:
             self._note(tx, mine, now)
         elif current.verifier != mine:
             raise _other_key(current.verifier)
-        return mine
 
     def make(self, tx: Connection, now: datetime) -> Signed:
         """Give every row its place and sign the root. Raises SigningKeyError.

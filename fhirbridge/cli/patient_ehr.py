@@ -9,10 +9,9 @@ from fhirbridge import settings
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.statuses import WAITS
 from fhirbridge.pull import charts, words
 from fhirbridge.pull.run import Pulled
-
-WAITS = 3
 
 
 @click.command()

@@ -7,8 +7,7 @@ import click
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
-
-WAITS = 3
+from fhirbridge.cli.statuses import WAITS
 
 
 @click.group()
