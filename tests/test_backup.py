@@ -62,7 +62,7 @@ def records(settings: Settings) -> int:
 
 def turn(store: Store, rng: SeededRng) -> bool:
     with store.begin() as tx:
-        return lineage.turn(tx, store.path, rng)
+        return lineage.turn(tx, store, rng)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

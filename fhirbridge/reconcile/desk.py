@@ -53,7 +53,7 @@ class Reconcile:
         """Before anything is sent: notice that our own database went back, and stop if it did."""
         store = self._rooms.store
         with store.begin() as tx:
-            is_ours = lineage.turn(tx, store.path, self._rooms.rng)
+            is_ours = lineage.turn(tx, store, self._rooms.rng)
             if not is_ours:
                 stops.stop_all(tx, stops.OWN)
             stops.enforce(tx)

@@ -45,5 +45,11 @@ class Database(Protocol):
     def describe(self, tx: Connection) -> tuple[str, str]:
         """Return its name, and its version and how it writes, for a person."""
 
+    def history(self, tx: Connection) -> str:
+        """Name its past, which differs once it went back or another server took over; "" if none.
+
+        `tx` writes.
+        """
+
     def told(self, error: exc.DBAPIError) -> BridgeError | None:
         """Turn what the driver says into our words; None for a mistake in a statement or a row."""

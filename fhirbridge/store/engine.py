@@ -99,6 +99,10 @@ class Store:
         with self.read() as tx:
             return self._database.describe(tx)
 
+    def history(self, tx: Connection) -> str:
+        """Name the database's past, which differs once it went back; "" for one in memory."""
+        return self._database.history(tx)
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One write transaction: committed at the end, rolled back on any exception.

@@ -1,9 +1,14 @@
-"""Notice that this database is an old copy of itself: a token turns in it and in a file beside it.
+"""Notice that this database is an old copy of itself.
+
+A file of SQLite: a token turns in it and in a file beside it.
 
 The file lies outside the backup. It is written first and names the token that the database has and
 the one that it gets, so that a crash in between is no alarm; an old copy's own token never stands
-in it, so that one is noticed again after such a crash. Who copies both back is not noticed,
-nor a PostgreSQL database that was restored: it is used from many machines and has no such file.
+in it, so that one is noticed again after such a crash. Who copies both back is not noticed.
+
+PostgreSQL names its own history (`Postgres.history`), which is kept in it: it differs after a
+standby took over, after a restore to a point in time, and after a dump was read back. A disk's
+snapshot put back is not noticed.
 """
 
 import os
@@ -12,36 +17,52 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, update
 
 from fhirbridge.rng import Rng, new_id
+from fhirbridge.store.engine import Store
 from fhirbridge.store.sqlite import PRIVATE
 from fhirbridge.store.tables import meta
 
 NAME = "lineage"
+SERVER = "server"  # the history of PostgreSQL's server
 SUFFIX = ".lineage"
 
 
-def turn(tx: Connection, database: Path | None, rng: Rng) -> bool:
-    """Take the next token; say whether this database, a file or none, took the last one.
+def turn(tx: Connection, store: Store, rng: Rng) -> bool:
+    """Take the next token; say whether this database took the last one.
 
     `tx` writes: its lock also keeps two of us from the file. What is done against an old copy is
     done in the same transaction.
     """
-    if database is None:
+    if store.path is not None:
+        return _turn_file(tx, store.path, rng)
+    history = store.history(tx)
+    if not history:  # in memory
         return True
+    known = _known(tx, SERVER)
+    if history != known:
+        _keep(tx, SERVER, history, is_new=known is None)
+    return known in (None, history)
+
+
+def _turn_file(tx: Connection, database: Path, rng: Rng) -> bool:
     beside = database.with_name(database.name + SUFFIX)
-    known = tx.scalar(select(meta.c.value).where(meta.c.name == NAME))
+    known = _known(tx, NAME)
     listed = _read(beside)
     token = new_id(rng)
     is_ours = known in listed if known is not None else not listed
     _write(beside, [known, token] if is_ours and known is not None else [token])
-    _keep(tx, token, is_new=known is None)
+    _keep(tx, NAME, token, is_new=known is None)
     return is_ours
 
 
-def _keep(tx: Connection, token: str, *, is_new: bool) -> None:
+def _known(tx: Connection, name: str) -> str | None:
+    return tx.scalar(select(meta.c.value).where(meta.c.name == name))
+
+
+def _keep(tx: Connection, name: str, value: str, *, is_new: bool) -> None:
     if is_new:
-        tx.execute(insert(meta).values(name=NAME, value=token))
+        tx.execute(insert(meta).values(name=name, value=value))
     else:
-        tx.execute(update(meta).where(meta.c.name == NAME).values(value=token))
+        tx.execute(update(meta).where(meta.c.name == name).values(value=value))
 
 
 def _read(path: Path) -> list[str]:

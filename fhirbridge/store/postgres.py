@@ -121,6 +121,14 @@ class Postgres:
         version = tx.scalar(text("SHOW server_version"))
         return "PostgreSQL", f"{version}, synchronous_commit {_shown(tx, 'synchronous_commit')}"
 
+    def history(self, tx: Connection) -> str:
+        """Return the cluster, its timeline and the table: a dump that is read back makes anew."""
+        asked = (
+            "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+            " || '/' || 'meta'::regclass::oid FROM pg_control_system()"
+        )
+        return str(tx.scalar(text(asked)))
+
     def told(self, error: exc.DBAPIError) -> BridgeError | None:
         state = _state(error.orig)
         if state in CONFLICTS:

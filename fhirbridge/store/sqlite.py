@@ -60,6 +60,9 @@ class Sqlite:
         version = tx.scalar(text("SELECT sqlite_version()"))
         return "SQLite", f"{version}, journal {tx.scalar(text('PRAGMA journal_mode'))}"
 
+    def history(self, tx: Connection) -> str:  # noqa: ARG002  a file has a token beside it
+        return ""
+
     def told(self, error: exc.DBAPIError) -> BridgeError | None:
         # The driver's own text may name files, so only SQLite's name of the error is told.
         name = str(getattr(error.orig, "sqlite_errorname", "no reason given"))

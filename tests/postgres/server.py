@@ -14,10 +14,11 @@ from pathlib import Path
 from signal import SIGINT, SIGKILL
 from tempfile import mkdtemp
 from threading import Event
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from fhirbridge.store.engine import Store
 
@@ -59,11 +60,33 @@ class Server:
         where = f"//127.0.0.1:{self.port}/{name}"
         return f"jdbc:postgresql:{where}?user={USER}&password={password}"
 
+    def cut_off(self) -> None:
+        """Let a standby hear nothing more of its primary."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            connection.execute("SELECT pg_reload_conf()")
+            _until(connection, SQL("SELECT count(*) = 0 FROM pg_stat_wal_receiver"))
+
+    def take_over(self) -> None:
+        """Make a standby the primary, as whoever keeps it does when the old one is lost."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote(wait => true)")
+
     def restart(self) -> None:
         """Stop it as an administrator does, and start it on the same port."""
         self.process.stop()
         self.process.start()
         _wait(self)
+
+    def caught_up(self, standby: "Server") -> None:
+        """Wait until a standby has all that was committed here."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            row = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+        with psycopg.connect(standby.url(), autocommit=True) as connection:
+            now = SQL("SELECT pg_last_wal_replay_lsn() >= {}::pg_lsn").format(
+                Literal(row and row[0])
+            )
+            _until(connection, now)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is still connected to it."""
@@ -98,6 +121,12 @@ class Process:
         with self._log.open("ab") as log:
             self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
 
+    def kill(self) -> None:
+        """End it as a machine ends that loses its power."""
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+
     def stop(self) -> None:
         if self._running is None:
             return
@@ -129,6 +158,51 @@ def running() -> Iterator[Server]:
             process.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """Start a second server that follows another one, and stop it at the end."""
+    folder = Path(mkdtemp(prefix="fhirbridge-postgres-", dir=primary.folder.parent))
+    try:
+        folder.chmod(0o711)
+        _write_private(folder / "pgpass", (primary.folder / "pgpass").read_text("ascii"))
+        (folder / "data").mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            for path in (folder, folder / "data"):
+                shutil.chown(path, "nobody", "nogroup")
+        _copy(primary, folder)
+        port = _free_port()
+        process = Process(folder, port)
+        try:
+            process.start()
+            server = Server(folder=folder, port=port, process=process)
+            _wait(server)
+            yield server
+        finally:
+            process.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _copy(primary: Server, folder: Path) -> None:
+    """Copy all of a server that runs; the copy knows whom to follow."""
+    passfile = folder / "passfile"  # of whom the server runs as
+    _write_private(passfile, (folder / "pgpass").read_text("ascii"))
+    if os.geteuid() == 0:
+        shutil.chown(passfile, "nobody", "nogroup")
+    where = f"host=127.0.0.1 port={primary.port} user={USER} passfile={passfile}"
+    words = [str(programs() / "pg_basebackup"), f"--pgdata={folder / 'data'}"]
+    words += ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname", where]
+    subprocess.run([*_as_nobody(), *words], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def _until(connection: psycopg.Connection[Any], asked: Composed | SQL) -> None:
+    until = time.monotonic() + START_SECONDS  # noqa: TID251  a real server on a real clock
+    while not (row := connection.execute(asked).fetchone()) or not row[0]:
+        if time.monotonic() > until:  # noqa: TID251
+            raise RuntimeError(f"it does not come true: {asked}")
+        Event().wait(0.05)
 
 
 def _free_port() -> int:

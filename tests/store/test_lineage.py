@@ -16,7 +16,7 @@ def a_store(folder: Path) -> Store:
 
 def turn(store: Store, rng: SeededRng) -> bool:
     with store.begin() as tx:
-        return lineage.turn(tx, store.path, rng)
+        return lineage.turn(tx, store, rng)
 
 
 def test_the_same_database_is_itself_however_often_it_is_used(tmp_path: Path) -> None:
