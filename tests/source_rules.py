@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -36,11 +37,12 @@ def breaches(source: str, module: str, rules: tuple[Rule, ...]) -> list[str]:
     ]
 
 
-def uses(source: str) -> list[Use]:
+@cache
+def uses(source: str) -> tuple[Use, ...]:
     """Return what a module imports, and each dotted name it uses, under its real name."""
     tree = ast.parse(source)
     real_names = dict(_imported_names(tree))
-    return [use for node in ast.walk(tree) for use in _uses_of(node, real_names)]
+    return tuple(use for node in ast.walk(tree) for use in _uses_of(node, real_names))
 
 
 def is_within(name: str, names: frozenset[str]) -> bool:
