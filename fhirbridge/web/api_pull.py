@@ -31,9 +31,10 @@ def after() -> Response:
     that in which it was stored. What is told is told for good: events are never changed or removed.
     """
     said = request.args.get("after", "0")
-    if not SEQUENCE.fullmatch(said):
+    if not SEQUENCE.fullmatch(said) or request.args.keys() - {"after"}:
         raise NoSequenceError(
-            "after must be the sequence of an event", hint="begin with after=0, then ask after last"
+            "all that can be asked is after=, the sequence of an event",
+            hint="begin with after=0, then ask after last",
         )
     return answer(asdict(bridge().events(int(said))))
 

@@ -74,8 +74,9 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
     example = {"summary": "an IV visit (synthetic)", "value": codec.decode(EXAMPLE.read_bytes())}
     components.example("visit", example)
     # By name from here on: each decorator below copies what the ones before it said.
-    shapes = {shape for one in operations for shape in one.answers.values()}
-    for shape in sorted({Problem, *shapes}, key=_name):
+    shapes: set[type[Schema]] = {Problem}
+    shapes.update(shape for one in operations for shape in one.answers.values())
+    for shape in sorted(shapes, key=_name):
         if _name(shape) not in components.schemas:
             components.schema(_name(shape), schema=shape)
     for room, about in ROOMS.items():
@@ -109,7 +110,6 @@ def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
         endpoint=operation.view.__name__,
         view_func=view,
         methods=[operation.method],
-        parameters=[dict(one) for one in operation.parameters],
     )
     guard.declare(operation.endpoint, operation.access, operation.room)
 
@@ -130,6 +130,8 @@ def _about(operation: Operation) -> dict[str, Any]:
         about["security"] = [{"signature": []}]
     else:
         about["x-roles"] = sorted(operation.access.roles)
+    if operation.parameters:  # of this method; those of the path are for all of its methods
+        about["parameters"] = [dict(one) for one in operation.parameters]
     if operation.body:
         about["requestBody"] = dict(operation.body)
     return about
