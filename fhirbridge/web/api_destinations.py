@@ -8,7 +8,7 @@ from fhirbridge.access.tokens import Role
 from fhirbridge.web import idempotency, list_schemas, schemas
 from fhirbridge.web.api_deliveries import OPERATORS
 from fhirbridge.web.api_records import REFUSALS
-from fhirbridge.web.exchange import IF_NONE_MATCH, answer, bridge, shown
+from fhirbridge.web.exchange import PATH, answer, bridge
 from fhirbridge.web.guard import caller
 from fhirbridge.web.query import NAME, Filter
 from fhirbridge.web.routes import Operation, only
@@ -24,7 +24,7 @@ def every() -> Response:
 
 def show(name: str) -> Response:
     """Show how one destination stands. No PHI."""
-    return shown(bridge().how_stands(name))
+    return answer(bridge().how_stands(name))
 
 
 def pause(name: str) -> Response:
@@ -41,7 +41,7 @@ def resume(name: str) -> Response:
 
 READERS = only(Role.OPERATOR, Role.AUDITOR, Role.ADMIN)
 NAMED = {
-    "in": "path",
+    **PATH,
     "name": "name",
     "schema": {"type": "string", **NAME},
     "description": "as the list has it",
@@ -64,10 +64,9 @@ OPERATIONS = (
         rule="/api/v1/destinations/<name>",
         view=show,
         access=READERS,
-        parameters=(NAMED, IF_NONE_MATCH),
+        parameters=(NAMED,),
         answers={HTTPStatus.OK: schemas.Destination},
         refusals={**REFUSALS, **UNKNOWN},
-        tagged=True,
     ),
     *(
         Operation(

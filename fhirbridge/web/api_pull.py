@@ -10,7 +10,7 @@ from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.web import pull_schemas
 from fhirbridge.web.api_records import REFUSALS
-from fhirbridge.web.exchange import IF_NONE_MATCH, answer, bridge, shown
+from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, bridge, shown
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
 
@@ -77,7 +77,7 @@ OPERATIONS = (
         view=show,
         access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
         parameters=(
-            {"in": "path", "name": "patient_id", "description": "`patient` of an event"},
+            {**PATH, "name": "patient_id", "description": "`patient` of an event"},
             IF_NONE_MATCH,
         ),
         answers={HTTPStatus.OK: pull_schemas.PatientEhr},

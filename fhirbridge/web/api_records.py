@@ -14,7 +14,7 @@ from fhirbridge.intake.accept import Receipt
 from fhirbridge.overview.lists import Sought
 from fhirbridge.records import findings
 from fhirbridge.web import idempotency, list_schemas, schemas
-from fhirbridge.web.exchange import IF_NONE_MATCH, answer, body, bridge, shown
+from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, body, bridge, shown
 from fhirbridge.web.guard import caller
 from fhirbridge.web.query import RECORD_STATES, Filter
 from fhirbridge.web.routes import Operation, only
@@ -180,7 +180,7 @@ OPERATIONS = (
         view=show,
         access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
         parameters=(
-            {"in": "path", "name": "record_id", "description": "id of the receipt"},
+            {**PATH, "name": "record_id", "description": "id of the receipt"},
             IF_NONE_MATCH,
         ),
         answers={HTTPStatus.OK: schemas.Record},

@@ -11,7 +11,7 @@ from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.records import findings
 from fhirbridge.web import idempotency, schemas
 from fhirbridge.web.api_records import REFUSALS
-from fhirbridge.web.exchange import IF_NONE_MATCH, answer, body, bridge, shown
+from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, body, bridge, shown
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
 
@@ -86,7 +86,7 @@ OPERATIONS = (
         view=show,
         access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
         parameters=(
-            {"in": "path", "name": "stock_id", "description": "id of the receipt"},
+            {**PATH, "name": "stock_id", "description": "id of the receipt"},
             IF_NONE_MATCH,
         ),
         answers={HTTPStatus.OK: schemas.StockDocument},

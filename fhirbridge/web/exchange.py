@@ -14,6 +14,7 @@ BRIDGE = "fhirbridge"
 MOST_BYTES = "MOST_BYTES"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+PATH: dict[str, Any] = {"in": "path", "schema": {"type": "string"}}
 IF_NONE_MATCH: dict[str, Any] = {
     "in": "header",
     "name": "If-None-Match",

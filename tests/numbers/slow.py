@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fhirbridge import opening
+from fhirbridge.cli import buffering
 from fhirbridge.clock import SystemClock
 from fhirbridge.fhir import codec
 from tests.records.visits import a_visit
@@ -18,13 +19,15 @@ from tests.source_rules import ROOT
 from tests.web.service import settings_below
 from tests.web.test_over_a_socket import Server, port_of
 
-# The same program; the time that a sender has is the one thing that a test may shorten.
+# The same program; only its bounds may be tighter in a test.
 SERVE = """
 import sys
 from fhirbridge.cli import buffering, main
 buffering.REQUEST_SECONDS = float(sys.argv.pop(1))
+buffering.MOST_HELD = int(sys.argv.pop(1))
 main()
 """
+REAL_SECONDS = buffering.REQUEST_SECONDS
 HEAD = b"POST /webhooks/v1/sessions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 # What each kind has said before it dawdles, and what it says a byte at a time.
 KINDS = {
@@ -49,12 +52,22 @@ class Dawdled:
 
 
 @contextmanager
-def served(folder: Path, seconds: float) -> Iterator[Server]:
-    """Serve an installation that gives a sender so many seconds for a request."""
+def served(folder: Path, seconds: float, *, held: int = buffering.MOST_HELD) -> Iterator[Server]:
+    """Serve an installation that gives a sender so many seconds, and holds so many bytes."""
     token = opening.initialise(settings_below(folder / "home"))
+    yield from _serve(folder, seconds, held, token, "log")
+
+
+@contextmanager
+def again(folder: Path) -> Iterator[Server]:
+    """Serve an installation that is there, by one more process."""
+    yield from _serve(folder, REAL_SECONDS, buffering.MOST_HELD, "", "log-2")
+
+
+def _serve(folder: Path, seconds: float, held: int, token: str, log_name: str) -> Iterator[Server]:
     environment = {"FHIRBRIDGE_HOME": str(folder / "home"), "HOME": str(folder), "PATH": ""}
-    words = [sys.executable, "-c", SERVE, str(seconds), "serve", "--no-deliver"]
-    log = folder / "log"
+    words = [sys.executable, "-c", SERVE, str(seconds), str(held), "serve", "--no-deliver"]
+    log = folder / log_name
     with log.open("wb") as lines:
         running = subprocess.Popen(
             [*words, "--bind", "127.0.0.1:0"],

@@ -193,7 +193,6 @@ PROVOCATIONS: dict[tuple[str, int], Provoke] = {
     (THERE, 500): failing("list_destinations", getting(DESTINATIONS, Role.ADMIN)),
     (THERE, 503): unreadable(Role.ADMIN, DESTINATIONS),
     (ONE_THERE, 200): at_a_destination("GET"),
-    (ONE_THERE, 304): unchanged(at_a_destination("GET")),
     (ONE_THERE, 401): getting(NO_DESTINATION),
     (ONE_THERE, 403): getting(NO_DESTINATION, Role.INTEGRATOR),
     (ONE_THERE, 404): getting(NO_DESTINATION, Role.OPERATOR),
