@@ -1,6 +1,7 @@
 """The web application: routes that the guard knows, and one way for failures, headers and log."""
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 from fhirbridge import opening, settings
 from fhirbridge.bridge import Bridge
@@ -24,6 +25,7 @@ from fhirbridge.web import (
     problems,
 )
 from fhirbridge.web.guard import Guard
+from fhirbridge.web.query import OPAQUE
 from fhirbridge.web.rates import Rates
 
 
@@ -31,6 +33,12 @@ class DebugModeError(BridgeError):
     """Flask's debug mode is on; it shows what it handles, and runs code, for whoever asks."""
 
     code = "E808"
+
+
+class OpaqueName(BaseConverter):
+    """What may stand in an address: ids that we gave, and names of destinations and files."""
+
+    regex = OPAQUE.pattern
 
 
 def create_app(
@@ -74,6 +82,7 @@ def _bare(most_bytes: int) -> Flask:
     # A redirect would be built from the Host header, which is anybody's.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters["default"] = OpaqueName
     return app
 
 

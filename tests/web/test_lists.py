@@ -225,6 +225,12 @@ def test_a_cursor_is_good_for_its_own_filter_and_list(listed: Listed) -> None:
     assert listed.ask(f"{SESSIONS}?limit=9&state=current&cursor={page['next']}")[0] == 200
 
 
+@pytest.mark.parametrize("named", ["%00", "x" * 101, "%ff", "a%20b", "%2e%2e%2f", "'--", "é"])
+def test_what_is_no_name_of_ours_is_not_looked_for(listed: Listed, named: str) -> None:
+    for path in (SESSIONS, DELIVERIES, DESTINATIONS):
+        assert listed.ask(f"{path}/{named}", Role.ADMIN)[0] == 404
+
+
 def test_no_list_says_anything_of_a_patient(listed: Listed) -> None:
     canary = "Kanarienvogel-7261"
     visit = a_short_visit(patient=canary, session_id=f"s-{canary}")
