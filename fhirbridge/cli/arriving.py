@@ -1,12 +1,13 @@
 """Whether a request has come whole, so that a thread need not wait for the rest of it. Pure.
 
-What is not as it should be is not judged here: it is handed on at once to whoever refuses it.
+What is not as it should be is handed on at once to whoever refuses it. Refused here is only what
+nobody else would refuse before more of it came.
 """
 
 from enum import Enum, auto
 
 HEAD_END = b"\r\n\r\n"
-MOST_HEAD = 65_536  # bytes; the server takes less, and says so
+MOST_HEAD = 65_536  # bytes, and of trailers; the server would take no longer line than 8 kB
 MOST_BODY = 4_000_000  # bytes that are waited for; what is longer is read as it comes
 MOST_DIGITS = 15
 LONGEST_CHUNK_LINE = 300
@@ -19,6 +20,7 @@ class Verdict(Enum):
 
     WAIT = auto()  # for more
     WHOLE = auto()  # all of it is there
+    REFUSE = auto()  # a line, or the lines, of it are too long
     STREAM = auto()  # let it be read as it comes, and close the connection after it
 
 
@@ -37,7 +39,7 @@ class Arriving:
         if not self._body:
             found = came.find(HEAD_END)
             if found < 0:
-                return Verdict.STREAM if len(came) > MOST_HEAD else Verdict.WAIT
+                return Verdict.REFUSE if len(came) > MOST_HEAD else Verdict.WAIT
             self._body = self._chunk = found + len(HEAD_END)
             if not self._read_head(bytes(came[:found])):
                 return Verdict.STREAM
@@ -64,18 +66,18 @@ class Arriving:
 
     def _in_chunks(self, came: bytes | bytearray) -> Verdict:
         while True:
-            if self._chunk - self._body > MOST_BODY or len(came) - self._body > 2 * MOST_BODY:
+            if len(came) - self._body > MOST_BODY:
                 return Verdict.STREAM
             end = came.find(b"\r\n", self._chunk, self._chunk + LONGEST_CHUNK_LINE)
             if end < 0:
                 is_long = len(came) - self._chunk >= LONGEST_CHUNK_LINE
-                return Verdict.STREAM if is_long else Verdict.WAIT
+                return Verdict.REFUSE if is_long else Verdict.WAIT
             digits = bytes(came[self._chunk : end]).partition(b";")[0].strip()
             try:
                 size = int(digits, 16)
             except ValueError:
                 return Verdict.STREAM
-            if not 0 <= size <= MOST_BODY:
+            if size < 0:
                 return Verdict.STREAM
             if size == 0:  # trailers, or the end at once
                 return _after_the_last(came, end)
@@ -89,4 +91,4 @@ def _after_the_last(came: bytes | bytearray, line: int) -> Verdict:
     """Wait for the empty line that ends a body in chunks; `line`: where the last size ends."""
     if came.find(HEAD_END, line) >= 0:
         return Verdict.WHOLE
-    return Verdict.STREAM if len(came) - line > MOST_HEAD else Verdict.WAIT
+    return Verdict.REFUSE if len(came) - line > MOST_HEAD else Verdict.WAIT

@@ -11,6 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from selectors import EVENT_READ
 from typing import Any
 
@@ -26,23 +27,37 @@ SILENCE_SECONDS = 30  # of who sends as we read, or does not read what we send
 LOOK_SECONDS = 0.5  # between two looks for those whose time is over
 MOST_HELD = 64_000_000  # bytes of requests that are not answered yet, of all connections together
 AT_ONCE = 65_536
-RETRY_SECONDS = 5
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-PROBLEM = codec.encode(
-    {
-        "type": "about:blank",
-        "title": "Too Many Requests",
-        "status": 429,
-        "detail": "more requests are coming in than this service can hold; nothing was stored",
-        "instance": "urn:fhirbridge:request:unread",
-        "hint": "wait as long as Retry-After says, then send it again",
-    }
+
+
+def _problem(status: HTTPStatus, detail: str, hint: str, more: bytes = b"") -> bytes:
+    """Return a whole answer, for a request that no application sees."""
+    said = codec.encode(
+        {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": detail,
+            "instance": "urn:fhirbridge:request:unread",
+            "hint": hint,
+        }
+    )
+    first = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: {len(said)}\r\n".encode()
+    rest = b"Content-Type: application/problem+json\r\nConnection: close\r\n\r\n"
+    return first + more + rest + said
+
+
+FULL = _problem(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "more requests are coming in than this service can hold; nothing was stored",
+    "wait as long as Retry-After says, then send it again",
+    b"Retry-After: 5\r\n",
 )
-FULL = (
-    b"HTTP/1.1 429 Too Many Requests\r\n"
-    b"Content-Type: application/problem+json\r\n"
-    b"Retry-After: %d\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
-) % (RETRY_SECONDS, len(PROBLEM), PROBLEM)
+TOO_LONG = _problem(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "the head of the request, or what stands between its chunks, is too long",
+    "send fewer and shorter header fields",
+)
 
 
 @dataclass(slots=True)
@@ -157,13 +172,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             arrival.deadline = self._clock.monotonic() + REQUEST_SECONDS
         arrival.came += data
         self._held += len(data)
-        if self._held > MOST_HELD:
-            self._forget(conn)
-            _send(conn, FULL)
-            self._part(conn)
-            return
         verdict = arrival.arriving.judge(arrival.came)
-        if verdict is not Verdict.WAIT:
+        if verdict is Verdict.REFUSE or self._held > MOST_HELD:
+            self._forget(conn)
+            _send(conn, TOO_LONG if verdict is Verdict.REFUSE else FULL)
+            self._part(conn)
+        elif verdict is not Verdict.WAIT:
             self._give(conn, streamed=verdict is Verdict.STREAM)
         elif arrival.arriving.expects_continue and not arrival.continued:
             arrival.continued = True

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from fhirbridge.cli.arriving import MOST_BODY, MOST_HEAD, STREAMED, Arriving, Verdict
 from fhirbridge.web.api_bulk import OPERATIONS
 
-WAIT, WHOLE, STREAM = Verdict.WAIT, Verdict.WHOLE, Verdict.STREAM
+WAIT, WHOLE = Verdict.WAIT, Verdict.WHOLE
+STREAM, REFUSE = Verdict.STREAM, Verdict.REFUSE
 HOST = b"\r\nHost: a\r\n"
 CHUNKED = b"POST / HTTP/1.1" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -35,7 +36,7 @@ def judged(*parts: bytes) -> Verdict:
         (b"GET / HTTP/1.1\r\nHost: a\r\n", WAIT),
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", WHOLE),
         (b"\x16\x03\x01 no HTTP at all", WAIT),
-        (b"G" * (MOST_HEAD + 1), STREAM),
+        (b"G" * (MOST_HEAD + 1), REFUSE),
         (with_length(b"3", b"ab"), WAIT),
         (with_length(b"3", b"abc"), WHOLE),
         (with_length(b"3", b"abcGET /"), WHOLE),
@@ -56,8 +57,10 @@ def judged(*parts: bytes) -> Verdict:
         (CHUNKED + b"7\r\n0\r\n\r\nab\r\n", WAIT),  # what looks like the end is content
         (CHUNKED + b"zz\r\n", STREAM),
         (CHUNKED + b"-1\r\n", STREAM),
-        (CHUNKED + b"f" * 400, STREAM),
-        (CHUNKED + b"ffffffffff\r\n", STREAM),
+        (CHUNKED + b"f" * 400, REFUSE),
+        (CHUNKED + b"0\r\n" + b"X: y\r\n" * MOST_HEAD, REFUSE),
+        (CHUNKED + b"ffffffffff\r\n", WAIT),
+        (CHUNKED + b"ffffffffff\r\n" + b" " * MOST_BODY, STREAM),
         (CHUNKED.replace(b"chunked", b"gzip, chunked") + b"0\r\n\r\n", WHOLE),
         (CHUNKED.replace(b"chunked", b"gzip"), STREAM),
         (STREAMED + b" HTTP/1.1" + HOST + b"Transfer-Encoding: chunked\r\n\r\n", STREAM),
