@@ -14,12 +14,13 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select
 
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import SHARED_LANE
+from fhirbridge.outbox.states import State
 from fhirbridge.overview import status
 from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, record
@@ -38,6 +39,7 @@ OF_DELIVERY = (
     "changed_at",
     "due_at",
 )
+FINAL = (State.DELIVERED, State.SUPERSEDED)
 OF_RECORD = ("id", "version", "state", "received_at", "translation", "warnings", "held")
 
 
@@ -101,12 +103,12 @@ def records(tx: Connection, sought: Sought) -> Page:
     met = _met((record.c.session_key, sought.session), (record.c.state, sought.state)) + _within(
         sought, record.c.received_at
     )
-    if sought.destination or sought.waiting:
-        _check(tx, sought.destination)
-        owed = _met(
-            (delivery.c.destination, sought.destination), (delivery.c.state, sought.waiting)
-        )
+    _check(tx, sought.destination)
+    owed = _met((delivery.c.destination, sought.destination), (delivery.c.state, sought.waiting))
+    if sought.waiting:  # of few: they are looked up
         met.append(record.c.id.in_(select(delivery.c.record_id).where(*owed)))
+    elif owed:  # of most: each record is asked for it, the newest first
+        met.append(exists().where(delivery.c.record_id == record.c.id, *owed))
     shown = select(*(record.c[name] for name in OF_RECORD), record.c.session_key.label("session"))
     place = (record.c.received_at, record.c.id)
     rows, following = _page(tx, shown.where(*met), place, sought, "records")
@@ -123,7 +125,8 @@ def deliveries(tx: Connection, sought: Sought) -> Page:
     met = _met(
         (delivery.c.destination, sought.destination),
         (delivery.c.record_id, sought.record),
-        (delivery.c.state, sought.state),
+        # Of most: then an index by state would bring all of them to be sorted.
+        (delivery.c.state.concat("") if sought.state in FINAL else delivery.c.state, sought.state),
     ) + _within(sought, delivery.c.created_at)
     place = (delivery.c.created_at, delivery.c.id)
     rows, following = _page(tx, _of_deliveries().where(*met), place, sought, "deliveries")
@@ -180,10 +183,9 @@ def _by_state(tx: Connection, ids: Sequence[str]) -> dict[str, dict[str, int]]:
         select(delivery.c.record_id, delivery.c.state, func.count())
         .where(delivery.c.record_id.in_(ids))
         .group_by(delivery.c.record_id, delivery.c.state)
-        .order_by(delivery.c.state)
     )
     found: dict[str, dict[str, int]] = {}
-    for record_id, state, count in tx.execute(chosen):
+    for record_id, state, count in sorted(tx.execute(chosen)):
         found.setdefault(record_id, {})[state] = count
     return found
 
@@ -227,7 +229,8 @@ def _page(
     at, own = place
     after = _after(sought, kind)
     if after is not None:
-        chosen = chosen.where(or_(at < after[0], and_(at == after[0], own < after[1])))
+        # The first one lets an index begin there.
+        chosen = chosen.where(at <= after[0], or_(at < after[0], own < after[1]))
     ordered = chosen.add_columns(at.label("place")).order_by(at.desc(), own.desc())
     found = tx.execute(ordered.limit(sought.limit + 1)).all()
     shown = found[: sought.limit]

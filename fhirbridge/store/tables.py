@@ -203,6 +203,7 @@ Index(
 Index("delivery_urgent", delivery.c.urgent, delivery.c.state)
 Index("delivery_record", delivery.c.record_id)
 Index("delivery_created", delivery.c.created_at, delivery.c.id)
+Index("delivery_created_there", delivery.c.destination, delivery.c.created_at, delivery.c.id)
 Index("delivery_lane", delivery.c.destination, delivery.c.lane, delivery.c.state)
 
 delivery_item = Table(

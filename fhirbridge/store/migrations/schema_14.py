@@ -10,7 +10,8 @@ down_revision = "10"
 
 
 def upgrade() -> None:
-    """Add two columns and an index. A token of before may all that its role may."""
+    """Add two columns and two indexes. A token of before may all that its role may."""
     for name in ("rooms", "last_used_at"):
         op.add_column("api_token", sa.Column(name, Text, nullable=False, server_default=""))
     op.create_index("delivery_created", "delivery", ["created_at", "id"])
+    op.create_index("delivery_created_there", "delivery", ["destination", "created_at", "id"])
