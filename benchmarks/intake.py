@@ -91,7 +91,8 @@ def serving(folder: Path, *words: str) -> Iterator[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     """Return our environment with an installation of its own."""
-    return {**os.environ, "FHIRBRIDGE_HOME": str(folder / "home")}
+    unlimited = {"FHIRBRIDGE_REQUESTS_PER_SECOND": "0"}
+    return {**os.environ, "FHIRBRIDGE_HOME": str(folder / "home"), **unlimited}
 
 
 def fhirbridge(folder: Path, *words: str) -> str:

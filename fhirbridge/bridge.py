@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fhirbridge.access import tokens
-from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
+from fhirbridge.calling import Calling
 from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
 from fhirbridge.destinations import theirs as theirs_of
@@ -32,7 +32,6 @@ from fhirbridge.overview import record as record_view
 from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
 from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
-from fhirbridge.removing import Removing
 from fhirbridge.rng import new_id
 from fhirbridge.signin.methods import UNCHANGED, Change
 from fhirbridge.store import moment
@@ -42,12 +41,12 @@ from fhirbridge.translate.values import Translation
 OnStep = Callable[[Any, str], None]
 
 
-class Bridge(Removing):
+class Bridge(Calling):
     """Everything a door may ask for.
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
     what other systems send as signed messages in receiving.py, how a destination ends in
-    removing.py.
+    removing.py, what callers of the API ask for in calling.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -345,36 +344,3 @@ class Bridge(Removing):
     def close(self) -> None:
         """Give back the database's connections."""
         self._store.close()
-
-    # --- access -------------------------------------------------------------------------------
-
-    def make_token(self, *, name: str, role: Role, actor: str) -> str:
-        """Make an API token; its secret is returned once."""
-        with self._store.begin() as tx:
-            secret = tokens.make(tx, self._parts.rng, name=name, role=role, now=self.clock.now())
-            detail = {"name": name, "role": role.value}
-            self._note(tx, actor, Action.TOKEN_MADE, detail=detail)
-            return secret
-
-    def revoke_token(self, name: str, *, actor: str) -> int:
-        """Revoke every live token of this name."""
-        with self._store.begin() as tx:
-            count = tokens.revoke(tx, name, now=self.clock.now())
-            self._note(tx, actor, Action.TOKEN_REVOKED, detail={"name": name})
-            return count
-
-    def list_tokens(self) -> list[dict[str, str]]:
-        """Return all tokens without their secrets."""
-        with self._store.read() as tx:
-            return tokens.every(tx)
-
-    def authenticate(self, secret: str) -> Principal | None:
-        """Return who holds this secret, or None."""
-        with self._store.read() as tx:
-            return tokens.check(tx, secret, now=self.clock.now())
-
-    def refused(self, *, actor: str, reason: str, route: str) -> None:
-        """Note that somebody was turned away."""
-        with self._store.begin() as tx:
-            detail = {"reason": reason, "route": route}
-            self._note(tx, actor, Action.ACCESS_REFUSED, outcome="refused", detail=detail)

@@ -15,6 +15,7 @@ from fhirbridge.errors import BridgeError
 PACKAGED_MAPPINGS = Path(__file__).parent / "mappings"
 SOURCE_MAPPINGS = Path(__file__).parents[1] / "mappings"
 LEAST_FREE_MB = 1000
+REQUESTS_PER_SECOND = 50
 LAST_PORT = 65_535
 PREFIX = "FHIRBRIDGE_"
 
@@ -48,6 +49,7 @@ class Settings:
     pull_days: int = 30  # how long after the last record of a patient
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
     least_free_mb: int = LEAST_FREE_MB  # where the database lies; with less a person is told
+    requests_per_second: int = REQUESTS_PER_SECOND  # of one token or sender, for long; 0: any
     proxy: str = ""  # for every destination that is not on this machine
     traces: str = ""  # where a collector takes spans by OTLP over HTTP; "": there are none
 
@@ -69,6 +71,9 @@ WORDS = {
     "quarantine_days": "how long refused records are kept, sealed; 1 to 3650",
     "quarantine_most": "how many of them are kept at most; 1 to 1000000",
     "most_bytes": "largest request body; 1000 to 100000000",
+    "requests_per_second": "how often one token or one sender of signed messages may ask, for "
+    "long; ten seconds of it at once; more is [429](operate.md#how-often-one-caller-may-ask); "
+    "0 to 10000; 0: as often as it likes",
     "least_free_mb": "with less free [where the database lies](operate.md#a-disk-that-fills-up) "
     "there is an alert; with less than a tenth of it nothing is taken in; 0: neither",
     "alert_command": "a command that gets each [alert](operate.md#alerts) as a line of JSON on its "
@@ -107,6 +112,9 @@ def read() -> Settings:
         "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
         "least_free_mb": env.int("LEAST_FREE_MB", LEAST_FREE_MB, validate=validate.Range(0, 10**7)),
+        "requests_per_second": env.int(
+            "REQUESTS_PER_SECOND", REQUESTS_PER_SECOND, validate=validate.Range(0, 10_000)
+        ),
         "alert_command": env.str("ALERT_COMMAND", "", validate=_command),
         "proxy": env.str("PROXY", "", validate=_proxy),
         "traces": env.str("TRACES", "", validate=_base),

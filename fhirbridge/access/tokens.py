@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,7 +18,9 @@ from fhirbridge.store.tables import api_token
 
 PREFIX = "fhirbridge_"
 SECRET_BYTES = 32
-LIFETIME = timedelta(days=365)
+LONGEST_DAYS = 3650
+USE_IS_NOTED_EVERY = timedelta(hours=1)
+SHOWN = ("name", "role", "rooms", "created_at", "expires_at", "revoked_at", "last_used_at")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@()-]{0,79}")
 
 
@@ -30,10 +33,33 @@ class Role(StrEnum):
     ADMIN = "admin"  # all of it
 
 
+class Room(StrEnum):
+    """A part of the API to which a token may be narrowed."""
+
+    RECORDS = "records"
+    STOCK = "stock"
+    EVENTS = "events"
+    PATIENTS = "patients"
+    DELIVERIES = "deliveries"
+    DESTINATIONS = "destinations"
+    STATUS = "status"
+
+
+# How long a token lasts where nobody says: who only reads is let in for a while.
+DAYS = {Role.INTEGRATOR: 365, Role.OPERATOR: 365, Role.AUDITOR: 30, Role.ADMIN: 365}
+
+
 class TokenNameError(BridgeError):
     """A token cannot have this name: it stands in logs, tables and the evidence."""
 
     code = "E902"
+    http_status = HTTPStatus.BAD_REQUEST
+
+
+class TokenLifetimeError(BridgeError):
+    """A token cannot last so long."""
+
+    code = "E904"
     http_status = HTTPStatus.BAD_REQUEST
 
 
@@ -46,23 +72,47 @@ class NoSuchTokenError(BridgeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is calling: the token's id and name, and its role."""
+    """Who is calling: the token's id and name, its role, and to what it is narrowed.
+
+    `rooms`: names of parts of the API; empty: all that the role may. `last_used_at`: as stored.
+    """
 
     id: str
     name: str
     role: Role
+    rooms: frozenset[str] = frozenset()
+    last_used_at: str = ""
 
     @property
     def actor(self) -> str:
         """How the evidence log names this caller."""
         return f"token:{self.name}"
 
+    def may_enter(self, room: str) -> bool:
+        """Say whether this part of the API is among those for which the token was made."""
+        return not self.rooms or room in self.rooms
 
-def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> str:
+
+def make(
+    tx: Connection,
+    rng: Rng,
+    *,
+    name: str,
+    role: Role,
+    now: datetime,
+    rooms: Collection[Room] = (),
+    days: int | None = None,
+) -> str:
     """Store a new token and return its secret, which nobody can read again.
 
-    Raises TokenNameError.
+    `rooms`: to which it is narrowed; none: all that the role may. `days`: how long it lasts, from
+    now to the second. Raises TokenNameError or TokenLifetimeError.
     """
+    lasts = DAYS[role] if days is None else days
+    if not 1 <= lasts <= LONGEST_DAYS:
+        raise TokenLifetimeError(
+            f"a token lasts 1 to {LONGEST_DAYS} days", hint="make it for as long as it is needed"
+        )
     if not NAME.fullmatch(name):
         raise TokenNameError(
             "a token's name is at most 80 letters, digits, blanks and . _ @ ( ) -",
@@ -75,8 +125,11 @@ def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> s
         "role": role.value,
         "hash": _hash(secret),
         "revoked_at": "",
+        "rooms": " ".join(sorted(rooms)),
+        "last_used_at": "",
     }
-    times = {"created_at": moment.to_text(now), "expires_at": moment.to_text(now + LIFETIME)}
+    until = now + timedelta(days=lasts)
+    times = {"created_at": moment.to_text(now), "expires_at": moment.to_text(until)}
     tx.execute(insert(api_token).values(**values, **times))
     return secret
 
@@ -91,7 +144,36 @@ def check(tx: Connection, secret: str, *, now: datetime) -> Principal | None:
         return None
     if row.role not in list(Role):  # a newer version's
         return None
-    return Principal(id=row.id, name=row.name, role=Role(row.role))
+    return Principal(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        rooms=frozenset(row.rooms.split()),
+        last_used_at=row.last_used_at,
+    )
+
+
+class Uses:
+    """When this process last tried to store that a token was used; at most once an hour."""
+
+    def __init__(self) -> None:
+        """Nothing was tried yet."""
+        self._tried: dict[str, datetime] = {}
+
+    def is_to_note(self, known: Principal, now: datetime) -> bool:
+        """Say whether the use that is stored is an hour old, and so is the last try to store it."""
+        before = now - USE_IS_NOTED_EVERY
+        tried = self._tried.get(known.id)
+        if known.last_used_at > moment.to_text(before) or (tried is not None and tried > before):
+            return False
+        self._tried[known.id] = now
+        return True
+
+
+def note_use(tx: Connection, token_id: str, *, now: datetime) -> None:
+    """Store that it was used now."""
+    used = update(api_token).where(api_token.c.id == token_id)
+    tx.execute(used.values(last_used_at=moment.to_text(now)))
 
 
 def revoke(tx: Connection, name: str, *, now: datetime) -> int:
@@ -110,11 +192,8 @@ def revoke_every(tx: Connection, *, now: datetime) -> int:
 
 
 def every(tx: Connection) -> list[dict[str, str]]:
-    """Return all tokens without their secrets: name, role, created_at, expires_at, revoked_at."""
-    shown = (api_token.c.name, api_token.c.role, api_token.c.created_at)
-    chosen = select(*shown, api_token.c.expires_at, api_token.c.revoked_at).order_by(
-        api_token.c.created_at
-    )
+    """Return all tokens, the oldest first, without their secrets: the columns of SHOWN."""
+    chosen = select(*(api_token.c[name] for name in SHOWN)).order_by(api_token.c.created_at)
     return [dict(row) for row in tx.execute(chosen).mappings()]
 
 

@@ -14,12 +14,14 @@ from gunicorn.app.base import BaseApplication
 from fhirbridge import log, opening, settings, tracing
 from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing
+from fhirbridge.cli.buffering import BufferingWorker
 from fhirbridge.cli.sign_in_options import read_secret
 from fhirbridge.deliver.loop import Loop
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.watch import Watch
 
 THREADS = 8
+CONNECTIONS = 800  # at once; more wait to be taken. Less than the 1,024 files of most machines
 GRACE_SECONDS = 30
 EXCHANGE_SECONDS = 20  # of them, to end what is under way to an EHR
 ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
@@ -47,8 +49,9 @@ class Served(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load_config(self) -> None:
         fixed = {
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": BufferingWorker,
             "threads": THREADS,
+            "worker_connections": CONNECTIONS,
             "graceful_timeout": GRACE_SECONDS,
             "timeout": 2 * GRACE_SECONDS,
             "limit_request_line": 2048,

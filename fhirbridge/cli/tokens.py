@@ -2,7 +2,7 @@
 
 import click
 
-from fhirbridge.access.tokens import Role
+from fhirbridge.access.tokens import DAYS, LONGEST_DAYS, Role, Room
 from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
@@ -18,11 +18,27 @@ def token() -> None:
 @click.option(
     "--role", type=click.Choice([role.value for role in Role]), default=Role.INTEGRATOR.value
 )
-def make(name: str, role: str) -> None:
+@click.option(
+    "--only",
+    "rooms",
+    multiple=True,
+    type=click.Choice([room.value for room in Room]),
+    help="Narrow it to this part of the API; as often as you like. All that its role may, unless.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, LONGEST_DAYS),
+    help="How long it is good; 365, and of an auditor 30, unless you say.",
+)
+def make(name: str, role: str, rooms: tuple[str, ...], days: int | None) -> None:
     """Make a token called NAME; it is printed once, alone on standard output."""
+    lasts = days or DAYS[Role(role)]
     with opened() as bridge:
-        secret = bridge.make_token(name=name, role=Role(role), actor=ACTOR)
-    printing.words(f"Token {name} ({role}), valid for a year; it is shown once:")
+        secret = bridge.make_token(
+            name=name, role=Role(role), rooms=[Room(one) for one in rooms], days=lasts, actor=ACTOR
+        )
+    only = f", only {', '.join(rooms)}" if rooms else ""
+    printing.words(f"Token {name} ({role}{only}), good for {lasts} days; it is shown once:")
     click.echo(secret)
 
 

@@ -28,7 +28,7 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 10  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 14  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
@@ -202,6 +202,8 @@ Index(
 )
 Index("delivery_urgent", delivery.c.urgent, delivery.c.state)
 Index("delivery_record", delivery.c.record_id)
+Index("delivery_created", delivery.c.created_at, delivery.c.id)
+Index("delivery_created_there", delivery.c.destination, delivery.c.created_at, delivery.c.id)
 Index("delivery_lane", delivery.c.destination, delivery.c.lane, delivery.c.state)
 
 delivery_item = Table(
@@ -385,4 +387,7 @@ api_token = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
     Column("revoked_at", Text, nullable=False),
+    # Parts of the API to which it is narrowed, in a row with blanks; "" for all that its role may.
+    Column("rooms", Text, nullable=False, server_default=""),
+    Column("last_used_at", Text, nullable=False, server_default=""),  # to the hour, or ""
 )

@@ -129,7 +129,8 @@ OPERATIONS = (
         refusals={
             **REFUSALS,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/x-ndjson, or compressed",
-            HTTPStatus.TOO_MANY_REQUESTS: "as many backlogs as may come at once are coming",
+            HTTPStatus.TOO_MANY_REQUESTS: "you ask too often, or as many backlogs as may come "
+            "at once are coming",
         },
     ),
 )

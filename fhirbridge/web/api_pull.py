@@ -10,8 +10,7 @@ from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.web import pull_schemas
 from fhirbridge.web.api_records import REFUSALS
-from fhirbridge.web.api_status import BUSY, FAULT
-from fhirbridge.web.exchange import answer, bridge
+from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, bridge, shown
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
 
@@ -32,9 +31,10 @@ def after() -> Response:
     that in which it was stored. What is told is told for good: events are never changed or removed.
     """
     said = request.args.get("after", "0")
-    if not SEQUENCE.fullmatch(said):
+    if not SEQUENCE.fullmatch(said) or request.args.keys() - {"after"}:
         raise NoSequenceError(
-            "after must be the sequence of an event", hint="begin with after=0, then ask after last"
+            "all that can be asked is after=, the sequence of an event",
+            hint="begin with after=0, then ask after last",
         )
     return answer(asdict(bridge().events(int(said))))
 
@@ -45,7 +45,7 @@ def show(patient_id: str) -> Response:
     Holds PHI; each reading is noted in the evidence log before it is answered. Nothing is asked of
     an EHR now: as_of says when it was. That nothing is flagged does not say that there is nothing.
     """
-    return answer(bridge().patient_ehr(patient_id, actor=caller().actor))
+    return shown(bridge().patient_ehr(patient_id, actor=caller().actor))
 
 
 OPERATIONS = (
@@ -66,9 +66,7 @@ OPERATIONS = (
         ),
         answers={HTTPStatus.OK: pull_schemas.Events},
         refusals={
-            HTTPStatus.UNAUTHORIZED: "no valid token",
-            **FAULT,
-            **BUSY,
+            **REFUSALS,
             HTTPStatus.BAD_REQUEST: "no event was told under that sequence",
         },
     ),
@@ -78,8 +76,12 @@ OPERATIONS = (
         rule="/api/v1/patients/<patient_id>/ehr",
         view=show,
         access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
-        parameters=({"in": "path", "name": "patient_id", "description": "`patient` of an event"},),
+        parameters=(
+            {**PATH, "name": "patient_id", "description": "`patient` of an event"},
+            IF_NONE_MATCH,
+        ),
         answers={HTTPStatus.OK: pull_schemas.PatientEhr},
+        tagged=True,
         refusals={**REFUSALS, HTTPStatus.NOT_FOUND: "no record is of this patient"},
     ),
 )

@@ -1,6 +1,7 @@
 """Clinic systems send session records, and see what became of each."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -8,11 +9,14 @@ from flask import Response, url_for
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec
 from fhirbridge.intake.accept import Receipt
-from fhirbridge.records.findings import shown
-from fhirbridge.web import idempotency, schemas
-from fhirbridge.web.exchange import answer, body, bridge
+from fhirbridge.overview.lists import Sought
+from fhirbridge.records import findings
+from fhirbridge.web import idempotency, list_schemas, schemas
+from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, body, bridge, shown
 from fhirbridge.web.guard import caller
+from fhirbridge.web.query import RECORD_STATES, Filter
 from fhirbridge.web.routes import Operation, only
 
 
@@ -21,6 +25,18 @@ class NoSuchRecordError(BridgeError):
 
     code = "E914"
     http_status = HTTPStatus.NOT_FOUND
+
+
+class BadSearchError(BridgeError):
+    """What is to be looked for is not said as it must be."""
+
+    code = "E921"
+    http_status = HTTPStatus.BAD_REQUEST
+
+
+FILTER = Filter(
+    "session", "destination", "waiting", "received_from", "received_before", states=RECORD_STATES
+)
 
 
 def submit() -> Response:
@@ -49,7 +65,38 @@ def show(record_id: str) -> Response:
     found = bridge().record(record_id, actor=caller().actor)
     if found is None:
         raise NoSuchRecordError("no record has this id", hint="take the id from the receipt")
-    return answer(found)
+    return shown(found)
+
+
+def every() -> Response:
+    """List record versions, the last received first. No PHI.
+
+    A page goes on where the one before ended, whatever is added meanwhile: send its `next` as the
+    cursor, with the same filter, until it is empty.
+    """
+    return _listed(FILTER.read())
+
+
+def search() -> Response:
+    """List the versions of the session that your system calls so, filtered like the list.
+
+    The id stands in the body, since an address is kept in logs on the way.
+    """
+    asked = codec.decode(body())
+    if not isinstance(asked, dict) or asked.keys() != {"session_id"}:
+        raise BadSearchError('the body is not {"session_id": …}', hint="send just that")
+    named = asked["session_id"]
+    if not isinstance(named, str) or not 0 < len(named) <= LONGEST_ID:
+        raise BadSearchError("session_id is no text of a length that it can have")
+    sought = FILTER.read()
+    if sought.session:
+        raise BadSearchError("the session is named twice", hint="leave it out of the address")
+    return _listed(replace(sought, session=bridge().session_named(named)))
+
+
+def _listed(sought: Sought) -> Response:
+    page = bridge().list_records(sought)
+    return answer({"sessions": list(page.rows), "next": page.next})
 
 
 def _receipt(receipt: Receipt) -> dict[str, Any]:
@@ -74,7 +121,7 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "translation": receipt.translation,
         "problems": receipt.problems,
         "destinations": plans,
-        "findings": [shown(found) for found in receipt.findings],
+        "findings": [findings.shown(found) for found in receipt.findings],
     }
 
 
@@ -97,6 +144,14 @@ REFUSALS = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "a fault inside; nothing was acknowledged",
     HTTPStatus.SERVICE_UNAVAILABLE: "the database is busy or full; nothing was stored",
 }
+LONGEST_ID = 1000
+SEARCHED = {
+    "type": "object",
+    "required": ["session_id"],
+    "additionalProperties": False,
+    "properties": {"session_id": {"type": "string", "minLength": 1, "maxLength": LONGEST_ID}},
+}
+READERS = only(Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN)
 OPERATIONS = (
     Operation(
         room="records",
@@ -124,8 +179,46 @@ OPERATIONS = (
         rule="/api/v1/sessions/<record_id>",
         view=show,
         access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
-        parameters=({"in": "path", "name": "record_id", "description": "id of the receipt"},),
+        parameters=(
+            {**PATH, "name": "record_id", "description": "id of the receipt"},
+            IF_NONE_MATCH,
+        ),
         answers={HTTPStatus.OK: schemas.Record},
         refusals={**REFUSALS, HTTPStatus.NOT_FOUND: "no record has this id"},
+        tagged=True,
+    ),
+    Operation(
+        room="records",
+        method="GET",
+        rule="/api/v1/sessions",
+        view=every,
+        access=READERS,
+        parameters=FILTER.parameters,
+        answers={HTTPStatus.OK: list_schemas.RecordPage},
+        refusals={
+            **REFUSALS,
+            HTTPStatus.BAD_REQUEST: "a filter or cursor that cannot be used",
+            HTTPStatus.NOT_FOUND: "no destination has this name",
+        },
+    ),
+    Operation(
+        room="records",
+        method="POST",
+        rule="/api/v1/sessions/search",
+        view=search,
+        access=READERS,
+        body={
+            "required": True,
+            "content": {"application/json": {"schema": SEARCHED}},
+        },
+        parameters=FILTER.parameters,
+        answers={HTTPStatus.OK: list_schemas.RecordPage},
+        refusals={
+            **REFUSALS,
+            HTTPStatus.BAD_REQUEST: "not JSON, or a filter or cursor that cannot be used",
+            HTTPStatus.NOT_FOUND: "no destination has this name",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "larger than this service takes",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/json, or compressed",
+        },
     ),
 )

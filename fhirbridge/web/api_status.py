@@ -39,7 +39,14 @@ def metrics() -> Response:
 
 
 # As no view says to whom it is open, so no scrape does: it has a token like everybody else.
-PAGES = (Page(rule="/metrics", view=metrics, access=only(Role.OPERATOR, Role.AUDITOR, Role.ADMIN)),)
+PAGES = (
+    Page(
+        rule="/metrics",
+        view=metrics,
+        access=only(Role.OPERATOR, Role.AUDITOR, Role.ADMIN),
+        room="status",
+    ),
+)
 
 OPERATIONS = (
     Operation(

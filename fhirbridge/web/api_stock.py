@@ -8,10 +8,10 @@ from flask import Response, url_for
 from fhirbridge.access.tokens import Role
 from fhirbridge.errors import BridgeError
 from fhirbridge.intake.stock import StockReceipt
-from fhirbridge.records.findings import shown
+from fhirbridge.records import findings
 from fhirbridge.web import idempotency, schemas
 from fhirbridge.web.api_records import REFUSALS
-from fhirbridge.web.exchange import answer, body, bridge
+from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, body, bridge, shown
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
 
@@ -44,7 +44,7 @@ def show(stock_id: str) -> Response:
     found = bridge().stock_document(stock_id, actor=caller().actor)
     if found is None:
         raise NoSuchStockError("no stock document has this id", hint="take it from the receipt")
-    return answer(found)
+    return shown(found)
 
 
 def _receipt(receipt: StockReceipt) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _receipt(receipt: StockReceipt) -> dict[str, Any]:
         "id": receipt.id,
         "version": receipt.version,
         "state": receipt.state,
-        "findings": [shown(found) for found in receipt.findings],
+        "findings": [findings.shown(found) for found in receipt.findings],
     }
 
 
@@ -85,8 +85,12 @@ OPERATIONS = (
         rule="/api/v1/stock/<stock_id>",
         view=show,
         access=only(Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN),
-        parameters=({"in": "path", "name": "stock_id", "description": "id of the receipt"},),
+        parameters=(
+            {**PATH, "name": "stock_id", "description": "id of the receipt"},
+            IF_NONE_MATCH,
+        ),
         answers={HTTPStatus.OK: schemas.StockDocument},
         refusals={**REFUSALS, HTTPStatus.NOT_FOUND: "no stock document has this id"},
+        tagged=True,
     ),
 )

@@ -1,6 +1,7 @@
 """The web application: routes that the guard knows, and one way for failures, headers and log."""
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 from fhirbridge import opening, settings
 from fhirbridge.bridge import Bridge
@@ -9,6 +10,8 @@ from fhirbridge.rng import SystemRng
 from fhirbridge.web import (
     access_log,
     api_bulk,
+    api_deliveries,
+    api_destinations,
     api_page,
     api_pull,
     api_records,
@@ -22,6 +25,8 @@ from fhirbridge.web import (
     problems,
 )
 from fhirbridge.web.guard import Guard
+from fhirbridge.web.query import OPAQUE
+from fhirbridge.web.rates import Rates
 
 
 class DebugModeError(BridgeError):
@@ -30,20 +35,35 @@ class DebugModeError(BridgeError):
     code = "E808"
 
 
-def create_app(bridge: Bridge | None = None, *, most_bytes: int | None = None) -> Flask:
+class OpaqueName(BaseConverter):
+    """What may stand in an address: ids that we gave, and names of destinations and files."""
+
+    regex = OPAQUE.pattern
+
+
+def create_app(
+    bridge: Bridge | None = None,
+    *,
+    most_bytes: int | None = None,
+    requests_per_second: int | None = None,
+) -> Flask:
     """Return the application in front of `bridge`; what is not given comes from the settings.
+
+    `most_bytes`: of one body; `requests_per_second`: of one caller, for long; 0: without a limit.
 
     Raises DebugModeError, MappingError with all mistakes, and whatever opening a bridge raises.
     The bridge is found again in `app.extensions["fhirbridge"]`.
     """
-    if bridge is None or most_bytes is None:
+    if bridge is None or most_bytes is None or requests_per_second is None:
         chosen = settings.read()
         bridge = bridge or opening.open_bridge(chosen)
         most_bytes = most_bytes or chosen.most_bytes
+        if requests_per_second is None:
+            requests_per_second = chosen.requests_per_second
     bridge.warm_up()
     app = _bare(most_bytes)
     app.extensions[exchange.BRIDGE] = bridge
-    guard = Guard(bridge)
+    guard = Guard(bridge, Rates(bridge.clock, requests_per_second))
     # What runs before a request runs in this order, what runs after it in the other.
     access_log.keep(app, SystemRng())
     guard.watch(app)
@@ -62,6 +82,7 @@ def _bare(most_bytes: int) -> Flask:
     # A redirect would be built from the Host header, which is anybody's.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters["default"] = OpaqueName
     return app
 
 
@@ -72,6 +93,8 @@ def _open_routes(app: Flask, guard: Guard) -> None:
         *api_bulk.OPERATIONS,
         *api_stock.OPERATIONS,
         *api_pull.OPERATIONS,
+        *api_deliveries.OPERATIONS,
+        *api_destinations.OPERATIONS,
         *api_status.OPERATIONS,
         *jwks.OPERATIONS,
     )
@@ -79,4 +102,4 @@ def _open_routes(app: Flask, guard: Guard) -> None:
     for page in (*api_page.pages(document), *api_status.PAGES):
         endpoint = page.view.__name__
         app.add_url_rule(page.rule, endpoint, page.view)
-        guard.declare(endpoint, page.access)
+        guard.declare(endpoint, page.access, page.room)

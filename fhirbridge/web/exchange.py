@@ -14,6 +14,13 @@ BRIDGE = "fhirbridge"
 MOST_BYTES = "MOST_BYTES"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+PATH: dict[str, Any] = {"in": "path", "schema": {"type": "string"}}
+IF_NONE_MATCH: dict[str, Any] = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": {"type": "string"},
+    "description": "ETag of what you have: 304 without a body where it is still so",
+}
 
 
 class NotJsonMediaError(BridgeError):
@@ -62,6 +69,17 @@ def check_media(*media: str) -> None:
 def is_lines() -> bool:
     """Say whether the body holds one document on each line."""
     return request.mimetype == NDJSON
+
+
+def shown(value: Any) -> Response:
+    """Write the state of one thing, or say 304 to a caller who has it as it is.
+
+    Called after it was read, so that the reading is noted in either case.
+    """
+    response = answer(value)
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def answer(value: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:

@@ -16,6 +16,7 @@ from fhirbridge.access.tokens import Principal
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
 from fhirbridge.web import exchange
+from fhirbridge.web.rates import Rates
 from fhirbridge.web.routes import NOBODY, Access
 
 LONGEST_SECRET = 200  # ours have 54 characters
@@ -46,29 +47,36 @@ class Signed(NamedTuple):
 class Guard:
     """Knows which route is open to whom, and asks before every request."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, rates: Rates) -> None:
         self._bridge = bridge
-        self._declared: dict[str, Access] = {}
+        self._rates = rates
+        self._declared: dict[str, tuple[Access, str]] = {}
 
-    def declare(self, endpoint: str, access: Access) -> None:
-        """Open one route."""
-        self._declared[endpoint] = access
+    def declare(self, endpoint: str, access: Access, room: str) -> None:
+        """Open one route, in a room to which tokens may be narrowed."""
+        self._declared[endpoint] = access, room
 
     def watch(self, app: Flask) -> None:
         """Stand before every request of this application."""
         app.before_request(self._check)
 
     def _check(self) -> None:
-        access = self._declared.get(request.endpoint or "", NOBODY)
+        access, room = self._declared.get(request.endpoint or "", (NOBODY, ""))
         if access.public:
             return
         if access.signed:
             g.signed = self._signed()
             g.principal = g.signed.source
+            self._rates.count(g.signed.source.actor)
             return
         principal = g.principal = self._caller()
-        if request.routing_exception is None and principal.role not in access.roles:
-            self._refuse(principal)
+        self._rates.count(principal.id)
+        if request.routing_exception is not None:
+            return
+        if principal.role not in access.roles:
+            self._refuse(principal, f"the role {principal.role} may not use this")
+        if not principal.may_enter(room):
+            self._refuse(principal, "the token was not made for this part of the API")
 
     def _caller(self) -> Principal:
         """Return who asks. An unknown caller leaves no evidence: a flood must not fill the log."""
@@ -88,13 +96,10 @@ class Guard:
         body = exchange.body(exchange.JSON, exchange.NDJSON)
         return Signed(self._bridge.verify(head, body), head, body)
 
-    def _refuse(self, principal: Principal) -> None:
+    def _refuse(self, principal: Principal, why: str) -> None:
         route = str(request.url_rule)
         self._bridge.refused(actor=principal.actor, reason=NotAllowedError.code, route=route)
-        raise NotAllowedError(
-            f"the role {principal.role} may not use this",
-            hint="ask your administrator for a token with another role",
-        )
+        raise NotAllowedError(why, hint="ask your administrator for a token that may")
 
 
 def caller() -> Principal:

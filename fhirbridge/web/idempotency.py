@@ -28,6 +28,14 @@ class BadKeyError(BridgeError):
     http_status = HTTPStatus.BAD_REQUEST
 
 
+def action() -> Message | None:
+    """Return an action on what the path names, under the key that came with it, as `message` does.
+
+    The key belongs to this path: on another one it is refused.
+    """
+    return message(request.path.encode())
+
+
 def message(body: bytes) -> Message | None:
     """Return the body under the key that came with it, or None where none came.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
+from marshmallow import Schema
 
 from fhirbridge.fhir import codec
 from fhirbridge.records.json_schema import event_schema, json_schema
@@ -31,9 +32,12 @@ ROOMS = {
     "stock": "Send the stock of controlled substances, for the clinic's own accounts.",
     "events": "What changed in the EHRs, in order, without patient data.",
     "patients": "What EHRs know of a patient.",
+    "deliveries": "What is on its way to which EHR, and how it goes on.",
+    "destinations": "The EHRs: how they stand, stop and go.",
     "status": "How the service and its deliveries stand.",
     "keys": "The public keys by which EHRs know that it is us.",
 }
+TAG = {"ETag": {"description": "of what is shown", "schema": {"type": "string"}}}
 # The version of the API, not of the program: the document is public.
 CONFIG = {
     "API_TITLE": "fhirbridge",
@@ -69,6 +73,12 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
     components.schema("Event", event_schema({"$ref": "#/components/schemas/Session"}))
     example = {"summary": "an IV visit (synthetic)", "value": codec.decode(EXAMPLE.read_bytes())}
     components.example("visit", example)
+    # By name from here on: each decorator below copies what the ones before it said.
+    shapes: set[type[Schema]] = {Problem}
+    shapes.update(shape for one in operations for shape in one.answers.values())
+    for shape in sorted(shapes, key=_name):
+        if _name(shape) not in components.schemas:
+            components.schema(_name(shape), schema=shape)
     for room, about in ROOMS.items():
         blueprint = Blueprint(room, __name__, description=about)
         for operation in operations:
@@ -78,13 +88,21 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
     return codec.encode(api.spec.to_dict())
 
 
+def _name(shape: type[Schema]) -> str:
+    return shape.__name__
+
+
 def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
     view: Any = operation.view
     for status, schema in operation.answers.items():
-        shown = {"headers": dict(operation.headers) or None, "content_type": operation.media}
-        view = blueprint.response(status, schema, **shown)(view)
-    for status, when in operation.refusals.items():
-        more = {"schema": Problem, "content_type": PROBLEM_JSON, "description": when}
+        headers = {**operation.headers, **(TAG if operation.tagged else {})}
+        shown = {"headers": headers or None, "content_type": operation.media}
+        view = blueprint.response(status, _name(schema), **shown)(view)
+    if operation.tagged:
+        unchanged = {"description": "it is still as the ETag says", "headers": TAG}
+        view = blueprint.alt_response(HTTPStatus.NOT_MODIFIED, **unchanged)(view)
+    for status, when in _refusals(operation).items():
+        more = {"schema": _name(Problem), "content_type": PROBLEM_JSON, "description": when}
         view = blueprint.alt_response(status, headers=_headers(status), **more)(view)
     view = blueprint.doc(**_about(operation))(view)
     blueprint.add_url_rule(
@@ -92,9 +110,16 @@ def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
         endpoint=operation.view.__name__,
         view_func=view,
         methods=[operation.method],
-        parameters=[dict(one) for one in operation.parameters],
     )
-    guard.declare(operation.endpoint, operation.access)
+    guard.declare(operation.endpoint, operation.access, operation.room)
+
+
+def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
+    """Return why it may be refused: whoever is known may also ask too often."""
+    own = dict(operation.refusals)
+    if operation.access.public:
+        return own
+    return {HTTPStatus.TOO_MANY_REQUESTS: "you ask too often", **own}
 
 
 def _about(operation: Operation) -> dict[str, Any]:
@@ -105,6 +130,8 @@ def _about(operation: Operation) -> dict[str, Any]:
         about["security"] = [{"signature": []}]
     else:
         about["x-roles"] = sorted(operation.access.roles)
+    if operation.parameters:  # of this method; those of the path are for all of its methods
+        about["parameters"] = [dict(one) for one in operation.parameters]
     if operation.body:
         about["requestBody"] = dict(operation.body)
     return about

@@ -17,6 +17,7 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.records.checked import InvalidRecordError
 from fhirbridge.records.findings import shown
+from fhirbridge.web.rates import TooOftenError
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = "5"
@@ -62,7 +63,10 @@ def _expected(error: BridgeError) -> Response:
     if hint:
         more["hint"] = hint
     kind = f"urn:fhirbridge:error:{error.code}"
-    return _problem(status, kind=kind, detail=INSIDE.get(status, error.message), more=more)
+    response = _problem(status, kind=kind, detail=INSIDE.get(status, error.message), more=more)
+    if isinstance(error, TooOftenError):
+        response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def _refused(error: HTTPException) -> Response:

@@ -39,6 +39,7 @@ class Page:
     rule: str
     view: View
     access: Access
+    room: str = ""  # for tokens that are narrowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class Operation:
     parameters: tuple[Mapping[str, Any], ...] = ()
     headers: Mapping[str, Any] = field(default_factory=dict)  # of its answers
     media: str = "application/json"  # of its answers
+    tagged: bool = False  # it has an ETag, and answers 304 to who has it
 
     @property
     def endpoint(self) -> str:

@@ -8,7 +8,15 @@ import pytest
 from sqlalchemy import Connection, select
 
 from fhirbridge.access import tokens
-from fhirbridge.access.tokens import NoSuchTokenError, Principal, Role, TokenNameError
+from fhirbridge.access.tokens import (
+    LONGEST_DAYS,
+    NoSuchTokenError,
+    Principal,
+    Role,
+    Room,
+    TokenLifetimeError,
+    TokenNameError,
+)
 from fhirbridge.rng import SystemRng
 from fhirbridge.store.engine import Store
 from fhirbridge.store.tables import api_token
@@ -153,6 +161,51 @@ def test_a_name_may_be_used_again_after_it_was_revoked(tx: Connection, rng: Seed
     assert caller.role is Role.AUDITOR
 
 
+def test_a_token_is_narrowed_to_what_it_was_made_for(tx: Connection, rng: SeededRng) -> None:
+    rooms = [Room.STOCK, Room.RECORDS]
+    narrow = tokens.make(tx, rng, name="n", role=Role.ADMIN, now=START, rooms=rooms)
+    wide = tokens.make(tx, rng, name="w", role=Role.ADMIN, now=START)
+
+    callers = [tokens.check(tx, one, now=START) for one in (narrow, wide)]
+
+    may = [{room for room in Room if caller and caller.may_enter(room)} for caller in callers]
+    assert may == [{Room.RECORDS, Room.STOCK}, set(Room)]
+    assert callers[0] is not None
+    assert not callers[0].may_enter("")  # what is in no room is not what it was made for
+    assert [one["rooms"] for one in tokens.every(tx)] == ["records stock", ""]
+
+
+@pytest.mark.parametrize("days", [1, 7, LONGEST_DAYS])
+def test_r71_a_token_of_so_many_days_ends_with_them(
+    tx: Connection, rng: SeededRng, days: int
+) -> None:
+    secret = tokens.make(tx, rng, name="a", role=Role.AUDITOR, now=START, days=days)
+    end = START + timedelta(days=days)
+
+    assert tokens.check(tx, secret, now=end - A_MOMENT) is not None
+    assert tokens.check(tx, secret, now=end) is None
+
+
+def test_r71_an_auditor_is_let_in_for_a_month_where_nobody_says(
+    tx: Connection, rng: SeededRng
+) -> None:
+    secret = tokens.make(tx, rng, name="a", role=Role.AUDITOR, now=START)
+    end = START + timedelta(days=30)
+
+    assert tokens.check(tx, secret, now=end - A_MOMENT) is not None
+    assert tokens.check(tx, secret, now=end) is None
+
+
+@pytest.mark.parametrize("days", [0, -1, LONGEST_DAYS + 1])
+def test_a_token_that_lasts_for_ever_or_not_at_all_is_refused(
+    tx: Connection, rng: SeededRng, days: int
+) -> None:
+    with pytest.raises(TokenLifetimeError):
+        tokens.make(tx, rng, name="a", role=Role.ADMIN, now=START, days=days)
+
+    assert tokens.every(tx) == []
+
+
 @pytest.mark.parametrize("name", ["nobody", "", "%", "clini_", "Clinic"])
 def test_a_name_that_no_token_has_is_refused(tx: Connection, rng: SeededRng, name: str) -> None:
     tokens.make(tx, rng, name="clinic", role=Role.ADMIN, now=START)
@@ -188,5 +241,6 @@ def test_the_list_shows_no_secret_and_no_hash(tx: Connection, rng: SeededRng) ->
     listed = tokens.every(tx)
 
     assert [one["name"] for one in listed] == ["first", "second"]
-    assert set(listed[0]) == {"name", "role", "created_at", "expires_at", "revoked_at"}
+    times = {"created_at", "expires_at", "revoked_at", "last_used_at"}
+    assert set(listed[0]) == {"name", "role", "rooms", *times}
     assert listed[0]["expires_at"] == "2027-05-04T09:00:00.000000Z"

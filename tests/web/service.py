@@ -23,6 +23,9 @@ SESSIONS = "/api/v1/sessions"
 STATUS = "/api/v1/status"
 STOCK = "/api/v1/stock"
 EVENTS = "/api/v1/events"
+DELIVERIES = "/api/v1/deliveries"
+DESTINATIONS = "/api/v1/destinations"
+SEARCH = f"{SESSIONS}/search"
 JSON = "application/json"
 MOST_BYTES = 50_000
 

@@ -7,7 +7,17 @@ from flask import Flask
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.web.app import create_app
-from tests.web.service import EVENTS, MOST_BYTES, SESSIONS, STATUS, STOCK, Service
+from tests.web.service import (
+    DELIVERIES,
+    DESTINATIONS,
+    EVENTS,
+    MOST_BYTES,
+    SEARCH,
+    SESSIONS,
+    STATUS,
+    STOCK,
+    Service,
+)
 
 PUBLIC = {
     "/healthz",
@@ -22,6 +32,8 @@ HOOK = "/webhooks/v1/sessions"
 BULK = "/api/v1/records/bulk"
 STOCK_DOCUMENT = f"{STOCK}/<stock_id>"
 PATIENT_EHR = "/api/v1/patients/<patient_id>/ehr"
+DELIVERY = f"{DELIVERIES}/<delivery_id>"
+DESTINATION = f"{DESTINATIONS}/<name>"
 MAY_USE = {
     ("POST", SESSIONS): {Role.INTEGRATOR, Role.ADMIN},
     ("GET", RECORD): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
@@ -32,6 +44,16 @@ MAY_USE = {
     ("GET", PATIENT_EHR): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", SESSIONS): set(Role),
+    ("POST", SEARCH): set(Role),
+    ("GET", DELIVERIES): set(Role),
+    ("GET", DELIVERY): set(Role),
+    ("POST", f"{DELIVERY}/retry"): {Role.OPERATOR, Role.ADMIN},
+    ("POST", f"{DELIVERY}/release"): {Role.OPERATOR, Role.ADMIN},
+    ("GET", DESTINATIONS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", DESTINATION): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("POST", f"{DESTINATION}/pause"): {Role.OPERATOR, Role.ADMIN},
+    ("POST", f"{DESTINATION}/resume"): {Role.OPERATOR, Role.ADMIN},
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 
@@ -45,7 +67,8 @@ def routes(app: Flask) -> set[tuple[str, str]]:
 
 def address(rule: str) -> str:
     named = rule.replace("<record_id>", "0" * 32).replace("<stock_id>", "0" * 32)
-    named = named.replace("<patient_id>", "0" * 32)
+    named = named.replace("<patient_id>", "0" * 32).replace("<delivery_id>", "0" * 32)
+    named = named.replace("destinations/<name>", "destinations/nowhere")
     return named.replace("<name>", "swagger-ui.css")
 
 

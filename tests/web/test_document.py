@@ -67,6 +67,7 @@ def test_every_route_is_documented_with_those_who_may_use_it(service: Service) -
     operations = operations_of(document_of(service.app))
 
     signed: list[Any] = [{"signature": []}]
+    everybody = ["admin", "auditor", "integrator", "operator"]
     roles = {
         name: None if one.get("security") == [] else one.get("x-roles", one.get("security"))
         for name, one in operations.items()
@@ -79,9 +80,19 @@ def test_every_route_is_documented_with_those_who_may_use_it(service: Service) -
         "GET /api/v1/sessions/{record_id}": ["admin", "auditor", "integrator"],
         "POST /api/v1/stock": ["admin", "integrator"],
         "GET /api/v1/stock/{stock_id}": ["admin", "auditor", "integrator"],
-        "GET /api/v1/events": ["admin", "auditor", "integrator", "operator"],
+        "GET /api/v1/events": everybody,
         "GET /api/v1/patients/{patient_id}/ehr": ["admin", "auditor", "integrator"],
         "GET /api/v1/status": ["admin", "auditor", "operator"],
+        "GET /api/v1/sessions": everybody,
+        "POST /api/v1/sessions/search": everybody,
+        "GET /api/v1/deliveries": everybody,
+        "GET /api/v1/deliveries/{delivery_id}": everybody,
+        "POST /api/v1/deliveries/{delivery_id}/retry": ["admin", "operator"],
+        "POST /api/v1/deliveries/{delivery_id}/release": ["admin", "operator"],
+        "GET /api/v1/destinations": ["admin", "auditor", "operator"],
+        "GET /api/v1/destinations/{name}": ["admin", "auditor", "operator"],
+        "POST /api/v1/destinations/{name}/pause": ["admin", "operator"],
+        "POST /api/v1/destinations/{name}/resume": ["admin", "operator"],
         "GET /.well-known/jwks.json": None,
         "GET /healthz": None,
         "GET /readyz": None,
