@@ -352,11 +352,14 @@ class Bridge(Facing):
 
     # --- access -------------------------------------------------------------------------------
 
-    def make_token(self, *, name: str, role: Role, actor: str) -> str:
-        """Make an API token; its secret is returned once."""
+    def make_token(self, *, name: str, role: Role, facade: str = "", actor: str) -> str:
+        """Make an API token; its secret is returned once. A reader's names its facade."""
         with self._store.begin() as tx:
-            secret = tokens.make(tx, self._parts.rng, name=name, role=role, now=self.clock.now())
-            detail = {"name": name, "role": role.value}
+            if facade:
+                registry.check_is_facade(registry.get(tx, facade))
+            now, rng = self.clock.now(), self._parts.rng
+            secret = tokens.make(tx, rng, name=name, role=role, facade=facade, now=now)
+            detail = {"name": name, "role": role.value, "facade": facade}
             self._note(tx, actor, Action.TOKEN_MADE, detail=detail)
             return secret
 

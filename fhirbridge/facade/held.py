@@ -4,12 +4,12 @@ The one way to what stands on a shelf. Consent and an operator's pauses are aske
 of reading: what was rightly put there is served to nobody once that is over.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from fhirbridge.consent import state as consent
 from fhirbridge.destinations.registry import Destination
@@ -33,7 +33,7 @@ class Chosen:
     kinds: Collection[str] | None = None
     own: Collection[str] | None = None  # ids of resources
     lane: str | None = None
-    word: tuple[str, Collection[str]] | None = None  # parameter, and keyed hashes of which one is
+    word: tuple[str, Collection[str]] | None = None  # with kinds: parameter, one of these hashes
     # When it was put there: from a stored moment on, before a stored moment; "" is no bound.
     at: tuple[tuple[str, str], ...] = ()
     history: bool = False  # also what was replaced
@@ -141,14 +141,14 @@ class Held:
         number = facade_version.c.sequence
         while True:
             beyond = number < after if chosen.newest_first and after else number > after
-            asked = (
+            asked: Select[Any] = (
                 select(*_SHOWN, payload_key.c.wrapped)
                 .outerjoin(payload_key, payload_key.c.owner == facade_version.c.owner)
                 .where(*self._conditions(chosen, upto), beyond)
                 .order_by(number.desc() if chosen.newest_first else number)
                 .limit(AT_ONCE)
             )
-            rows: Sequence[Row[Any]] = self._tx.execute(asked).all()
+            rows = self._tx.execute(asked).all()
             for row in rows:
                 if self._gate.lets(row.lane, part_2=row.part_2):
                     yield row
@@ -170,13 +170,16 @@ class Held:
         if chosen.number is not None:
             found.append(at.sequence == chosen.number)
         if chosen.word is not None:
-            found.append(at.sequence.in_(self._with_word(*chosen.word)))
+            found.append(at.sequence.in_(self._with_word(chosen.kinds or (), *chosen.word)))
         found += [at.at >= since for since, _ in chosen.at if since]
         return [*found, *(at.at < before for _, before in chosen.at if before)]
 
-    def _with_word(self, parameter: str, hashes: Collection[str]) -> Any:
+    def _with_word(
+        self, kinds: Collection[str], parameter: str, hashes: Collection[str]
+    ) -> Select[Any]:
         return select(facade_word.c.sequence).where(
             facade_word.c.destination == self._name,
+            facade_word.c.type.in_(list(kinds)),
             facade_word.c.parameter == parameter,
             facade_word.c.word.in_(list(hashes)),
         )
