@@ -53,7 +53,7 @@ class Desk:
     """Serves the reader of one facade, in one transaction that only reads."""
 
     def __init__(self, tx: Connection, vault: Vault, facade: str, *, now: datetime) -> None:
-        """Open the facade. Raises NotThereError where it was removed, FacadeClosedError if paused."""
+        """Open it. Raises NotThereError where it was removed, FacadeClosedError where paused."""
         self._tx = tx
         self._vault = vault
         self._destination = _open(tx, facade)

@@ -144,10 +144,11 @@ def _lane(held: Held, one: Criterion) -> str | None:
 def _words(one: Criterion) -> list[str]:
     """Return the words by which a criterion is looked up; none where it cannot be."""
     if one.name == words.IDENTIFIER:
-        split = [matching.split_token(value) for value in one.values]
-        found = [after if bar else before for before, bar, after in split]
+        tokens = [matching.split_token(value) for value in one.values]
+        found = [after if bar else before for before, bar, after in tokens]
     elif one.name == words.TARGET:
-        found = ["/".join(matching.split_reference(one)) for one in one.values]
+        split = [matching.split_reference(matching.unescaped(value)) for value in one.values]
+        found = [f"{kind}/{own}" if kind and own else "" for kind, own in split]
     elif one.name == words.BIRTHDATE:
         wanted = [spans.asked(value) for value in one.values]
         days = [one.span for one in wanted if one is not None and one.prefix == "eq"]

@@ -131,8 +131,9 @@ COMPARE: Mapping[str, Callable[[Span, Span], bool]] = {
     "ne": lambda there, span: not _is_within(there, span),
     "gt": lambda there, span: there.high > span.high,
     "lt": lambda there, span: there.low < span.low,
-    "ge": lambda there, span: _is_within(there, span) or there.high > span.high,
-    "le": lambda there, span: _is_within(there, span) or there.low < span.low,
+    # R4 has "overlaps what is after, or lies within"; most servers, and who asks, mean this.
+    "ge": lambda there, span: there.high > span.low,
+    "le": lambda there, span: there.low < span.high,
     "sa": lambda there, span: there.low >= span.high,
     "eb": lambda there, span: there.high <= span.low,
 }

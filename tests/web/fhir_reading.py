@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from fhir.resources.R4B import get_fhir_model_class
 from werkzeug.test import TestResponse
 
 from fhirbridge.access.tokens import Role
@@ -70,3 +71,8 @@ def issue(answer: TestResponse) -> tuple[int, str]:
     """Status and issue code of a refusal."""
     (said,) = codec.decode(answer.data)["issue"]
     return answer.status_code, said["code"]
+
+
+def valid(resource: dict[str, Any]) -> None:
+    """Hold a resource against R4B's classes. Raises."""
+    get_fhir_model_class(resource["resourceType"]).model_validate(resource)

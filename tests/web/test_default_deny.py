@@ -32,18 +32,13 @@ MAY_USE = {
     ("GET", EVENTS): {Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", PATIENT_EHR): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
-    **dict.fromkeys(
-        (
-            ("GET", "/fhir/<kind>"),
-            ("POST", "/fhir/<kind>/_search"),
-            ("GET", "/fhir/<kind>/_history"),
-            ("GET", "/fhir/<kind>/<own>"),
-            ("GET", "/fhir/<kind>/<own>/_history"),
-            ("GET", "/fhir/<kind>/<own>/_history/<version>"),
-            ("GET", "/fhir/Patient/<own>/$everything"),
-        ),
-        {Role.READER},
-    ),
+    ("GET", "/fhir/<kind>"): {Role.READER},
+    ("POST", "/fhir/<kind>/_search"): {Role.READER},
+    ("GET", "/fhir/<kind>/_history"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>/_history"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>/_history/<version>"): {Role.READER},
+    ("GET", "/fhir/Patient/<own>/$everything"): {Role.READER},
     ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
