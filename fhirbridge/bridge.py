@@ -356,7 +356,7 @@ class Bridge(Facing):
         """Make an API token; its secret is returned once. A reader's names its facade."""
         with self._store.begin() as tx:
             if facade:
-                registry.check_is_facade(registry.get(tx, facade))
+                self._check_is_facade(tx, facade)
             now, rng = self.clock.now(), self._parts.rng
             secret = tokens.make(tx, rng, name=name, role=role, facade=facade, now=now)
             detail = {"name": name, "role": role.value, "facade": facade}

@@ -6,6 +6,7 @@ from typing import Any
 from fhirbridge.access.tokens import Principal
 from fhirbridge.audit.log import Action
 from fhirbridge.destinations import addresses, registry
+from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.errors import BridgeError
@@ -59,6 +60,13 @@ class Facing(Removing):
             self._note(tx, actor, Action.DESTINATION_ADDED, destination=name, detail=detail)
             self._intake.owe_backlog(tx, name)
             return registry.get(tx, name)
+
+    def _check_is_facade(self, tx: Any, name: str) -> None:
+        if not registry.get(tx, name).is_facade:
+            raise DestinationError(
+                f"{name} is no facade: nobody reads from it",
+                hint="fhirbridge destination add-facade NAME URL",
+            )
 
     def facade_resource(self, reader: Principal, kind: str, own: str, number: str = "") -> Shown:
         """Show a reader one resource, or one version of it; noted before it is shown. Holds PHI.

@@ -229,15 +229,6 @@ def check_is_server(known: Destination) -> None:
         )
 
 
-def check_is_facade(known: Destination) -> None:
-    """Refuse what can only be said of a facade. Raises DestinationError."""
-    if not known.is_facade:
-        raise DestinationError(
-            f"{known.name} is no facade: nobody reads from it",
-            hint="fhirbridge destination add-facade NAME URL",
-        )
-
-
 def _choose_anew(tx: Connection, name: str, **values: str) -> None:
     known = get(tx, name)
     check_is_server(known)

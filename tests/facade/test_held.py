@@ -33,7 +33,7 @@ def test_r32_without_consent_nothing_of_a_patient_is_even_put_there() -> None:
     assert "held" in reading.states()
 
 
-def test_r32_safety_3_a_withdrawn_consent_hides_what_was_readable_before(
+def test_r32_safety_03_a_withdrawn_consent_hides_what_was_readable_before(
     reading: Reading,
 ) -> None:
     visit = a_short_visit()
@@ -46,7 +46,7 @@ def test_r32_safety_3_a_withdrawn_consent_hides_what_was_readable_before(
     assert kinds(reading, Chosen(history=True)) <= SHARED
 
 
-def test_s36_safety_3_a_part_2_label_is_readable_only_with_a_consent_for_it() -> None:
+def test_s36_safety_03_a_part_2_label_is_readable_only_with_a_consent_for_it() -> None:
     reading = Reading()
     agreed = [consent("active"), consent("active", "part-2")]
     visit = a_short_visit(labels=["part-2"], consents=agreed)
@@ -59,7 +59,7 @@ def test_s36_safety_3_a_part_2_label_is_readable_only_with_a_consent_for_it() ->
     assert kinds(reading, Chosen(history=True)) <= SHARED
 
 
-def test_s36_safety_3_of_one_patient_only_the_labelled_visit_is_hidden() -> None:
+def test_s36_safety_03_of_one_patient_only_the_labelled_visit_is_hidden() -> None:
     reading = Reading()
     labelled = a_short_visit(
         1, labels=["part-2"], consents=[consent("active"), consent("active", "part-2")]
@@ -74,7 +74,7 @@ def test_s36_safety_3_of_one_patient_only_the_labelled_visit_is_hidden() -> None
     assert [one["valueQuantity"]["value"] for one in pulses] == [61]
 
 
-def test_safety_3_a_psychotherapy_note_is_on_no_shelf(reading: Reading) -> None:
+def test_safety_03_a_psychotherapy_note_is_on_no_shelf(reading: Reading) -> None:
     told = "Told in therapy alone"
     note = {"id": "n-1", "time": "2026-03-02T11:00:00-05:00", "text": told, "psychotherapy": True}
 
