@@ -20,6 +20,7 @@ from fhirbridge.destinations.theirs import NOTHING
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.errors import BridgeError
+from fhirbridge.facade import shelf
 from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.intake.live import Standing
@@ -46,7 +47,7 @@ class Bridge(Calling):
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
     what other systems send as signed messages in receiving.py, how a destination ends in
-    removing.py, what callers of the API ask for in calling.py.
+    removing.py, what callers of the API ask for in calling.py, what readers pull in facing.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -162,6 +163,7 @@ class Bridge(Calling):
         reasons.check(agreed_with)
         with self._store.read() as tx:
             known = registry.get(tx, name)
+            registry.check_is_server(known)
         ehr = self._parts.ehr_for(known)
         traits = probe.look(ehr)
         seen = asdict(traits)
@@ -218,6 +220,7 @@ class Bridge(Calling):
         """Read whether it answers, signs us in and is what was probed; if it is not, pause it."""
         with self._store.read() as tx:
             known = registry.get(tx, name)
+            registry.check_is_server(known)
         tested = probe.test(self._parts.ehr_for(known), known.traits)
         with self._store.begin() as tx:
             stopping.note_test(tx, self._audit, name, tested, actor=actor)
@@ -329,6 +332,7 @@ class Bridge(Calling):
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
             self._book.forget_tokens(tx)
+            shelf.skip_ahead(tx)
             sources = self._sources.revoke_every(tx, now=self.clock.now())
             detail = {
                 "made_at": made_at,

@@ -7,6 +7,7 @@ from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role, Room
 from fhirbridge.audit.log import Action
 from fhirbridge.deliver import stopping
+from fhirbridge.facing import Facing
 from fhirbridge.house import Parts
 from fhirbridge.intake.once import Answer, Message, Once
 from fhirbridge.outbox import stuck
@@ -15,12 +16,11 @@ from fhirbridge.outbox.selection import Selection
 from fhirbridge.outbox.states import State
 from fhirbridge.overview import lists
 from fhirbridge.overview.lists import NotWaitingError, Page, Sought
-from fhirbridge.removing import Removing
 from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.translate import identity
 
 
-class Calling(Removing):
+class Calling(Facing):
     """Everything about callers of the API that a door may ask for."""
 
     def __init__(self, parts: Parts) -> None:
@@ -38,12 +38,15 @@ class Calling(Removing):
         actor: str,
         rooms: Collection[Room] = (),
         days: int | None = None,
+        facade: str = "",
     ) -> str:
-        """Make an API token; its secret is returned once.
+        """Make an API token; its secret is returned once. A reader's names its facade.
 
-        Raises TokenNameError or TokenLifetimeError.
+        Raises TokenNameError, TokenLifetimeError or TokenFacadeError.
         """
         with self._store.begin() as tx:
+            if facade:
+                self._check_is_facade(tx, facade)
             secret = tokens.make(
                 tx,
                 self._parts.rng,
@@ -52,8 +55,9 @@ class Calling(Removing):
                 now=self.clock.now(),
                 rooms=rooms,
                 days=days,
+                facade=facade,
             )
-            detail = {"name": name, "role": role.value, "rooms": sorted(rooms)}
+            detail = {"name": name, "role": role.value, "rooms": sorted(rooms), "facade": facade}
             self._note(tx, actor, Action.TOKEN_MADE, detail=detail)
             return secret
 

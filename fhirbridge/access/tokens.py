@@ -31,6 +31,7 @@ class Role(StrEnum):
     OPERATOR = "operator"  # run and watch deliveries
     AUDITOR = "auditor"  # read everything, change nothing
     ADMIN = "admin"  # all of it
+    READER = "reader"  # read one facade, and nothing else
 
 
 class Room(StrEnum):
@@ -46,7 +47,13 @@ class Room(StrEnum):
 
 
 # How long a token lasts where nobody says: who only reads is let in for a while.
-DAYS = {Role.INTEGRATOR: 365, Role.OPERATOR: 365, Role.AUDITOR: 30, Role.ADMIN: 365}
+DAYS = {
+    Role.INTEGRATOR: 365,
+    Role.OPERATOR: 365,
+    Role.AUDITOR: 30,
+    Role.ADMIN: 365,
+    Role.READER: 365,
+}
 
 
 class TokenNameError(BridgeError):
@@ -63,6 +70,13 @@ class TokenLifetimeError(BridgeError):
     http_status = HTTPStatus.BAD_REQUEST
 
 
+class TokenFacadeError(BridgeError):
+    """A reader's token names its facade, and no other token names one."""
+
+    code = "E904"
+    http_status = HTTPStatus.BAD_REQUEST
+
+
 class NoSuchTokenError(BridgeError):
     """There is no token of that name."""
 
@@ -74,7 +88,8 @@ class NoSuchTokenError(BridgeError):
 class Principal:
     """Who is calling: the token's id and name, its role, and to what it is narrowed.
 
-    `rooms`: names of parts of the API; empty: all that the role may. `last_used_at`: as stored.
+    `rooms`: names of parts of the API; empty: all that the role may. `facade`: which one a reader
+    reads. `last_used_at`: as stored.
     """
 
     id: str
@@ -82,6 +97,7 @@ class Principal:
     role: Role
     rooms: frozenset[str] = frozenset()
     last_used_at: str = ""
+    facade: str = ""
 
     @property
     def actor(self) -> str:
@@ -102,16 +118,22 @@ def make(
     now: datetime,
     rooms: Collection[Room] = (),
     days: int | None = None,
+    facade: str = "",
 ) -> str:
     """Store a new token and return its secret, which nobody can read again.
 
     `rooms`: to which it is narrowed; none: all that the role may. `days`: how long it lasts, from
-    now to the second. Raises TokenNameError or TokenLifetimeError.
+    now to the second. Raises TokenNameError, TokenLifetimeError or TokenFacadeError.
     """
     lasts = DAYS[role] if days is None else days
     if not 1 <= lasts <= LONGEST_DAYS:
         raise TokenLifetimeError(
             f"a token lasts 1 to {LONGEST_DAYS} days", hint="make it for as long as it is needed"
+        )
+    if (role is Role.READER) != bool(facade):
+        raise TokenFacadeError(
+            "a token of the role reader reads one facade, and only such a token does",
+            hint="fhirbridge token make NAME --role reader --facade FACADE",
         )
     if not NAME.fullmatch(name):
         raise TokenNameError(
@@ -123,6 +145,7 @@ def make(
         "id": new_id(rng),
         "name": name,
         "role": role.value,
+        "facade": facade,
         "hash": _hash(secret),
         "revoked_at": "",
         "rooms": " ".join(sorted(rooms)),
@@ -150,6 +173,7 @@ def check(tx: Connection, secret: str, *, now: datetime) -> Principal | None:
         role=Role(row.role),
         rooms=frozenset(row.rooms.split()),
         last_used_at=row.last_used_at,
+        facade=row.facade,
     )
 
 

@@ -30,12 +30,18 @@ def token() -> None:
     type=click.IntRange(1, LONGEST_DAYS),
     help="How long it is good; 365, and of an auditor 30, unless you say.",
 )
-def make(name: str, role: str, rooms: tuple[str, ...], days: int | None) -> None:
+@click.option("--facade", default="", help="Of a reader: the facade that it reads.")
+def make(name: str, role: str, rooms: tuple[str, ...], days: int | None, facade: str) -> None:
     """Make a token called NAME; it is printed once, alone on standard output."""
     lasts = days or DAYS[Role(role)]
     with opened() as bridge:
         secret = bridge.make_token(
-            name=name, role=Role(role), rooms=[Room(one) for one in rooms], days=lasts, actor=ACTOR
+            name=name,
+            role=Role(role),
+            rooms=[Room(one) for one in rooms],
+            days=lasts,
+            facade=facade,
+            actor=ACTOR,
         )
     only = f", only {', '.join(rooms)}" if rooms else ""
     printing.words(f"Token {name} ({role}{only}), good for {lasts} days; it is shown once:")

@@ -19,6 +19,7 @@ from fhirbridge.store import (
     columns,
     drift_tables,
     evidence_tables,
+    facade_tables,
     hook_tables,
     patient_tables,
     pull_tables,
@@ -34,6 +35,7 @@ metadata = columns.metadata
 PARTS = (
     drift_tables,
     evidence_tables,
+    facade_tables,
     hook_tables,
     patient_tables,
     pull_tables,
@@ -390,4 +392,6 @@ api_token = Table(
     # Parts of the API to which it is narrowed, in a row with blanks; "" for all that its role may.
     Column("rooms", Text, nullable=False, server_default=""),
     Column("last_used_at", Text, nullable=False, server_default=""),  # to the hour, or ""
+    # The facade that a reader reads, or "".
+    Column("facade", Text, nullable=False, server_default=""),
 )

@@ -12,6 +12,7 @@ from fhirbridge.web import (
     api_bulk,
     api_deliveries,
     api_destinations,
+    api_fhir,
     api_page,
     api_pull,
     api_records,
@@ -95,6 +96,7 @@ def _open_routes(app: Flask, guard: Guard) -> None:
         *api_pull.OPERATIONS,
         *api_deliveries.OPERATIONS,
         *api_destinations.OPERATIONS,
+        *api_fhir.OPERATIONS,
         *api_status.OPERATIONS,
         *jwks.OPERATIONS,
     )

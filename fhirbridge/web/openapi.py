@@ -13,9 +13,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.records.json_schema import event_schema, json_schema
 from fhirbridge.records.parts.stock import STOCK_NAME
 from fhirbridge.web.guard import Guard
-from fhirbridge.web.problems import PROBLEM_JSON
 from fhirbridge.web.routes import Operation
-from fhirbridge.web.schemas import Problem
 
 EXAMPLE = Path(__file__).parents[1] / "samples" / "01-iv-series-visit-1.v1.json"
 SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fhirbridge token`."}
@@ -35,6 +33,8 @@ ROOMS = {
     "deliveries": "What is on its way to which EHR, and how it goes on.",
     "destinations": "The EHRs: how they stand, stop and go.",
     "status": "How the service and its deliveries stand.",
+    "fhir": "What readers pull: FHIR R4, read-only. `/fhir/metadata` says which types are shown, "
+    "by what they are searched, and what an answer is.",
     "keys": "The public keys by which EHRs know that it is us.",
 }
 TAG = {"ETag": {"description": "of what is shown", "schema": {"type": "string"}}}
@@ -74,7 +74,7 @@ def open_routes(app: Flask, guard: Guard, operations: Sequence[Operation]) -> by
     example = {"summary": "an IV visit (synthetic)", "value": codec.decode(EXAMPLE.read_bytes())}
     components.example("visit", example)
     # By name from here on: each decorator below copies what the ones before it said.
-    shapes: set[type[Schema]] = {Problem}
+    shapes = {one.refusal[0] for one in operations}
     shapes.update(shape for one in operations for shape in one.answers.values())
     for shape in sorted(shapes, key=_name):
         if _name(shape) not in components.schemas:
@@ -101,8 +101,11 @@ def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
     if operation.tagged:
         unchanged = {"description": "it is still as the ETag says", "headers": TAG}
         view = blueprint.alt_response(HTTPStatus.NOT_MODIFIED, **unchanged)(view)
+    for status, when in operation.empty.items():
+        view = blueprint.alt_response(status, description=when, success=True)(view)
+    refusal, media = operation.refusal
     for status, when in _refusals(operation).items():
-        more = {"schema": _name(Problem), "content_type": PROBLEM_JSON, "description": when}
+        more = {"schema": _name(refusal), "content_type": media, "description": when}
         view = blueprint.alt_response(status, headers=_headers(status), **more)(view)
     view = blueprint.doc(**_about(operation))(view)
     blueprint.add_url_rule(

@@ -26,6 +26,7 @@ PUBLIC = {
     "/api/v1/openapi.json",
     "/api/docs",
     "/api/docs/<name>",
+    "/fhir/metadata",
 }
 RECORD = "/api/v1/sessions/<record_id>"
 HOOK = "/webhooks/v1/sessions"
@@ -43,11 +44,18 @@ MAY_USE = {
     ("GET", EVENTS): {Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", PATIENT_EHR): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", "/fhir/<kind>"): {Role.READER},
+    ("POST", "/fhir/<kind>/_search"): {Role.READER},
+    ("GET", "/fhir/<kind>/_history"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>/_history"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>/_history/<version>"): {Role.READER},
+    ("GET", "/fhir/Patient/<own>/$everything"): {Role.READER},
     ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
-    ("GET", SESSIONS): set(Role),
-    ("POST", SEARCH): set(Role),
-    ("GET", DELIVERIES): set(Role),
-    ("GET", DELIVERY): set(Role),
+    ("GET", SESSIONS): set(Role) - {Role.READER},
+    ("POST", SEARCH): set(Role) - {Role.READER},
+    ("GET", DELIVERIES): set(Role) - {Role.READER},
+    ("GET", DELIVERY): set(Role) - {Role.READER},
     ("POST", f"{DELIVERY}/retry"): {Role.OPERATOR, Role.ADMIN},
     ("POST", f"{DELIVERY}/release"): {Role.OPERATOR, Role.ADMIN},
     ("GET", DESTINATIONS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
@@ -69,6 +77,8 @@ def address(rule: str) -> str:
     named = rule.replace("<record_id>", "0" * 32).replace("<stock_id>", "0" * 32)
     named = named.replace("<patient_id>", "0" * 32).replace("<delivery_id>", "0" * 32)
     named = named.replace("destinations/<name>", "destinations/nowhere")
+    named = named.replace("<kind>", "Observation")
+    named = named.replace("<own>", "0" * 32).replace("<version>", "1")
     return named.replace("<name>", "swagger-ui.css")
 
 

@@ -6,7 +6,7 @@ from alembic import op
 from fhirbridge.store.columns import Text
 
 revision = "14"
-down_revision = "10"
+down_revision = "11"
 
 
 def upgrade() -> None:
