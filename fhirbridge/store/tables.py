@@ -23,12 +23,13 @@ from fhirbridge.store import (
     patient_tables,
     pull_tables,
     sign_in_tables,
+    subscription_tables,
     theirs_tables,
 )
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 10  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 13  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
@@ -38,6 +39,7 @@ PARTS = (
     patient_tables,
     pull_tables,
     sign_in_tables,
+    subscription_tables,
     theirs_tables,
 )
 

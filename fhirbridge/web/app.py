@@ -15,6 +15,7 @@ from fhirbridge.web import (
     api_status,
     api_stock,
     api_webhooks,
+    ehr_hooks,
     exchange,
     headers,
     jwks,
@@ -76,7 +77,7 @@ def _open_routes(app: Flask, guard: Guard) -> None:
         *jwks.OPERATIONS,
     )
     document = openapi.open_routes(app, guard, operations)
-    for page in (*api_page.pages(document), *api_status.PAGES):
+    for page in (*api_page.pages(document), *api_status.PAGES, *ehr_hooks.PAGES):
         endpoint = page.view.__name__
-        app.add_url_rule(page.rule, endpoint, page.view)
+        app.add_url_rule(page.rule, endpoint, page.view, methods=page.methods)
         guard.declare(endpoint, page.access)

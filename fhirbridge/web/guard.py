@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import NamedTuple, cast
 
 from flask import Flask, g, request
+from werkzeug.exceptions import NotFound
 
 from fhirbridge.access import signature
 from fhirbridge.access.signature import Head
@@ -15,6 +16,7 @@ from fhirbridge.access.sources import Source
 from fhirbridge.access.tokens import Principal
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
+from fhirbridge.receiving import Notifier
 from fhirbridge.web import exchange
 from fhirbridge.web.routes import NOBODY, Access
 
@@ -62,6 +64,9 @@ class Guard:
         access = self._declared.get(request.endpoint or "", NOBODY)
         if access.public:
             return
+        if access.ehr:
+            g.principal = self._ehr()
+            return
         if access.signed:
             g.signed = self._signed()
             g.principal = g.signed.source
@@ -70,10 +75,18 @@ class Guard:
         if request.routing_exception is None and principal.role not in access.roles:
             self._refuse(principal)
 
+    def _ehr(self) -> Notifier:
+        """Return which EHR calls. Whoever is none gets what he gets where nothing is."""
+        token, secret = str((request.view_args or {}).get("token", "")), _bearer()
+        fits = max(len(token), len(secret)) <= LONGEST_SECRET
+        known = self._bridge.notifier(token, secret) if fits else None
+        if known is None:
+            raise NotFound
+        return known
+
     def _caller(self) -> Principal:
         """Return who asks. An unknown caller leaves no evidence: a flood must not fill the log."""
-        sent = request.authorization
-        secret = (sent.token or "") if sent is not None and sent.type == "bearer" else ""
+        secret = _bearer()
         known = 0 < len(secret) <= LONGEST_SECRET and self._bridge.authenticate(secret)
         if not known:
             raise NoTokenError(
@@ -95,6 +108,16 @@ class Guard:
             f"the role {principal.role} may not use this",
             hint="ask your administrator for a token with another role",
         )
+
+
+def _bearer() -> str:
+    sent = request.authorization
+    return (sent.token or "") if sent is not None and sent.type == "bearer" else ""
+
+
+def notifier() -> Notifier:
+    """Return which EHR was let in. Raises AttributeError where the guard did not run."""
+    return cast(Notifier, g.principal)
 
 
 def caller() -> Principal:

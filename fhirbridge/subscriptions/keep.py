@@ -1,0 +1,210 @@
+"""Make our Subscriptions at an EHR, renew them before they end, and see whether they stand.
+
+The EHR is asked each time which of ours it has: exactly one for each type is left there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from fhirbridge.egress.exchange import Response
+from fhirbridge.ehr import probe
+from fhirbridge.ehr.rest import Ehr, Outcome
+from fhirbridge.errors import BridgeError
+from fhirbridge.fhir import codec
+from fhirbridge.fhir.references import literal
+from fhirbridge.subscriptions import wanted as wanted_of
+from fhirbridge.subscriptions.book import NOTHING_YET, Checked, Kept
+from fhirbridge.subscriptions.wanted import KIND, LIFETIME, State, Wanted
+
+MOST = "200"
+DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
+NOT_THERE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+There = dict[str, Any]
+
+
+class NotSubscribedError(BridgeError):
+    """An EHR could not be asked about our Subscriptions, or does not take them."""
+
+    code = "E450"
+    http_status = HTTPStatus.BAD_GATEWAY
+
+
+def keep(ehr: Ehr, kept: Kept, types: Sequence[str], now: datetime) -> Checked:
+    """See to it that there is one Subscription for each of `types`, and none of ours besides.
+
+    What is refused is told in `said`, and the rest is not tried. Raises NotSubscribedError where
+    the EHR cannot be asked what it has.
+    """
+    if not types:
+        return Checked(state=State.REQUESTED, said=NOTHING_YET, ids=kept.ids)
+    found = _ours(ehr, kept.wanted, kept.ids)
+    check = _Check(ehr, kept, now)
+    try:
+        for kind in types:
+            check.settle(kind, _best(found, kept.wanted, kind))
+    except NotSubscribedError as error:
+        known = {**kept.ids, **check.ids}
+        return Checked(state=State.ERROR, said=error.message, ids=known, written=check.written)
+    left = [one for one in found if one["id"] not in check.ids.values()]
+    return Checked(
+        state=min(check.states.values(), key=_ORDER.index),
+        said=_words(check.states),
+        ids=check.ids,
+        written=check.written,
+        is_whole=True,
+        removed=sum(_remove(ehr, one) for one in left),
+        ends_at=min(check.ends, default=None),
+    )
+
+
+@dataclass(slots=True)
+class _Check:
+    """One check of one EHR, and how far it came."""
+
+    ehr: Ehr
+    kept: Kept
+    now: datetime
+    ids: dict[str, str] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    ends: list[datetime] = field(default_factory=list)
+
+    def settle(self, kind: str, there: There | None) -> None:
+        """Make or renew the Subscription of one type where that is due."""
+        wanted, now, last = self.kept.wanted, self.now, self.kept.renewed_at
+        if there is None:
+            if kind in self.kept.ids and wanted_of.was_just_written(now, last):
+                self.ids[kind], self.states[kind] = self.kept.ids[kind], State.ERROR
+                return
+            self.ids[kind] = _made(self.ehr, wanted, kind, now)
+            self._note_written(kind, State.REQUESTED)
+            return
+        self.ids[kind] = str(there["id"])
+        state = wanted_of.state(there, now, last)
+        if wanted_of.must_be_written(there, wanted, kind, now, last):
+            _write(self.ehr, wanted, kind, there, now)
+            self._note_written(kind, state if state is State.ERROR else State.REQUESTED)
+            return
+        self.states[kind] = state
+        if (until := wanted_of.ends(there)) is not None:
+            self.ends.append(until)
+
+    def _note_written(self, kind: str, state: State) -> None:
+        self.states[kind] = state
+        self.written.append(kind)
+        self.ends.append(self.now + LIFETIME)
+
+
+def end(ehr: Ehr, name: str, ids: Sequence[str] = ()) -> int:
+    """Remove all of ours, or turn off what may not be removed; return how many. `ids`: known ones.
+
+    Raises NotSubscribedError where one may be left.
+    """
+    wanted = Wanted(name=name, address="", token="", secret="")
+    found = _ours(ehr, wanted, {one: one for one in ids})
+    for one in found:
+        if not _remove(ehr, one) and not _turn_off(ehr, one):
+            raise NotSubscribedError(
+                f"the EHR keeps {KIND}/{one['id']}", hint="remove it there by hand"
+            )
+    return len(found)
+
+
+def _ours(ehr: Ehr, wanted: Wanted, ids: Any) -> list[There]:
+    """Return ours: all that bear our mark, and those under a known id that lost it."""
+    key = wanted.key()
+    outcome = ehr.search(KIND, _tag=key.token, _count=MOST)
+    answer = _answered(outcome, "a search for our Subscriptions")
+    entries = answer.get("entry")
+    listed = [one.get("resource") for one in entries or () if isinstance(one, dict)]
+    found = {str(one.get("id")): one for one in listed if isinstance(one, dict) and key.is_of(one)}
+    for own in ids.values():
+        if own not in found and (one := _read(ehr, own)) is not None:
+            found[own] = one
+    return list(found.values())
+
+
+def _read(ehr: Ehr, own: str) -> There | None:
+    outcome = ehr.read(f"{KIND}/{own}")
+    if isinstance(outcome, Response) and outcome.status in NOT_THERE:
+        return None
+    there = _answered(outcome, "a read of our Subscription")
+    # An EHR that went back to a backup may give the id to somebody else's.
+    return there if there.get("id") == own and _is_a_hook_of_ours(there) else None
+
+
+def _is_a_hook_of_ours(there: There) -> bool:
+    channel = there.get("channel")
+    return isinstance(channel, dict) and wanted_of.HOOK in str(channel.get("endpoint", ""))
+
+
+def _best(found: Sequence[There], wanted: Wanted, kind: str) -> There | None:
+    """Return the one that is left for a type: an active one, and then always the same."""
+    fit = [one for one in found if one.get("criteria") == f"{kind}?" or wanted.key(kind).is_of(one)]
+    fit.sort(key=lambda one: (one.get("status") != State.ACTIVE, str(one.get("id"))))
+    return fit[0] if fit else None
+
+
+def _made(ehr: Ehr, wanted: Wanted, kind: str, now: datetime) -> str:
+    """Make one; return its id."""
+    body = codec.encode(wanted.body(kind, now))
+    outcome = ehr.create(KIND, body, if_none_exist=wanted.key(kind).query)
+    _check(outcome, f"to make one for {kind}")
+    assert isinstance(outcome, Response)
+    told = {"reference": outcome.headers.get("location", "")}
+    named = literal(told)
+    own = named[1] if named is not None else str(probe.body_of(outcome).get("id", ""))
+    if not own:
+        raise NotSubscribedError(f"the EHR made a Subscription for {kind} and did not name it")
+    return own
+
+
+def _write(ehr: Ehr, wanted: Wanted, kind: str, there: There, now: datetime) -> None:
+    own = str(there["id"])
+    body = codec.encode(wanted.body(kind, now, own))
+    outcome = ehr.put(f"{KIND}/{own}", body, if_match=_etag(there))
+    _check(outcome, f"to renew the one for {kind}")
+
+
+def _remove(ehr: Ehr, there: There) -> bool:
+    outcome = ehr.delete(f"{KIND}/{there['id']}")
+    return isinstance(outcome, Response) and outcome.status in (*DONE, *NOT_THERE)
+
+
+def _turn_off(ehr: Ehr, there: There) -> bool:
+    body = codec.encode({**there, "status": State.OFF.value})
+    outcome = ehr.put(f"{KIND}/{there['id']}", body, if_match=_etag(there))
+    return isinstance(outcome, Response) and outcome.status in DONE
+
+
+def _etag(there: There) -> str:
+    meta = there.get("meta")
+    version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
+    return f'W/"{version}"' if version else ""
+
+
+def _answered(outcome: Outcome, what: str) -> There:
+    if not isinstance(outcome, Response):
+        raise NotSubscribedError(f"{what} got no answer: {outcome.reason}")
+    if outcome.status != HTTPStatus.OK:
+        raise NotSubscribedError(f"{what} was answered {outcome.status}", hint=HINT)
+    return probe.body_of(outcome)
+
+
+def _check(outcome: Outcome, what: str) -> None:
+    if not isinstance(outcome, Response):
+        raise NotSubscribedError(f"asked {what}, the EHR gave no answer: {outcome.reason}")
+    if outcome.status not in DONE:
+        raise NotSubscribedError(f"asked {what}, the EHR answered {outcome.status}", hint=HINT)
+
+
+HINT = "ask there whether R4 rest-hook Subscriptions are on, and whether our sign-in may make them"
+_ORDER = (State.ERROR, State.REQUESTED, State.ACTIVE)
+
+
+def _words(states: dict[str, State]) -> str:
+    wrong = sorted(kind for kind, one in states.items() if one is State.ERROR)
+    return f"not active at the EHR: {', '.join(wrong)}" if wrong else ""
