@@ -27,6 +27,7 @@ subscription = Table(
     Column("heartbeat_at", Text, nullable=False),  # or handshake
     Column("numbers", Text, nullable=False),  # JSON: id of a Subscription to its last event number
     Column("gaps", Integer, nullable=False),
+    Column("gap_at", Text, nullable=False),  # the last one
     # The look that they ask for.
     Column("due_at", Text, nullable=False),  # not before; "": none is asked for
     Column("looked_at", Text, nullable=False),  # the last one that was asked for

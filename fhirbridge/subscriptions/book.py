@@ -22,6 +22,7 @@ SECRET_BYTES = 32
 NOTED_EACH = timedelta(minutes=1)  # that one came: a storm of them is no storm of commits
 MOST_NUMBERS = 50  # Subscriptions whose events are counted, for each destination
 NEVER = ""
+_BLANK = "said renewed_at ends_at checked_at notified_at heartbeat_at gap_at due_at looked_at"
 NOTHING_YET = "nothing of ours is there yet: it is asked for with the first delivery"
 
 
@@ -103,9 +104,8 @@ class Book:
         secrets = {"token": self._secret(), "secret": self._secret()}
         new = new_id(self.rng)
         key = self.vault.new_key(tx, _owner(new))
-        texts = "said renewed_at ends_at checked_at notified_at heartbeat_at due_at looked_at"
         row = {
-            **dict.fromkeys(texts.split(), NEVER),
+            **dict.fromkeys(_BLANK.split(), NEVER),
             "destination": name,
             "id": new,
             "address": address,
@@ -158,14 +158,16 @@ def _changes(row: Row[Any], told: Told, now: datetime) -> dict[str, Any]:
     if counts and last != numbers.get(told.subscription):
         numbers[told.subscription] = last
         changes |= {"numbers": codec.canonical(numbers).decode()}
-    if counts and is_gap:
-        changes |= {"gaps": row.gaps + 1}
+    is_gap = bool(counts and is_gap)
+    if is_gap:
+        changes |= {"gaps": row.gaps + 1, "gap_at": moment.to_text(now)}
     seen = "heartbeat_at" if told.shape in notification.QUIET else "notified_at"
     noted = getattr(row, seen)
     if not noted or not timedelta() <= now - moment.from_text(noted) < NOTED_EACH:
         changes |= {seen: moment.to_text(now)}
     if told.tells_of_a_change or is_gap:
-        due = moment.to_text(pace.due(now, _looked(row), _wait(row), is_gap=is_gap))
+        at_once = is_gap and pace.is_long_ago(now, _time(row.gap_at))
+        due = moment.to_text(pace.due(now, _looked(row), _wait(row), at_once=at_once))
         if not row.due_at or due < row.due_at:
             changes |= {"due_at": due, seen: moment.to_text(now)}
     return changes

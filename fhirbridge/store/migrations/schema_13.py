@@ -10,7 +10,7 @@ down_revision = "10"
 
 TEXTS = (
     "secret_hash", "ids", "state", "said", "made_at", "renewed_at", "ends_at", "checked_at",
-    "notified_at", "heartbeat_at", "numbers", "due_at", "looked_at",
+    "notified_at", "heartbeat_at", "numbers", "gap_at", "due_at", "looked_at",
 )  # fmt: skip
 
 
