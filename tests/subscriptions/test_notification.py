@@ -25,9 +25,7 @@ def test_r51_the_three_shapes_are_read_in_r4_and_r4b(
 ) -> None:
     told = notification.read(written(shape, since=since, events=events, focus="Encounter/e1"))
 
-    assert told == Told(
-        shape=Shape(shape), subscription="s1", numbers=events, since_start=since
-    )
+    assert told == Told(shape=Shape(shape), subscription="s1", numbers=events, since_start=since)
 
 
 @pytest.mark.parametrize("written", [of_r4, of_r4b])
