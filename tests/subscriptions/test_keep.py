@@ -24,15 +24,18 @@ ELSEWHERE = {
 }
 
 
-def subscribed(world: World) -> Any:
-    """A visit there, and an EHR that calls us; returns what watches it."""
+def subscribed(world: World) -> None:
+    """Have a visit there, and an EHR that calls us."""
     world.take(a_short_visit())
     ask(world)
     activate(world)
-    watching = world.bridge.watch(seconds=60)
-    watching.round()
+    check(world)
     assert state(world)["state"] == "active"
-    return watching
+
+
+def check(world: World) -> None:
+    """Do what each look ends with."""
+    world.bridge.subscriptions.check("ehr")
 
 
 def there(world: World) -> dict[str, dict[str, Any]]:
@@ -137,24 +140,24 @@ def test_types_may_be_chosen_and_what_is_not_chosen_any_more_is_removed(world: W
 
 
 def test_a_check_of_what_stands_writes_nothing(world: World) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     world.ehr.transport.sent.clear()
 
     for _ in range(5):
         world.clock.advance(timedelta(minutes=1))
-        watching.round()
+        check(world)
 
     assert written(world) == []
 
 
 def test_they_are_renewed_before_they_end(world: World) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     ends = state(world)["ends_at"]
     world.clock.advance(LIFETIME - RENEWED_BEFORE)
 
-    watching.round()
+    check(world)
     activate(world)
-    watching.round()
+    check(world)
 
     assert state(world)["state"] == "active"
     assert state(world)["ends_at"] > ends
@@ -163,18 +166,18 @@ def test_they_are_renewed_before_they_end(world: World) -> None:
 
 @pytest.mark.parametrize("status", ["error", "off"])
 def test_one_that_failed_there_is_made_again_and_told_once(world: World, status: str) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     world.clock.advance(A_DAY)
     one = there(world)["Observation"]
     world.ehr.edit(f"{KIND}/{one['id']}", status=status)
 
     for _ in range(3):
-        watching.round()
+        check(world)
         assert told(world) == [("subscription", "started")]
         world.clock.advance(timedelta(minutes=11))
     assert there(world)["Observation"]["status"] == "requested"
     activate(world)
-    watching.round()
+    check(world)
 
     assert told(world) == [("subscription", "started"), ("subscription", "ended")]
     assert state(world)["said"] == ""
@@ -183,14 +186,14 @@ def test_one_that_failed_there_is_made_again_and_told_once(world: World, status:
 def test_one_that_somebody_turns_off_again_and_again_is_asked_for_once_an_hour(
     world: World,
 ) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     world.clock.advance(A_DAY)
     own = f"{KIND}/{there(world)['Observation']['id']}"
     world.ehr.transport.sent.clear()
 
     for _ in range(12 * 3):
         world.ehr.edit(own, status="off")
-        watching.round()
+        check(world)
         world.clock.advance(AGAIN_AFTER / 12)
 
     assert 2 <= len(written(world)) <= 4
@@ -201,30 +204,30 @@ def test_one_that_is_never_begun_is_told(world: World) -> None:
     ask(world)
     world.clock.advance(timedelta(minutes=11))
 
-    world.bridge.watch(seconds=60).round()
+    check(world)
 
     assert state(world)["state"] == "error"
     assert "not active at the EHR: " in state(world)["said"]
 
 
 def test_one_that_vanished_is_made_again(world: World) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     world.clock.advance(A_DAY)
     world.ehr.delete(f"{KIND}/{there(world)['Patient']['id']}")
 
-    watching.round()
+    check(world)
 
     assert there(world)["Patient"]["status"] == "requested"
 
 
 def test_a_second_one_of_ours_is_removed(world: World) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     copy = {name: part for name, part in there(world)["Patient"].items() if name != "id"}
     world.ehr.model.handle(
         "POST", f"/{KIND}", {"Content-Type": codec.FHIR_JSON}, codec.encode(copy)
     )
 
-    watching.round()
+    check(world)
 
     assert set(there(world)) == {kind for kind, _ in world.ledger()}
 
@@ -238,18 +241,18 @@ def test_an_answer_that_was_lost_makes_no_second_one(world: World) -> None:
 
     assert ask(world)["state"] == "error"
     world.clock.advance(timedelta(minutes=11))
-    world.bridge.watch(seconds=60).round()
+    check(world)
 
     assert set(there(world)) == {kind for kind, _ in world.ledger()}
 
 
 def test_where_the_ehr_forgets_our_mark_none_is_made_twice(world: World) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     for one in there(world).values():
         world.ehr.edit(f"{KIND}/{one['id']}", meta={})
     world.clock.advance(A_DAY)
 
-    watching.round()
+    check(world)
 
     assert set(there(world)) == {kind for kind, _ in world.ledger()}
 
@@ -270,9 +273,8 @@ def test_an_ehr_that_refuses_is_told_and_is_looked_at_all_the_same(
     world.ehr.transport.choose = only("POST", trouble)
 
     shown = ask(world)
-    watching = world.bridge.watch(seconds=60)
     for _ in range(5):
-        watching.round()
+        check(world)
         world.clock.advance(timedelta(minutes=1))
 
     assert shown["state"] == "error"
@@ -329,12 +331,12 @@ def test_a_destination_that_is_removed_calls_no_more(world: World, *, answers: b
 
 
 def test_a_copy_that_is_put_back_has_new_secrets_and_the_ehr_is_told_them(world: World) -> None:
-    watching = subscribed(world)
+    subscribed(world)
     old = secrets_of(there(world)["Patient"])
 
     world.bridge.note_restore(made_at="2026-05-04T09:00:00.000000Z", actor="test")
     assert world.bridge.subscriptions.caller(*old) == ""
-    watching.round()
+    check(world)
 
     assert world.bridge.subscriptions.caller(*secrets_of(there(world)["Patient"])) == "ehr"
 
