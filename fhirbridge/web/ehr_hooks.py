@@ -5,7 +5,7 @@ from http import HTTPStatus
 from flask import Response
 
 from fhirbridge.subscriptions.wanted import HOOK
-from fhirbridge.web.exchange import bridge, opening
+from fhirbridge.web.exchange import bridge, short_body
 from fhirbridge.web.guard import notifier
 from fhirbridge.web.routes import EHR, Page
 
@@ -15,7 +15,7 @@ RULE = f"{HOOK}<token>"
 
 def ehr_hook(token: str) -> Response:  # noqa: ARG001  the guard knows whose it is
     """Take a notification of R4, or of the Backport: POST, with a body or none."""
-    bridge().subscriptions.notified(notifier().name, opening(MOST_BYTES))
+    bridge().subscriptions.notified(notifier().name, short_body(MOST_BYTES))
     return Response(status=HTTPStatus.OK)
 
 

@@ -51,7 +51,7 @@ def body(*media: str) -> bytes:
     return sent
 
 
-def opening(most: int) -> bytes:
+def short_body(most: int) -> bytes:
     """Return what was sent, of any kind; b"" where it is more than `most` bytes or compressed.
 
     No more than that is read; the server drops the rest. Raises werkzeug's ClientDisconnected.

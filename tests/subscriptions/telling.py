@@ -9,8 +9,7 @@ from typing import Any
 
 from fhirbridge.fhir import codec
 from fhirbridge.reconcile.watch import Watch
-from fhirbridge.subscriptions.keep import KIND
-from fhirbridge.subscriptions.wanted import HOOK
+from fhirbridge.subscriptions.wanted import HOOK, KIND
 from tests.factories import World
 
 ADDRESS = "https://bridge.invalid"

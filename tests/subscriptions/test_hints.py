@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from fhirbridge.reconcile.watch import Watch
 from tests.factories import World, a_short_visit, amended, rate
+from tests.mapping_sets import few_mappings
 from tests.subscriptions.telling import (
     activate,
     ask,
@@ -20,7 +22,7 @@ NOTE = [{"text": "Synthetic note: confirmed by phone"}]
 EVENT = "event-notification"
 
 
-def told_and_watched(world: World) -> tuple[str, object]:
+def told_and_watched(world: World) -> tuple[str, Watch]:
     """A pulse there, an EHR that calls, and what watches it."""
     (pulse,) = world.of_mapping(world.take(a_short_visit()), "vital-heart-rate")
     ask(world)
@@ -191,11 +193,17 @@ def test_what_is_told_during_a_look_leads_to_another(world: World) -> None:
     assert (looks(world), len(world.bridge.drift())) == (2, 1)
 
 
-def test_a_look_is_taken_by_one_process_only(world: World) -> None:
-    told_and_watched(world)
+def test_a_look_is_taken_by_one_process_only_on_each_database(either: str) -> None:
+    world = World(url=either, mapped=few_mappings)
+    world.connect()
+    ask(world)
+    assert world.bridge.subscriptions.due() == []
     tell(world)
+    tell(world, of_r4(EVENT, since=3, events=(3,)))
 
+    assert world.bridge.subscriptions.due() == ["ehr"]
     assert [world.bridge.subscriptions.take("ehr") for _ in range(2)] == [True, False]
+    world.store.close()
 
 
 def test_who_is_not_to_be_looked_at_is_not_for_a_notification_either(world: World) -> None:

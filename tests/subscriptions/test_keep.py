@@ -9,8 +9,8 @@ from fhirbridge.destinations import registry
 from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
-from fhirbridge.subscriptions.keep import KIND, NotSubscribedError
-from fhirbridge.subscriptions.wanted import AGAIN_AFTER, HOOK, LIFETIME, RENEWED_BEFORE
+from fhirbridge.subscriptions.keep import NotSubscribedError
+from fhirbridge.subscriptions.wanted import AGAIN_AFTER, HOOK, KIND, LIFETIME, RENEWED_BEFORE
 from tests.factories import A_DAY, World, a_short_visit
 from tests.fakes import Fault, Says, Trouble
 from tests.subscriptions.telling import ADDRESS, activate, ask, secrets_of, state
