@@ -79,7 +79,7 @@ class Book:
         key = self.vault.key(tx, _owner(row.id))
         sealed = codec.decode_own(self.vault.unseal(key, row.sealed, _owner(row.id)))
         return Kept(
-            wanted=Wanted(name=self.name(row.destination), address=row.address, **sealed),
+            wanted=Wanted(name=self._name(row.destination), address=row.address, **sealed),
             types=tuple(row.types.split()),
             ids=codec.decode_own(row.ids.encode()),
             state=State(row.state),
@@ -87,7 +87,11 @@ class Book:
             checked_at=_time(row.checked_at),
         )
 
-    def name(self, destination: str) -> str:
+    def mark(self, destination: str) -> Wanted:
+        """Return what ours at a destination are known by, and nothing else of them."""
+        return Wanted(name=self._name(destination), address="", token="", secret="")
+
+    def _name(self, destination: str) -> str:
         """Return what marks our Subscriptions at a destination: the same for ever, and opaque."""
         return self.vault.digest(f"subscriptions of {destination}")[:32]
 

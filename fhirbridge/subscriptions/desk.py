@@ -97,8 +97,9 @@ class Subscriptions:
             kept = self._book.find(tx, name)
             self._book.forget(tx, name, now=self.clock.now())
             self._note(tx, actor, Action.SUBSCRIPTION_ENDED, name, outcome="begun")
-        ids = list(kept.ids.values()) if kept is not None else []
-        removed = keep.end(self.ehr_for(known), self._book.name(name), ids)
+        wanted = self._book.mark(name) if kept is None else kept.wanted
+        ids = [] if kept is None else list(kept.ids.values())
+        removed = keep.end(self.ehr_for(known), wanted, ids)
         with self.store.begin() as tx:
             detail = {"removed": removed}
             self._note(tx, actor, Action.SUBSCRIPTION_ENDED, name, detail=detail)

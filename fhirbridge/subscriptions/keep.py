@@ -3,7 +3,7 @@
 The EHR is asked each time which of ours it has: exactly one for each type is left there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from fhirbridge.ehr import probe
 from fhirbridge.ehr.rest import Ehr, Outcome
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
-from fhirbridge.fhir.references import literal
+from fhirbridge.fhir.references import is_id, literal
 from fhirbridge.subscriptions import wanted as wanted_of
 from fhirbridge.subscriptions.book import NOTHING_YET, Checked, Kept
 from fhirbridge.subscriptions.wanted import KIND, LIFETIME, State, Wanted
@@ -22,6 +22,8 @@ from fhirbridge.subscriptions.wanted import KIND, LIFETIME, State, Wanted
 MOST = "200"
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
 NOT_THERE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+HINT = "ask there whether R4 rest-hook Subscriptions are on, and whether our sign-in may make them"
+WORST_FIRST = (State.ERROR, State.REQUESTED, State.ACTIVE)
 There = dict[str, Any]
 
 
@@ -40,7 +42,7 @@ def keep(ehr: Ehr, kept: Kept, types: Sequence[str], now: datetime) -> Checked:
     """
     if not types:
         return Checked(state=State.REQUESTED, said=NOTHING_YET, ids=kept.ids)
-    found = _ours(ehr, kept.wanted, kept.ids)
+    found = _ours(ehr, kept.wanted, kept.ids.values())
     check = _Check(ehr, kept, now)
     try:
         for kind in types:
@@ -50,7 +52,7 @@ def keep(ehr: Ehr, kept: Kept, types: Sequence[str], now: datetime) -> Checked:
         return Checked(state=State.ERROR, said=error.message, ids=known, written=check.written)
     left = [one for one in found if one["id"] not in check.ids.values()]
     return Checked(
-        state=min(check.states.values(), key=_ORDER.index),
+        state=min(check.states.values(), key=WORST_FIRST.index),
         said=_words(check.states),
         ids=check.ids,
         written=check.written,
@@ -79,10 +81,10 @@ class _Check:
             if kind in self.kept.ids and wanted_of.was_just_written(now, last):
                 self.ids[kind], self.states[kind] = self.kept.ids[kind], State.ERROR
                 return
-            self.ids[kind] = _made(self.ehr, wanted, kind, now)
-            self._note_written(kind, State.REQUESTED)
+            self.ids[kind], state = _made(self.ehr, wanted, kind, now)
+            self._note_written(kind, state)
             return
-        self.ids[kind] = str(there["id"])
+        self.ids[kind] = there["id"]
         state = wanted_of.state(there, now, last)
         if wanted_of.must_be_written(there, wanted, kind, now, last):
             _write(self.ehr, wanted, kind, there, now)
@@ -98,13 +100,12 @@ class _Check:
         self.ends.append(self.now + LIFETIME)
 
 
-def end(ehr: Ehr, name: str, ids: Sequence[str] = ()) -> int:
+def end(ehr: Ehr, wanted: Wanted, ids: Iterable[str]) -> int:
     """Remove all of ours, or turn off what may not be removed; return how many. `ids`: known ones.
 
     Raises NotSubscribedError where one may be left.
     """
-    wanted = Wanted(name=name, address="", token="", secret="")
-    found = _ours(ehr, wanted, {one: one for one in ids})
+    found = _ours(ehr, wanted, ids)
     for one in found:
         if not _remove(ehr, one) and not _turn_off(ehr, one):
             raise NotSubscribedError(
@@ -113,32 +114,43 @@ def end(ehr: Ehr, name: str, ids: Sequence[str] = ()) -> int:
     return len(found)
 
 
-def _ours(ehr: Ehr, wanted: Wanted, ids: Any) -> list[There]:
-    """Return ours: all that bear our mark, and those under a known id that lost it."""
+def _ours(ehr: Ehr, wanted: Wanted, ids: Iterable[str]) -> list[There]:
+    """Return ours: all that bear our mark and call us, and those under a known id that lost it."""
     key = wanted.key()
     outcome = ehr.search(KIND, _tag=key.token, _count=MOST)
     answer = _answered(outcome, "a search for our Subscriptions")
-    entries = answer.get("entry")
-    listed = [one.get("resource") for one in entries or () if isinstance(one, dict)]
-    found = {str(one.get("id")): one for one in listed if isinstance(one, dict) and key.is_of(one)}
-    for own in ids.values():
-        if own not in found and (one := _read(ehr, own)) is not None:
+    entries = answer.get("entry", [])
+    if answer.get("resourceType") != "Bundle" or not isinstance(entries, list):
+        raise NotSubscribedError("a search for our Subscriptions was answered with no Bundle")
+    listed = [one.get("resource") for one in entries if isinstance(one, dict)]
+    bearing = [one for one in listed if isinstance(one, dict) and key.is_of(one)]
+    # One that somebody copied or made to call another is not ours to change or remove.
+    found = {one["id"]: one for one in bearing if _id(one) and wanted_of.HOOK in _endpoint(one)}
+    for own in ids:
+        if own not in found and (one := _read(ehr, own, wanted)) is not None:
             found[own] = one
     return list(found.values())
 
 
-def _read(ehr: Ehr, own: str) -> There | None:
+def _read(ehr: Ehr, own: str, wanted: Wanted) -> There | None:
     outcome = ehr.read(f"{KIND}/{own}")
     if isinstance(outcome, Response) and outcome.status in NOT_THERE:
         return None
     there = _answered(outcome, "a read of our Subscription")
-    # An EHR that went back to a backup may give the id to somebody else's.
-    return there if there.get("id") == own and _is_a_hook_of_ours(there) else None
+    # An EHR that went back to a backup may have given the id to somebody else's.
+    calls_us = _endpoint(there).startswith(f"{wanted.address}{wanted_of.HOOK}")
+    return there if (there.get("resourceType"), _id(there)) == (KIND, own) and calls_us else None
 
 
-def _is_a_hook_of_ours(there: There) -> bool:
+def _endpoint(there: There) -> str:
     channel = there.get("channel")
-    return isinstance(channel, dict) and wanted_of.HOOK in str(channel.get("endpoint", ""))
+    return str(channel.get("endpoint", "")) if isinstance(channel, dict) else ""
+
+
+def _id(there: There) -> str:
+    """Return its id, or "" where it cannot stand in an address."""
+    own = there.get("id")
+    return own if isinstance(own, str) and is_id(own) else ""
 
 
 def _best(found: Sequence[There], wanted: Wanted, kind: str) -> There | None:
@@ -148,25 +160,22 @@ def _best(found: Sequence[There], wanted: Wanted, kind: str) -> There | None:
     return fit[0] if fit else None
 
 
-def _made(ehr: Ehr, wanted: Wanted, kind: str, now: datetime) -> str:
-    """Make one; return its id."""
+def _made(ehr: Ehr, wanted: Wanted, kind: str, now: datetime) -> tuple[str, State]:
+    """Make one; return its id and how it stands: one that bears our mark may be in its way."""
     body = codec.encode(wanted.body(kind, now))
     outcome = ehr.create(KIND, body, if_none_exist=wanted.key(kind).query)
-    _check(outcome, f"to make one for {kind}")
-    assert isinstance(outcome, Response)
-    told = {"reference": outcome.headers.get("location", "")}
-    named = literal(told)
-    own = named[1] if named is not None else str(probe.body_of(outcome).get("id", ""))
+    answer = _done(outcome, f"to make one for {kind}")
+    named = literal({"reference": answer.headers.get("location", "")})
+    own = named[1] if named is not None else _id(probe.body_of(answer))
     if not own:
         raise NotSubscribedError(f"the EHR made a Subscription for {kind} and did not name it")
-    return own
+    return own, State.ERROR if answer.status == HTTPStatus.OK else State.REQUESTED
 
 
 def _write(ehr: Ehr, wanted: Wanted, kind: str, there: There, now: datetime) -> None:
-    own = str(there["id"])
-    body = codec.encode(wanted.body(kind, now, own))
-    outcome = ehr.put(f"{KIND}/{own}", body, if_match=_etag(there))
-    _check(outcome, f"to renew the one for {kind}")
+    body = codec.encode(wanted.body(kind, now, there["id"]))
+    outcome = ehr.put(f"{KIND}/{there['id']}", body, if_match=_etag(there))
+    _done(outcome, f"to renew the one for {kind}")
 
 
 def _remove(ehr: Ehr, there: There) -> bool:
@@ -194,15 +203,12 @@ def _answered(outcome: Outcome, what: str) -> There:
     return probe.body_of(outcome)
 
 
-def _check(outcome: Outcome, what: str) -> None:
+def _done(outcome: Outcome, what: str) -> Response:
     if not isinstance(outcome, Response):
         raise NotSubscribedError(f"asked {what}, the EHR gave no answer: {outcome.reason}")
     if outcome.status not in DONE:
         raise NotSubscribedError(f"asked {what}, the EHR answered {outcome.status}", hint=HINT)
-
-
-HINT = "ask there whether R4 rest-hook Subscriptions are on, and whether our sign-in may make them"
-_ORDER = (State.ERROR, State.REQUESTED, State.ACTIVE)
+    return outcome
 
 
 def _words(states: dict[str, State]) -> str:

@@ -257,6 +257,37 @@ def test_where_the_ehr_forgets_our_mark_none_is_made_twice(world: World) -> None
     assert set(there(world)) == {kind for kind, _ in world.ledger()}
 
 
+def test_one_that_was_made_to_call_another_is_not_ours_to_change_or_remove(world: World) -> None:
+    subscribed(world)
+    own = f"{KIND}/{there(world)['Patient']['id']}"
+    channel = {"type": "rest-hook", "endpoint": "https://other.invalid/hook"}
+    world.ehr.edit(own, channel=channel)
+    world.clock.advance(A_DAY)
+
+    for _ in range(3):
+        check(world)
+        world.clock.advance(A_DAY)
+    shown = state(world)
+    world.bridge.subscriptions.end("ehr", actor="test")
+
+    assert shown["state"] == "error"
+    assert world.ehr.read(own)["channel"] == channel
+
+
+def test_an_id_that_cannot_stand_in_an_address_is_never_asked_for(world: World) -> None:
+    subscribed(world)
+    entry = {**there(world)["Patient"], "id": "../Patient/p"}
+    found = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": entry}]}
+    answer = Says(status=200, body=codec.encode(found))
+    world.ehr.transport.choose = lambda request: (
+        answer if request.url.endswith("/_search") else None
+    )
+
+    world.bridge.subscriptions.end("ehr", actor="test")
+
+    assert [url for _, url in written(world) if ".." in url] == []
+
+
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
