@@ -25,7 +25,7 @@ def subscribe(name: str, *, address: str, types: tuple[str, ...], json_wanted: b
 
     They are made there, renewed before they end and checked at each look. A notification only makes
     the next look come sooner: nothing in it is believed or kept. Run it again for new secrets.
-    Exit status 1 where the EHR refuses, or does not answer: it is asked again.
+    Exit status 1 where the EHR refuses. It is asked again, as one that does not answer.
     """
     with opened() as bridge:
         calls = bridge.subscriptions.ask_for(name, address, named(types), actor=ACTOR)

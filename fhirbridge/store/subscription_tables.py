@@ -18,7 +18,6 @@ subscription = Table(
     Column("ids", Text, nullable=False),  # JSON: type to the id of its Subscription there
     Column("state", Text, nullable=False),  # requested | active | error
     Column("said", Text, nullable=False),  # why it is not active; our words
-    Column("made_at", Text, nullable=False),
     Column("renewed_at", Text, nullable=False),  # when anything of it was last written there
     Column("ends_at", Text, nullable=False),
     Column("checked_at", Text, nullable=False),

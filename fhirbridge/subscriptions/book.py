@@ -30,6 +30,7 @@ NOTHING_YET = "nothing of ours is there yet: it is asked for with the first deli
 class Kept:
     """What one destination is to have, and how it stood when it was last checked."""
 
+    id: str  # another one once its secrets are others
     wanted: Wanted
     types: tuple[str, ...]  # (): all that it has of ours
     ids: Mapping[str, str]  # of its Subscriptions there, by type
@@ -40,7 +41,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """How our Subscriptions at one EHR stand now."""
+    """How our Subscriptions at one EHR stand now; as before, where it could not be asked."""
 
     state: State
     said: str = ""
@@ -79,6 +80,7 @@ class Book:
         key = self.vault.key(tx, _owner(row.id))
         sealed = codec.decode_own(self.vault.unseal(key, row.sealed, _owner(row.id)))
         return Kept(
+            id=row.id,
             wanted=Wanted(name=self._name(row.destination), address=row.address, **sealed),
             types=tuple(row.types.split()),
             ids=codec.decode_own(row.ids.encode()),
@@ -119,7 +121,6 @@ class Book:
             "sealed": self.vault.seal(key, codec.canonical(secrets), _owner(new)),
             "ids": "{}" if before is None else before.ids,
             "state": State.REQUESTED,
-            "made_at": moment.to_text(now),
             "numbers": "{}" if before is None else before.numbers,
             "gaps": 0 if before is None else before.gaps,
             "wait_seconds": 0,
@@ -207,9 +208,13 @@ def answer(tx: Connection, name: str) -> None:
     _set(tx, name, due_at=NEVER)
 
 
-def note_check(tx: Connection, name: str, found: Checked, *, now: datetime) -> None:
-    """Note how our Subscriptions at an EHR stand. What went wrong stands until all are active."""
-    row = _row(tx, name)
+def note_check(tx: Connection, kept: Kept, found: Checked, *, now: datetime) -> None:
+    """Note how our Subscriptions at an EHR stand. What went wrong stands until all are active.
+
+    Nothing is noted where they are asked for anew meanwhile, or no more.
+    """
+    this = subscription.c.id == kept.id
+    row = tx.execute(select(subscription).where(this)).one_or_none()
     if row is None:
         return
     mends = row.state == State.ERROR and found.state is State.REQUESTED
@@ -223,12 +228,7 @@ def note_check(tx: Connection, name: str, found: Checked, *, now: datetime) -> N
         values |= {"renewed_at": moment.to_text(now)}
     if found.ends_at is not None:
         values |= {"ends_at": moment.to_text(found.ends_at)}
-    _set(tx, name, **values)
-
-
-def note_trouble(tx: Connection, name: str, said: str, *, now: datetime) -> None:
-    """Note that our Subscriptions could not be looked at; `said` in our words."""
-    _set(tx, name, state=State.ERROR, said=said, checked_at=moment.to_text(now))
+    tx.execute(update(subscription).where(this).values(values))
 
 
 def in_trouble(tx: Connection) -> list[str]:

@@ -21,7 +21,6 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
 from fhirbridge.subscriptions import book, keep, notification
 from fhirbridge.subscriptions.book import Book
-from fhirbridge.subscriptions.keep import NotSubscribedError
 from fhirbridge.subscriptions.wanted import State
 
 WATCH = "watch"  # as an actor
@@ -44,8 +43,8 @@ class Subscriptions:
     ) -> dict[str, Any]:
         """Let a destination call us at `address`, by new secrets; return how that stands.
 
-        `types` (): all that it has of ours, now and later. Raises DestinationError; an EHR that
-        refuses, or does not answer, is asked again: `said` tells it.
+        `types` (): all that it has of ours, now and later. Raises DestinationError. `said` tells
+        that the EHR refuses, or does not answer: it is asked again.
         """
         where = _checked(address)
         wrong = [one for one in types if not is_type(one)]
@@ -74,14 +73,9 @@ class Subscriptions:
         checked = kept.checked_at if kept.state is State.ERROR else None
         if checked is not None and timedelta() <= now - checked < WRONG_EACH:
             return
-        try:
-            found = keep.keep(self.ehr_for(known), kept, types, now)
-        except NotSubscribedError as error:
-            with self.store.begin() as tx:
-                book.note_trouble(tx, name, error.message, now=now)
-            return
+        found = keep.keep(self.ehr_for(known), kept, types, now)
         with self.store.begin() as tx:
-            book.note_check(tx, name, found, now=now)
+            book.note_check(tx, kept, found, now=now)
             if found.written or found.removed:
                 detail = {"written": sorted(found.written), "removed": found.removed}
                 self._note(tx, actor, Action.SUBSCRIPTION_KEPT, name, detail=detail)

@@ -21,6 +21,13 @@ from fhirbridge.subscriptions.wanted import KIND, LIFETIME, State, Wanted
 
 MOST = "200"
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
+# It said no more than that it is a bad time, or that somebody else was quicker.
+LATER = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
 NOT_THERE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 HINT = "ask there whether R4 rest-hook Subscriptions are on, and whether our sign-in may make them"
 WORST_FIRST = (State.ERROR, State.REQUESTED, State.ACTIVE)
@@ -28,28 +35,32 @@ There = dict[str, Any]
 
 
 class NotSubscribedError(BridgeError):
-    """An EHR could not be asked about our Subscriptions, or does not take them."""
+    """An EHR gave no certain answer about our Subscriptions, or does not take them."""
 
     code = "E450"
     http_status = HTTPStatus.BAD_GATEWAY
 
 
+class RefusedError(NotSubscribedError):
+    """An EHR said no: it is not asked again at once."""
+
+
 def keep(ehr: Ehr, kept: Kept, types: Sequence[str], now: datetime) -> Checked:
     """See to it that there is one Subscription for each of `types`, and none of ours besides.
 
-    What is refused is told in `said`, and the rest is not tried. Raises NotSubscribedError where
-    the EHR cannot be asked what it has.
+    What is refused, or gets no answer, is told in `said`, and the rest is not tried.
     """
     if not types:
         return Checked(state=State.REQUESTED, said=NOTHING_YET, ids=kept.ids)
-    found = _ours(ehr, kept.wanted, kept.ids.values())
     check = _Check(ehr, kept, now)
     try:
+        found = _ours(ehr, kept.wanted, kept.ids.values())
         for kind in types:
             check.settle(kind, _best(found, kept.wanted, kind))
     except NotSubscribedError as error:
         known = {**kept.ids, **check.ids}
-        return Checked(state=State.ERROR, said=error.message, ids=known, written=check.written)
+        state = State.ERROR if isinstance(error, RefusedError) else kept.state
+        return Checked(state=state, said=error.message, ids=known, written=check.written)
     left = [one for one in found if one["id"] not in check.ids.values()]
     return Checked(
         state=min(check.states.values(), key=WORST_FIRST.index),
@@ -121,7 +132,7 @@ def _ours(ehr: Ehr, wanted: Wanted, ids: Iterable[str]) -> list[There]:
     answer = _answered(outcome, "a search for our Subscriptions")
     entries = answer.get("entry", [])
     if answer.get("resourceType") != "Bundle" or not isinstance(entries, list):
-        raise NotSubscribedError("a search for our Subscriptions was answered with no Bundle")
+        raise RefusedError("a search for our Subscriptions was answered with no Bundle")
     listed = [one.get("resource") for one in entries if isinstance(one, dict)]
     bearing = [one for one in listed if isinstance(one, dict) and key.is_of(one)]
     # One that somebody copied or made to call another is not ours to change or remove.
@@ -168,7 +179,7 @@ def _made(ehr: Ehr, wanted: Wanted, kind: str, now: datetime) -> tuple[str, Stat
     named = literal({"reference": answer.headers.get("location", "")})
     own = named[1] if named is not None else _id(probe.body_of(answer))
     if not own:
-        raise NotSubscribedError(f"the EHR made a Subscription for {kind} and did not name it")
+        raise RefusedError(f"the EHR made a Subscription for {kind} and did not name it")
     return own, State.ERROR if answer.status == HTTPStatus.OK else State.REQUESTED
 
 
@@ -199,7 +210,7 @@ def _answered(outcome: Outcome, what: str) -> There:
     if not isinstance(outcome, Response):
         raise NotSubscribedError(f"{what} got no answer: {outcome.reason}")
     if outcome.status != HTTPStatus.OK:
-        raise NotSubscribedError(f"{what} was answered {outcome.status}", hint=HINT)
+        raise _refused(outcome, f"{what} was answered {outcome.status}")
     return probe.body_of(outcome)
 
 
@@ -207,8 +218,14 @@ def _done(outcome: Outcome, what: str) -> Response:
     if not isinstance(outcome, Response):
         raise NotSubscribedError(f"asked {what}, the EHR gave no answer: {outcome.reason}")
     if outcome.status not in DONE:
-        raise NotSubscribedError(f"asked {what}, the EHR answered {outcome.status}", hint=HINT)
+        raise _refused(outcome, f"asked {what}, the EHR answered {outcome.status}")
     return outcome
+
+
+def _refused(answer: Response, said: str) -> NotSubscribedError:
+    is_later = answer.status in LATER or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    never = answer.status == HTTPStatus.NOT_IMPLEMENTED
+    return RefusedError(said, hint=HINT) if never or not is_later else NotSubscribedError(said)
 
 
 def _words(states: dict[str, State]) -> str:

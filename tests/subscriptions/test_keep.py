@@ -239,8 +239,7 @@ def test_an_answer_that_was_lost_makes_no_second_one(world: World) -> None:
         lost.pop() if lost and only("POST", Fault.LOST)(request) else None
     )
 
-    assert ask(world)["state"] == "error"
-    world.clock.advance(timedelta(minutes=11))
+    assert "no answer" in ask(world)["said"]
     check(world)
 
     assert set(there(world)) == {kind for kind, _ in world.ledger()}
@@ -292,8 +291,7 @@ def test_an_id_that_cannot_stand_in_an_address_is_never_asked_for(world: World) 
     ("trouble", "words"),
     [
         (Says(status=403), "the EHR answered 403"),
-        (Says(status=405), "the EHR answered 405"),
-        (Fault.NOT_SENT, "gave no answer"),
+        (Says(status=501), "the EHR answered 501"),
         (Says(status=201), "did not name it"),
     ],
 )
@@ -312,6 +310,48 @@ def test_an_ehr_that_refuses_is_told_and_is_looked_at_all_the_same(
     assert words in shown["said"]
     assert told(world) == [("subscription", "started")]
     assert len(written(world)) == 1  # it is not asked every minute
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (Fault.NOT_SENT, "gave no answer"),
+        (Says(status=503), "the EHR answered 503"),
+        (Says(status=429), "the EHR answered 429"),
+    ],
+)
+def test_an_ehr_that_is_away_for_a_moment_is_no_alert_and_is_asked_again(
+    world: World, trouble: Trouble, words: str
+) -> None:
+    world.take(a_short_visit())
+    world.ehr.transport.choose = only("POST", trouble)
+    shown = ask(world)
+    world.ehr.transport.choose = lambda _request: None
+    no_alert = told(world)
+
+    check(world)
+
+    assert (shown["state"], words in shown["said"], no_alert) == ("requested", True, [])
+    assert set(there(world)) == {kind for kind, _ in world.ledger()}
+
+
+def test_what_is_asked_for_anew_during_a_check_is_not_taken_for_done(world: World) -> None:
+    subscribed(world)
+    world.clock.advance(LIFETIME)
+    again = [1]
+
+    def asked_meanwhile(request: Request) -> None:
+        if request.method == "PUT" and again:
+            again.clear()
+            with world.store.begin() as tx:
+                world.bridge.subscriptions.change_secrets(tx)
+
+    world.ehr.transport.before_serving = asked_meanwhile
+    check(world)
+    check(world)
+
+    token, secret = secrets_of(there(world)["Patient"])
+    assert world.bridge.subscriptions.caller(token, secret) == "ehr"
 
 
 def test_unsubscribed_its_calls_are_refused_and_nothing_of_ours_is_left(world: World) -> None:

@@ -9,7 +9,7 @@ revision = "13"
 down_revision = "10"
 
 TEXTS = (
-    "secret_hash", "ids", "state", "said", "made_at", "renewed_at", "ends_at", "checked_at",
+    "secret_hash", "ids", "state", "said", "renewed_at", "ends_at", "checked_at",
     "notified_at", "heartbeat_at", "numbers", "gap_at", "due_at", "looked_at",
 )  # fmt: skip
 
