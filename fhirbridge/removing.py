@@ -8,10 +8,10 @@ from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import removal
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.errors import BridgeError
 from fhirbridge.receiving import Receiving
 from fhirbridge.reconcile import stops
 from fhirbridge.signin.keys import Stage
-from fhirbridge.subscriptions.keep import NotSubscribedError
 from fhirbridge.subscriptions.wanted import State
 
 
@@ -49,7 +49,7 @@ class Removing(Receiving):
             return
         try:
             self.subscriptions.end(name, actor=actor)
-        except NotSubscribedError as error:
+        except BridgeError as error:
             log.get().warning("subscription.left", destination=name, code=error.code)
 
     def _end(self, tx: Any, name: str, left: dict[str, int], give_up: str, actor: str) -> None:
