@@ -42,6 +42,7 @@ class Watch:
             ehr_for=rooms.ehr_for,
         )
         self._troubled: dict[str, str] = {}
+        self._broke_off = ""
         self._tested: dict[str, datetime] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
@@ -123,12 +124,17 @@ class Watch:
                 self._safely(self.hear)
 
     def _safely(self, work: Callable[[], None]) -> None:
+        """Do it, and say what broke it off: once, and not each second while that lasts."""
+        trouble = ""
         try:
             work()
         except BridgeError as error:
-            log.get().error("reconcile.broke_off", code=error.code)
+            trouble = error.code
         except Exception as error:  # noqa: BLE001  as above
-            log.get().error("reconcile.broke_off", kind=type(error).__name__)
+            trouble = type(error).__name__
+        if trouble and trouble != self._broke_off:
+            log.get().error("reconcile.broke_off", code=trouble)
+        self._broke_off = trouble
 
 
 def _may_be_looked_at(one: Destination, state: stops.State) -> bool:

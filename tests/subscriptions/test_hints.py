@@ -1,6 +1,8 @@
 """A notification makes the next look come sooner, and nothing depends on it."""
 
+import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -217,3 +219,24 @@ def test_who_is_not_to_be_looked_at_is_not_for_a_notification_either(world: Worl
     hear_for(world, watching, 5)
 
     assert world.ehr.transport.sent == []
+
+
+def test_serve_hears_between_two_rounds(tmp_path: Path) -> None:
+    """The thread itself, by the machine's clock: the next round is a day away."""
+    world = World(url=f"sqlite:///{tmp_path / 'w.db'}", mapped=few_mappings)
+    world.connect()
+    told_and_watched(world)
+    looked = threading.Semaphore(0)
+    world.ehr.transport.before_serving = lambda request: (
+        looked.release() if "/Patient/_history" in request.url else None
+    )
+    watching = world.bridge.watch(seconds=86_400)
+    watching.start()
+    of_the_round = looked.acquire(timeout=20)
+
+    tell(world)
+    of_the_hint = looked.acquire(timeout=20)
+    watching.stop(20)
+
+    assert (of_the_round, of_the_hint) == (True, True)
+    world.store.close()
