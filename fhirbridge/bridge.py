@@ -326,18 +326,20 @@ class Bridge(Calling):
     def note_restore(self, *, made_at: str, actor: str) -> None:
         """Note that this database was put back from a copy that was `made_at` that time.
 
-        No token and no webhook secret of the copy is good any more: somebody may have revoked it
-        since.
+        No token, no webhook secret and no secret of an EHR's calls in the copy is good any more:
+        somebody may have revoked it since. The EHRs are told theirs anew at their next look.
         """
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
             self._book.forget_tokens(tx)
             shelf.skip_ahead(tx)
             sources = self._sources.revoke_every(tx, now=self.clock.now())
+            subscriptions = self.subscriptions.change_secrets(tx)
             detail = {
                 "made_at": made_at,
                 "tokens_revoked": revoked,
                 "sources_revoked": sources,
+                "subscriptions_changed": subscriptions,
             }
             self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 

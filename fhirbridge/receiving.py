@@ -1,6 +1,7 @@
-"""Messages of other systems: who may send them, and what became of each."""
+"""What other systems send: signed messages, and EHRs' notifications; who may, what became of it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fhirbridge.access import signature, sources
@@ -14,13 +15,21 @@ from fhirbridge.intake.accept import Receipt
 from fhirbridge.intake.once import Answer, Message, Once, OtherBodyError
 from fhirbridge.intake.receive import Caller, Messages
 from fhirbridge.intake.stock import StockReceipt
+from fhirbridge.subscriptions.desk import Subscriptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notifier:
+    """An EHR that calls us: the name of its destination."""
+
+    name: str
 
 
 class Receiving(Connecting):
     """Everything about messages that a door may ask for."""
 
     def __init__(self, parts: Parts) -> None:
-        """Build the rooms; no message came yet."""
+        """Build the rooms; nothing came yet."""
         super().__init__(parts)
         self._skew = Skew()
 
@@ -137,6 +146,25 @@ class Receiving(Connecting):
         if not is_noted:
             with self._store.begin() as tx:
                 sources.note_skew(tx, source, seconds, now=now)
+
+    # --- what EHRs tell -----------------------------------------------------------------------
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Return the desk at which EHRs are asked to tell when something changed."""
+        return Subscriptions(
+            store=self._store,
+            clock=self.clock,
+            rng=self._parts.rng,
+            vault=self._parts.vault,
+            audit=self._audit,
+            ehr_for=self._parts.ehr_for,
+        )
+
+    def notifier(self, token: str, secret: str) -> Notifier | None:
+        """Return which EHR calls by this token and secret, or None."""
+        found = self.subscriptions.caller(token, secret)
+        return Notifier(name=found) if found else None
 
     @property
     def _sources(self) -> Sources:

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+from fhirbridge import log
 from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import removal
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.errors import BridgeError
 from fhirbridge.receiving import Receiving
 from fhirbridge.reconcile import stops
 from fhirbridge.signin.keys import Stage
+from fhirbridge.subscriptions.wanted import State
 
 
 class Removing(Receiving):
@@ -22,6 +25,9 @@ class Removing(Receiving):
         again. Raises DestinationError where something is under way, or owed and not given up.
         """
         reasons.check(give_up)
+        with self._store.read() as tx:
+            removal.check(tx, name, self.clock.now(), gives_up=bool(give_up))
+        self._end_notifications(name, actor)
         with self._store.begin() as tx:
             left = removal.check(tx, name, self.clock.now(), gives_up=bool(give_up))
             removal.begin(tx, name)
@@ -36,6 +42,15 @@ class Removing(Receiving):
                 if is_over:
                     self._end(tx, name, left, give_up, actor)
         return left
+
+    def _end_notifications(self, name: str, actor: str) -> None:
+        """Let its EHR call us no more; one that does not answer keeps nobody from removing it."""
+        if self.subscriptions.shown(name)["state"] == State.OFF:
+            return
+        try:
+            self.subscriptions.end(name, actor=actor)
+        except BridgeError as error:
+            log.get().warning("subscription.left", destination=name, code=error.code)
 
     def _end(self, tx: Any, name: str, left: dict[str, int], give_up: str, actor: str) -> None:
         for key in self._keys.every(tx, name):

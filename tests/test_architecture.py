@@ -113,6 +113,8 @@ ONE_PLACE_EACH = (
                 "fhirbridge.records.history",
                 "fhirbridge.signin",
                 "fhirbridge.store",
+                "fhirbridge.subscriptions.book",
+                "fhirbridge.subscriptions.desk",
             }
         ),
     ),

@@ -21,6 +21,7 @@ from fhirbridge.outbox.states import OPEN, STUCK
 from fhirbridge.store import moment
 from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.tables import alert, delivery, record
+from fhirbridge.subscriptions import book as subscriptions
 
 LATE = timedelta(hours=1)
 URGENT_LATE = timedelta(minutes=5)
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     SKEW = "skew"
     MERGED = "merged"
     WRONG_PATIENT = "wrong-patient"
+    SUBSCRIPTION = "subscription"
     SUICIDALITY = "suicidality"
 
 
@@ -65,6 +67,7 @@ def read(tx: Connection, now: datetime, disk: Disk = ENDLESS) -> dict[Condition,
     for one in registry.every(tx):
         found |= _of_destination(tx, one, now)
     heard = {**_heard(tx, now), **_of_others(tx)}
+    found |= {Condition(Kind.SUBSCRIPTION, name): 0 for name in subscriptions.in_trouble(tx)}
     found |= {**_stuck(tx), **_by_hand(tx), **_urgent(tx, now), **_space(tx, disk)}
     return {**found, **heard}
 

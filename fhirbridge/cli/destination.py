@@ -11,14 +11,16 @@ from fhirbridge.cli import (
     destination_facade,
     destination_keys,
     destination_removal,
+    destination_shown,
     destination_sign_in,
+    destination_subscription,
     destination_types,
     printing,
     sign_in_options,
 )
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
-from fhirbridge.destinations import modes, pulls
+from fhirbridge.destinations import pulls
 from fhirbridge.destinations.limits import NO_LIMITS, LimitChange, Limits
 from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import OUR_PATIENTS, Destination, Patients, Policy
@@ -39,6 +41,8 @@ for _command in (
     destination_types.types,
     destination_types.list_profiles,
     destination_removal.remove,
+    destination_subscription.subscribe,
+    destination_subscription.unsubscribe,
     crosswalk.crosswalk,
     destination_facade.add_facade,
 ):
@@ -277,10 +281,11 @@ def show(name: str, *, reasons: bool, json_wanted: bool) -> None:
         destination_removal.show_reasons(name, json_wanted=json_wanted)
         return
     with opened() as bridge:
-        found = bridge.destination(name)
-    _show([found], json_wanted=json_wanted)
+        found, calls = bridge.destination(name), bridge.subscriptions.shown(name)
+    _show([found], json_wanted=json_wanted, subscription=calls)
     if not found.is_facade:
-        _tell_what_was_seen(found, json_wanted=json_wanted)
+        destination_shown.what_was_seen(found, json_wanted=json_wanted)
+        destination_shown.notifications(calls, json_wanted=json_wanted)
 
 
 @destination.command()
@@ -301,7 +306,7 @@ def probe(name: str, *, agreed_with: str, json_wanted: bool) -> None:
     with opened() as bridge:
         found = bridge.probe_destination(name, agreed_with=agreed_with, actor=ACTOR)
     _show([found], json_wanted=json_wanted)
-    _tell_what_was_seen(found, json_wanted=json_wanted)
+    destination_shown.what_was_seen(found, json_wanted=json_wanted)
 
 
 @destination.command()
@@ -339,7 +344,7 @@ def test(name: str, *, json_wanted: bool) -> int:
     return 0 if good else 1
 
 
-def _show(found: list[Destination], *, json_wanted: bool) -> None:
+def _show(found: list[Destination], *, json_wanted: bool, **more: Any) -> None:
     if json_wanted:
         names = (
             "name", "base_url", "mode", "traits", "requires_consent", "test_server", "overlay",
@@ -355,6 +360,7 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
                     "types": {kind: taken.value for kind, taken in one.types.items()},
                     "pull": [pull.value for pull in one.pull],
                     "theirs": dict(one.theirs),
+                    **more,
                 }
                 for one in found
             ]
@@ -365,20 +371,6 @@ def _show(found: list[Destination], *, json_wanted: bool) -> None:
         for one in found
     ]
     printing.table("Destinations", ["name", "address", "mode", "limits", "state"], rows)
-
-
-def _tell_what_was_seen(found: Destination, *, json_wanted: bool) -> None:
-    """Show claims and findings; tell each difference, and what the probe could not remove."""
-    if not json_wanted:
-        marks = {True: "yes", False: "no", None: "-"}
-        rows = [
-            [one.words, marks[one.claimed], marks[one.seen]] for one in modes.shown(found.traits)
-        ]
-        printing.table("What the server honours", ["", "claimed", "seen"], rows)
-    for line in modes.differences(found.traits):
-        printing.words(line)
-    for reference in found.traits.get("left_behind", ()):
-        printing.words(f"Not seen to be removed again, please delete it there: {reference}")
 
 
 def _state_words(one: Destination) -> str:

@@ -43,7 +43,7 @@ def types(
     """
     chosen: dict[str, Taken] = {}
     for way, given in ((Taken.SEND, send), (Taken.SKIP, skip), (Taken.NOTE, note)):
-        for kind in _named(given):
+        for kind in named(given):
             if kind in chosen:
                 raise click.UsageError(f"{kind} is named twice")
             chosen[kind] = way
@@ -54,7 +54,8 @@ def types(
         printing.remark(f"Next: fhirbridge sync plan --destination {name}")
 
 
-def _named(given: tuple[str, ...]) -> list[str]:
+def named(given: tuple[str, ...]) -> list[str]:
+    """Return the types of an option that may be given more than once. Raises UsageError."""
     kinds = [kind.strip() for one in given for kind in one.split(",")]
     for kind in kinds:
         if not is_type(kind):

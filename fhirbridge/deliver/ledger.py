@@ -220,3 +220,9 @@ def forget(tx: Connection, destination: str, identity: Identity) -> None:
         ledger.c.resource_id == identity.id,
     )
     tx.execute(gone)
+
+
+def kinds(tx: Connection, destination: str) -> list[str]:
+    """Return the types that a destination has of ours, sorted."""
+    chosen = select(ledger.c.type).where(ledger.c.destination == destination).distinct()
+    return sorted(tx.scalars(chosen))

@@ -149,7 +149,7 @@ class Ehr:
         return self._send("POST", f"/{kind}", body=body, extra=extra)
 
     def delete(self, reference: str) -> Outcome:
-        """DELETE one resource; only the probe removes what it made itself."""
+        """DELETE one resource of ours that is of nobody: of a probe, or a Subscription."""
         return self._send("DELETE", f"/{reference}")
 
     def history(self, path: str, **query: str) -> Outcome:

@@ -21,6 +21,7 @@ from fhirbridge.store import moment
 from fhirbridge.store.room import ENDLESS, MEGABYTE, Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, ledger, record
+from fhirbridge.subscriptions import book as subscriptions
 
 MOST_SHOWN = 50
 MOST_PROBLEMS = 5
@@ -120,6 +121,7 @@ def of_destination(tx: Connection, one: registry.Destination, now: datetime) -> 
         "resources": tx.scalar(holds),
         "not_as_itself": tasks.counts(tx, one.name),
         "lag": lag.of_destination(tx, one.name, now).plain(),
+        "subscription": subscriptions.shown(tx, one.name),
     }
 
 

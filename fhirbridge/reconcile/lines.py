@@ -122,12 +122,6 @@ def left_over(tx: Connection, destination: Destination) -> list[Line]:
     return [line for line in found if winner(tx, line.identity, overlay, line.lane) is None]
 
 
-def kinds(tx: Connection, destination: str) -> list[str]:
-    """Return the types that a destination has of ours, sorted."""
-    chosen = select(ledger.c.type).where(ledger.c.destination == destination).distinct()
-    return sorted(tx.scalars(chosen))
-
-
 def is_same(tx: Connection, destination: str, line: Line) -> bool:
     """Say whether the ledger still says what it said before the EHR was asked."""
     now = find(tx, destination, line.identity)

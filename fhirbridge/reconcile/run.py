@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fhirbridge.audit.log import Action, Entry
+from fhirbridge.deliver import ledger
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.fhir import projection
 from fhirbridge.fhir.names import key_of
@@ -99,7 +100,7 @@ class Look:
     def _suspected(self, since: datetime) -> list[Line]:
         """Return what somebody touched, what waits because of the EHR, and what came last."""
         with self._rooms.store.read() as tx:
-            kinds = lines.kinds(tx, self._name)
+            kinds = ledger.kinds(tx, self._name)
             chosen = [*lines.suspects(tx, self._destination), *lines.newest(tx, self._name)]
             chosen += lines.of(tx, self._name, findings.open_identities(tx, self._name))
         for kind in kinds:

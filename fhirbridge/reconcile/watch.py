@@ -1,6 +1,10 @@
-"""Look at every EHR again and again, in a thread of its own: a slow one delays no delivery."""
+"""Look at every EHR again and again, in a thread of its own: a slow one delays no delivery.
+
+Where an EHR tells that something changed, its next look is not waited for.
+"""
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from fhirbridge import log
@@ -14,7 +18,9 @@ from fhirbridge.reconcile import stops
 from fhirbridge.reconcile.act import Rooms
 from fhirbridge.reconcile.desk import Reconcile
 from fhirbridge.store import moment
+from fhirbridge.subscriptions.desk import Subscriptions
 
+HEARD_EACH_SECONDS = 1.0  # so often it is seen whether an EHR told of anything
 FULL_EVERY = timedelta(days=1)
 TEST_EVERY = timedelta(hours=1)
 ACTOR = "watch"
@@ -27,7 +33,16 @@ class Watch:
         self._rooms = rooms
         self._seconds = seconds
         self._desk = Reconcile(rooms)
+        self._subscriptions = Subscriptions(
+            store=rooms.store,
+            clock=rooms.clock,
+            rng=rooms.rng,
+            vault=rooms.vault,
+            audit=rooms.audit,
+            ehr_for=rooms.ehr_for,
+        )
         self._troubled: dict[str, str] = {}
+        self._broke_off = ""
         self._tested: dict[str, datetime] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
@@ -49,11 +64,20 @@ class Watch:
             known = registry.every(tx)
             states = {one.name: stops.state(tx, one.name) for one in known}
         for one in known:
-            waits_for_a_person = states[one.name].stop.startswith(stops.RESTORED)
             if self._stop.is_set():
                 return
-            if one.mode not in (Mode.UNPROVEN, Mode.FACADE) and not waits_for_a_person:
+            if _may_be_looked_at(one, states[one.name]):
                 self._look(one, full=self._is_old(states[one.name].swept_at))
+
+    def hear(self) -> None:
+        """Look at each destination that told of a change, where that look is due."""
+        for name in self._subscriptions.due():
+            with self._rooms.store.read() as tx:
+                one, state = registry.find(tx, name), stops.state(tx, name)
+            if self._stop.is_set():
+                return
+            if self._subscriptions.take(name) and one and _may_be_looked_at(one, state):
+                self._look(one, full=False)
 
     def _is_old(self, swept_at: str) -> bool:
         now = self._rooms.clock.now()
@@ -63,7 +87,9 @@ class Watch:
         name, trouble = known.name, ""
         try:
             self._test(known)
+            self._subscriptions.answer(name)  # who tells of a change from now on is heard again
             self._desk.run(name, full=full)
+            self._subscriptions.check(name)
         except BridgeError as error:
             trouble = error.code
         except Exception as error:  # noqa: BLE001  a thread that ends watches nothing any more
@@ -90,10 +116,27 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                self.round()
-            except BridgeError as error:
-                log.get().error("reconcile.broke_off", code=error.code)
-            except Exception as error:  # noqa: BLE001  as above
-                log.get().error("reconcile.broke_off", kind=type(error).__name__)
-            self._stop.wait(self._seconds)
+            self._safely(self.round)
+            until = self._rooms.clock.monotonic() + self._seconds
+            while (left := until - self._rooms.clock.monotonic()) > 0:
+                if self._stop.wait(min(left, HEARD_EACH_SECONDS)):
+                    return
+                self._safely(self.hear)
+
+    def _safely(self, work: Callable[[], None]) -> None:
+        """Do it, and say what broke it off: once, and not each second while that lasts."""
+        trouble = ""
+        try:
+            work()
+        except BridgeError as error:
+            trouble = error.code
+        except Exception as error:  # noqa: BLE001  as above
+            trouble = type(error).__name__
+        if trouble and trouble != self._broke_off:
+            log.get().error("reconcile.broke_off", code=trouble)
+        self._broke_off = trouble
+
+
+def _may_be_looked_at(one: Destination, state: stops.State) -> bool:
+    waits_for_a_person = state.stop.startswith(stops.RESTORED)
+    return one.mode not in (Mode.UNPROVEN, Mode.FACADE) and not waits_for_a_person

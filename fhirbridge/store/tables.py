@@ -24,6 +24,7 @@ from fhirbridge.store import (
     patient_tables,
     pull_tables,
     sign_in_tables,
+    subscription_tables,
     theirs_tables,
 )
 from fhirbridge.store.columns import Integer, Text
@@ -40,6 +41,7 @@ PARTS = (
     patient_tables,
     pull_tables,
     sign_in_tables,
+    subscription_tables,
     theirs_tables,
 )
 

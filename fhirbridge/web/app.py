@@ -4,6 +4,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from fhirbridge import opening, settings
+from fhirbridge.access.rates import Rates
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
 from fhirbridge.rng import SystemRng
@@ -19,6 +20,7 @@ from fhirbridge.web import (
     api_status,
     api_stock,
     api_webhooks,
+    ehr_hooks,
     exchange,
     headers,
     jwks,
@@ -27,7 +29,6 @@ from fhirbridge.web import (
 )
 from fhirbridge.web.guard import Guard
 from fhirbridge.web.query import OPAQUE
-from fhirbridge.web.rates import Rates
 
 
 class DebugModeError(BridgeError):
@@ -101,7 +102,7 @@ def _open_routes(app: Flask, guard: Guard) -> None:
         *jwks.OPERATIONS,
     )
     document = openapi.open_routes(app, guard, operations)
-    for page in (*api_page.pages(document), *api_status.PAGES):
+    for page in (*api_page.pages(document), *api_status.PAGES, *ehr_hooks.PAGES):
         endpoint = page.view.__name__
-        app.add_url_rule(page.rule, endpoint, page.view)
+        app.add_url_rule(page.rule, endpoint, page.view, methods=page.methods)
         guard.declare(endpoint, page.access, page.room)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
@@ -55,6 +56,19 @@ def body(*media: str) -> bytes:
     if len(sent) > current_app.config[MOST_BYTES]:
         raise RequestEntityTooLarge
     return sent
+
+
+def short_body(most: int) -> bytes:
+    """Return what was sent, of any kind; b"" where it is more than `most` bytes or compressed.
+
+    No more than that is read; the server drops the rest. Raises werkzeug's ClientDisconnected.
+    """
+    if request.content_encoding:
+        return b""
+    g.reading = True
+    sent = get_input_stream(request.environ).read(most + 1)
+    g.reading = False
+    return b"" if len(sent) > most else sent
 
 
 def check_media(*media: str) -> None:

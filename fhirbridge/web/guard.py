@@ -8,15 +8,17 @@ from http import HTTPStatus
 from typing import NamedTuple, cast
 
 from flask import Flask, g, request
+from werkzeug.exceptions import NotFound
 
 from fhirbridge.access import signature
+from fhirbridge.access.rates import Rates
 from fhirbridge.access.signature import Head
 from fhirbridge.access.sources import Source
 from fhirbridge.access.tokens import Principal
 from fhirbridge.bridge import Bridge
 from fhirbridge.errors import BridgeError
+from fhirbridge.receiving import Notifier
 from fhirbridge.web import exchange
-from fhirbridge.web.rates import Rates
 from fhirbridge.web.routes import NOBODY, Access
 
 LONGEST_SECRET = 200  # ours have 54 characters
@@ -64,6 +66,10 @@ class Guard:
         access, room = self._declared.get(request.endpoint or "", (NOBODY, ""))
         if access.public:
             return
+        if access.ehr:
+            g.principal = self._ehr()
+            self._rates.count(f"ehr:{g.principal.name}")
+            return
         if access.signed:
             g.signed = self._signed()
             g.principal = g.signed.source
@@ -78,10 +84,18 @@ class Guard:
         if not principal.may_enter(room):
             self._refuse(principal, "the token was not made for this part of the API")
 
+    def _ehr(self) -> Notifier:
+        """Return which EHR calls. Whoever is none gets what he gets where nothing is."""
+        token, secret = str((request.view_args or {}).get("token", "")), _bearer()
+        fits = max(len(token), len(secret)) <= LONGEST_SECRET
+        known = self._bridge.notifier(token, secret) if fits else None
+        if known is None:
+            raise NotFound
+        return known
+
     def _caller(self) -> Principal:
         """Return who asks. An unknown caller leaves no evidence: a flood must not fill the log."""
-        sent = request.authorization
-        secret = (sent.token or "") if sent is not None and sent.type == "bearer" else ""
+        secret = _bearer()
         known = 0 < len(secret) <= LONGEST_SECRET and self._bridge.authenticate(secret)
         if not known:
             raise NoTokenError(
@@ -100,6 +114,16 @@ class Guard:
         route = str(request.url_rule)
         self._bridge.refused(actor=principal.actor, reason=NotAllowedError.code, route=route)
         raise NotAllowedError(why, hint="ask your administrator for a token that may")
+
+
+def _bearer() -> str:
+    sent = request.authorization
+    return (sent.token or "") if sent is not None and sent.type == "bearer" else ""
+
+
+def notifier() -> Notifier:
+    """Return which EHR was let in. Raises AttributeError where the guard did not run."""
+    return cast(Notifier, g.principal)
 
 
 def caller() -> Principal:

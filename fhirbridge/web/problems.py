@@ -13,12 +13,12 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from fhirbridge import log
+from fhirbridge.access.rates import TooOftenError
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.records.checked import InvalidRecordError
 from fhirbridge.records.findings import shown
 from fhirbridge.web import fhir_outcomes
-from fhirbridge.web.rates import TooOftenError
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = "5"

@@ -22,10 +22,12 @@ class Access:
     roles: frozenset[Role] = frozenset()
     public: bool = False
     signed: bool = False  # open to whoever signs his message, and to no token
+    ehr: bool = False  # open to an EHR, by the secrets that we gave it
 
 
 PUBLIC = Access(public=True)
 SIGNED = Access(signed=True)
+EHR = Access(ehr=True)
 NOBODY = Access()
 
 
@@ -36,12 +38,13 @@ def only(*roles: Role) -> Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A route for browsers; it stands in no document."""
+    """A route for browsers, or for an EHR; it stands in no document."""
 
     rule: str
     view: View
     access: Access
     room: str = ""  # for tokens that are narrowed
+    methods: tuple[str, ...] = ("GET",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

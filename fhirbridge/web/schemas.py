@@ -242,6 +242,19 @@ class Lag(Closed):
     counted = _count("deliveries of the last hour")
 
 
+class Subscription(Closed):
+    """How the notifications of an EHR stand. They only make the next look come sooner."""
+
+    state = _text("", "off", "requested", "active", "error")
+    said = _text("why it is not active, or empty")
+    types = _texts("of which it tells")
+    renewed_at = _text("or empty, as the other times")
+    ends_at = _text("unless it is renewed")
+    notified_at = _text("the last notification, to a minute")
+    heartbeat_at = _text("the last heartbeat or handshake, to a minute")
+    gaps = _count("how often an event number was missed")
+
+
 class Destination(Closed):
     name = _text()
     base_url = _text()
@@ -266,6 +279,7 @@ class Destination(Closed):
         metadata={"description": "how many it has not, or not as they are now, by what became"},
     )
     lag = fields.Nested(Lag, required=True)
+    subscription = fields.Nested(Subscription, required=True)
 
 
 class Waiting(Closed):

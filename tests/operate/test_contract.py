@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow  # dozens of commands, each with a database of its
 WAITING = "attempts destination due_at id lane problems reason record_id sequence state"
 DESTINATION = (
     "name base_url mode guard weak paused waits_until waits_for limits deliveries resources "
-    "not_as_itself lag"
+    "not_as_itself lag subscription"
 )
 STATUS = {
     "records": "",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from fhirbridge.access.rates import BURST_SECONDS
 from fhirbridge.access.tokens import Role, Room
 from fhirbridge.clock import SystemClock
 from fhirbridge.fhir import codec
@@ -14,7 +15,6 @@ from fhirbridge.pull import rounds
 from fhirbridge.store.engine import StoreBusyError
 from fhirbridge.web.api_bulk import AT_ONCE, SLOTS
 from fhirbridge.web.app import create_app
-from fhirbridge.web.rates import BURST_SECONDS
 from tests.fakes import FrozenClock
 from tests.records.test_stock import a_stock
 from tests.records.visits import a_visit, edited

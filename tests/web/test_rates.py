@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from fhirbridge.access.rates import BURST_SECONDS, Rates, TooOftenError
 from fhirbridge.clock import SystemClock
 from fhirbridge.fhir import codec
 from fhirbridge.web.app import create_app
-from fhirbridge.web.rates import BURST_SECONDS, Rates, TooOftenError
 from tests.fakes import FrozenClock
 from tests.records.visits import a_visit
 from tests.web.sending import Sender

@@ -6,7 +6,7 @@ from alembic import op
 from fhirbridge.store.columns import Text
 
 revision = "14"
-down_revision = "11"
+down_revision = "13"
 
 
 def upgrade() -> None:

@@ -46,6 +46,7 @@ import org.eclipse.jetty.ee10.servlet.ServletHolder;
 import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
 import org.hibernate.dialect.Dialect;
+import org.hl7.fhir.dstu2.model.Subscription.SubscriptionChannelType;
 import org.springframework.beans.BeanWrapperImpl;
 import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.context.annotation.AnnotationConfigApplicationContext;
@@ -92,6 +93,14 @@ public class HapiServer {
     for (String name : System.getProperties().stringPropertyNames())
       if (name.startsWith("hapi."))
         properties.setPropertyValue(name.substring("hapi.".length()), System.getProperty(name));
+    return settings;
+  }
+
+  @Bean
+  SubscriptionSettings subscriptionSettings() {
+    SubscriptionSettings settings = new SubscriptionSettings();
+    settings.addSupportedSubscriptionType(SubscriptionChannelType.RESTHOOK);
+    settings.setSubscriptionChangeQueuedImmediately(true); // not by a job that runs every five seconds
     return settings;
   }
 
@@ -160,7 +169,6 @@ public class HapiServer {
 
   // What JpaR4Config wants to be given.
   @Bean PartitionSettings partitionSettings() { return new PartitionSettings(); }
-  @Bean SubscriptionSettings subscriptionSettings() { return new SubscriptionSettings(); }
   @Bean IFulltextSearchSvc fullTextSearchSvc() { return new FulltextSearchSvcImpl(); }
   @Bean IHSearchSortHelper hSearchSortHelper(ISearchParamRegistry parameters) { return new HSearchSortHelperImpl(parameters); }
   @Bean(name = "myResourceCountsCache")

@@ -1,0 +1,1 @@
+"""What EHRs tell us by themselves: our Subscriptions there, and notifications, which are hints."""

@@ -1,0 +1,113 @@
+"""An EHR that tells us of changes, and notifications of the Backport, written by its profile.
+
+The Backport's own examples come in no package that can be had; these are ours, of its three shapes
+(handshake, heartbeat, event) in R4 (Parameters) and R4B (SubscriptionStatus). Synthetic.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from fhirbridge.fhir import codec
+from fhirbridge.reconcile.watch import Watch
+from fhirbridge.subscriptions.wanted import HOOK, KIND
+from tests.factories import World
+
+ADDRESS = "https://bridge.invalid"
+SOON = timedelta(seconds=1)
+PROFILE = (
+    "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
+    "backport-subscription-status-r4"
+)
+TOPIC = "https://ehr.invalid/SubscriptionTopic/charted"
+
+
+def of_r4(
+    shape: str, *, since: int, events: tuple[int, ...] = (), own: str = "s1", focus: str = ""
+) -> bytes:
+    """A notification as R4 has it: what it says stands in Parameters."""
+    parameters: list[dict[str, Any]] = [
+        {"name": "subscription", "valueReference": {"reference": f"Subscription/{own}"}},
+        {"name": "topic", "valueCanonical": TOPIC},
+        {"name": "status", "valueCode": "requested" if shape == "handshake" else "active"},
+        {"name": "type", "valueCode": shape},
+        {"name": "events-since-subscription-start", "valueString": str(since)},
+    ]
+    for number in events:
+        part: list[dict[str, Any]] = [
+            {"name": "event-number", "valueString": str(number)},
+            {"name": "timestamp", "valueInstant": "2026-05-04T09:00:00Z"},
+        ]
+        if focus:
+            part.append({"name": "focus", "valueReference": {"reference": focus}})
+        parameters.append({"name": "notification-event", "part": part})
+    status = {"resourceType": "Parameters", "meta": {"profile": [PROFILE]}}
+    return bundle({**status, "parameter": parameters}, own)
+
+
+def of_r4b(
+    shape: str, *, since: int, events: tuple[int, ...] = (), own: str = "s1", focus: str = ""
+) -> bytes:
+    """The same as R4B has it: in a resource of its own."""
+    status: dict[str, Any] = {
+        "resourceType": "SubscriptionStatus",
+        "status": "requested" if shape == "handshake" else "active",
+        "type": shape,
+        "eventsSinceSubscriptionStart": str(since),
+        "subscription": {"reference": f"https://ehr.invalid/fhir/Subscription/{own}"},
+        "topic": TOPIC,
+    }
+    if events:
+        more = {"focus": {"reference": focus}} if focus else {}
+        status["notificationEvent"] = [{"eventNumber": str(one), **more} for one in events]
+    return bundle(status, own)
+
+
+def bundle(status: dict[str, Any], own: str) -> bytes:
+    entry = {
+        "fullUrl": "urn:uuid:2f2c2a63-9a77-4a5e-8b0e-3f8b8f0f6f01",
+        "resource": status,
+        "request": {"method": "GET", "url": f"Subscription/{own}/$status"},
+        "response": {"status": "200"},
+    }
+    return codec.encode({"resourceType": "Bundle", "type": "history", "entry": [entry]})
+
+
+def ask(world: World, name: str = "ehr", *types: str) -> dict[str, Any]:
+    return world.bridge.subscriptions.ask_for(name, ADDRESS, types, actor="test")
+
+
+def activate(world: World, name: str = "ehr") -> None:
+    """Do as an EHR does that begins to call."""
+    far = world.ehrs[name]
+    for one in far.all_of(KIND):
+        if one["status"] == "requested":
+            far.edit(f"{KIND}/{one['id']}", status="active")
+
+
+def secrets_of(there: dict[str, Any]) -> tuple[str, str]:
+    """The token and the secret that an EHR was told."""
+    channel = there["channel"]
+    (header,) = channel["header"]
+    return channel["endpoint"].partition(HOOK)[2], header.removeprefix("Authorization: Bearer ")
+
+
+def state(world: World, name: str = "ehr") -> dict[str, Any]:
+    return world.bridge.subscriptions.shown(name)
+
+
+def tell(world: World, raw: bytes = b"", name: str = "ehr") -> None:
+    """Notify us, as the hook does once it knows who calls."""
+    world.bridge.subscriptions.notified(name, raw)
+
+
+def looks(world: World, name: str = "ehr") -> int:
+    """How often an EHR was looked at: each look asks for the patients' history once."""
+    asked = [one.url for one in world.ehrs[name].transport.sent]
+    return sum("/Patient/_history" in url for url in asked)
+
+
+def hear_for(world: World, watching: Watch, seconds: int) -> None:
+    """Let this time pass for the thread that watches, second by second, without a round."""
+    for _ in range(seconds):
+        world.clock.advance(SOON)
+        watching.hear()
