@@ -38,6 +38,7 @@ from fhirbridge.signin.methods import UNCHANGED, Change
 from fhirbridge.store import moment
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Translation
+from fhirbridge.webhooks import decide, endpoints
 
 OnStep = Callable[[Any, str], None]
 
@@ -325,16 +326,18 @@ class Bridge(Removing):
         """Note that this database was put back from a copy that was `made_at` that time.
 
         No token and no webhook secret of the copy is good any more: somebody may have revoked it
-        since.
+        since. Nobody is told by webhook until a person enables that: it may be a copy beside it.
         """
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
             self._book.forget_tokens(tx)
             sources = self._sources.revoke_every(tx, now=self.clock.now())
+            hooks = endpoints.disable_every(tx, decide.BY_RESTORE, now=self.clock.now())
             detail = {
                 "made_at": made_at,
                 "tokens_revoked": revoked,
                 "sources_revoked": sources,
+                "endpoints_disabled": hooks,
             }
             self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
 from fhirbridge.egress.resolver import SystemResolver
 from fhirbridge.egress.transport import HttpTransport
-from fhirbridge.egress.way import Way
+from fhirbridge.egress.way import DIRECT, Way, proxy_of
 from fhirbridge.ehr.rest import Ehr, is_loopback
 from fhirbridge.errors import BridgeError
 from fhirbridge.house import Parts
@@ -46,10 +46,12 @@ from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
+from fhirbridge.webhooks import reach
 
 PRIVATE = 0o600
 OTHERS = 0o077
 UNFINISHED = "init.unfinished"
+MOST_OF_AN_ANSWER = 1_000_000  # bytes, of who is told by a webhook
 PRIVATE_NETS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -241,6 +243,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         disk=disk_of(settings),
         seed=partial(read_key, settings.evidence_key_file),
         waking=_way_to_wake(store),
+        webhooks=HookWires(settings, clock).connect,
     )
     return Bridge(parts), store, vault, site_key
 
@@ -288,6 +291,34 @@ class Wires:
             ca_file=self._settings.ca_file,
             way=way,
         )
+
+
+class HookWires:
+    """The connections to those who are told by webhooks: one pool for each choice of networks."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Trust whom the settings name, and go through their proxy, but not to this machine."""
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, ...], HttpTransport] = {}
+
+    def connect(self, networks: Sequence[str]) -> Transport:
+        """Return the transport to endpoints that may lie in these private networks."""
+        key = tuple(networks)
+        with self._lock:
+            if key not in self._open:
+                allowed = reach.policy(key)
+                by_proxy = self._settings.proxy and not allowed.allow_loopback
+                self._open[key] = HttpTransport(
+                    allowed=allowed,
+                    clock=self._clock,
+                    resolver=SystemResolver(),
+                    ca_file=self._settings.ca_file,
+                    max_bytes=MOST_OF_AN_ANSWER,
+                    way=Way(proxy=proxy_of(self._settings.proxy)) if by_proxy else DIRECT,
+                )
+            return self._open[key]
 
 
 def begin_traces(settings: Settings) -> None:

@@ -285,6 +285,10 @@ class World:
             lines = tx.execute(select(ledger).where(ledger.c.destination == destination))
             return {Identity(line.type, line.resource_id): line for line in lines}
 
+    def heard_of(self, kind: str) -> list[dict[str, Any]]:
+        """Events of one kind, as others get them; the first page of all."""
+        return [one for one in self.bridge.events(0).events if one["kind"] == kind]
+
     def evidence(self, action: str) -> list[Row[Any]]:
         with self.store.read() as tx:
             return list(tx.execute(select(evidence).where(evidence.c.action == action)))

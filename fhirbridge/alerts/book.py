@@ -41,6 +41,8 @@ WORDS = {
     "until a person has looked and resumes both",
     Kind.WRONG_PATIENT: "a visit or order number leads to another patient's; it is left out: "
     "fhirbridge theirs list",
+    Kind.WEBHOOK: "this webhook endpoint takes nothing any more and was disabled; when it is put "
+    "right: fhirbridge webhook-endpoint enable",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 

@@ -24,11 +24,12 @@ from fhirbridge.store import (
     pull_tables,
     sign_in_tables,
     theirs_tables,
+    webhook_tables,
 )
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 10  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 12  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
@@ -39,6 +40,7 @@ PARTS = (
     pull_tables,
     sign_in_tables,
     theirs_tables,
+    webhook_tables,
 )
 
 # store
