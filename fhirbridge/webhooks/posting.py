@@ -33,7 +33,8 @@ class Posting:
         self._stop.set()
         until = self._rooms.clock.monotonic() + timeout_seconds
         for one in (self._thread, *self._hands.values()):
-            one.join(max(until - self._rooms.clock.monotonic(), 0))
+            if one.is_alive():
+                one.join(max(until - self._rooms.clock.monotonic(), 0))
 
     def look(self) -> None:
         """Write what is owed, and begin where something is due."""
