@@ -84,7 +84,7 @@ class Telling(World):
     """A bridge that tells receivers; nothing but events happens to it."""
 
     def __init__(self, *, resolver: Resolver | None = None, **more: Any) -> None:
-        super().__init__(mapped=few_mappings, **{"webhooks": way(resolver), **more})
+        super().__init__(**{"mapped": few_mappings, "webhooks": way(resolver), **more})
         self.secrets: dict[str, str] = {}
 
     @property

@@ -11,6 +11,7 @@ import pytest
 from fhirbridge.alerts.conditions import Kind as Alarm
 from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.errors import BridgeError
+from fhirbridge.events.log import Kind
 from fhirbridge.webhooks import schedule, sender
 from tests.egress.fake_server import (
     HTML_200,
@@ -74,7 +75,8 @@ def test_r45_a_receiver_that_is_down_is_tried_at_the_listed_times(
 ) -> None:
     receiver.always = 503
     telling.happens()
-    began, at = telling.clock.now(), []
+    began = telling.clock.now()
+    at: list[timedelta] = []
 
     while telling.standing()["messages"]["waiting"] or not at:
         at += [telling.clock.now() - began] * telling.post()
@@ -329,7 +331,7 @@ def test_only_what_passes_the_filters_is_told(receiver: Receiver) -> None:
     wanted = telling.happens(at="ehr")
     telling.happens(at="other")
     telling.happens()
-    telling.happens(at="ehr", kind=sender.events.Kind.DELIVERY_DELIVERED)
+    telling.happens(at="ehr", kind=Kind.DELIVERY_DELIVERED)
 
     telling.post()
 
