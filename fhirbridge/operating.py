@@ -1,6 +1,7 @@
 """What operators drive of the journey: deliver, look ahead, stop and go, compare with an EHR."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
 from fhirbridge.store import moment
+from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.translate import identity
 from fhirbridge.webhooks import sender
 from fhirbridge.webhooks.desk import WebhookDesk
@@ -355,8 +357,12 @@ class Operating(Proving):
         return WebhookDesk(self._webhook_rooms())
 
     def events(self, after: int) -> events.Page:
-        """Return what happened after an event; 0: from the beginning. No PHI."""
-        sender.number(self._webhook_rooms())
+        """Return what happened after an event; 0: from the beginning. No PHI.
+
+        What cannot be numbered now, where nothing can be written, is told later.
+        """
+        with suppress(StoreBusyError):
+            sender.number(self._webhook_rooms())
         with self._store.read() as tx:
             return events.after(tx, after)
 

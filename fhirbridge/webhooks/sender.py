@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from fhirbridge import log
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
@@ -133,13 +133,13 @@ def _write(rooms: Rooms, endpoint_id: str) -> bool:
         return row is not None and queue.write(tx, endpoints.read(row), now=rooms.clock.now())
 
 
+def _of(endpoint_id: str) -> Select[Any]:
+    return select(webhook_endpoint).where(webhook_endpoint.c.id == endpoint_id)
+
+
 def _live(tx: Connection, endpoint_id: str) -> Row[Any] | None:
-    chosen = select(webhook_endpoint).where(
-        webhook_endpoint.c.id == endpoint_id,
-        webhook_endpoint.c.removed_at == "",
-        webhook_endpoint.c.disabled_why == "",
-    )
-    return tx.execute(chosen).one_or_none()
+    live = (webhook_endpoint.c.removed_at == "", webhook_endpoint.c.disabled_why == "")
+    return tx.execute(_of(endpoint_id).where(*live)).one_or_none()
 
 
 def _lease(rooms: Rooms, endpoint_id: str) -> int | None:
@@ -175,8 +175,8 @@ def _try(rooms: Rooms, chosen: tuple[Endpoint, Row[Any]], fence: int) -> bool:
     attempt = _exchange(rooms, endpoint, message)
     now = rooms.clock.now()
     with rooms.store.begin() as tx:
-        row = _live(tx, endpoint.id)
-        if row is None or row.fence != fence:
+        row = tx.execute(_of(endpoint.id)).one()
+        if row.removed_at or row.fence != fence:
             return False
         current = endpoints.read(row)
         then = decide.follow(
@@ -194,7 +194,7 @@ def _try(rooms: Rooms, chosen: tuple[Endpoint, Row[Any]], fence: int) -> bool:
             quiet_until=_text(then.quiet_until),
             leased_until=moment.to_text(now + LEASE),
         )
-        if then.disabled:
+        if then.disabled and not current.disabled:  # a person may have been quicker
             _disable(rooms, tx, current, then.disabled, now)
     _tell(endpoint, message, attempt, then)
     return True
@@ -245,7 +245,7 @@ def _tell(endpoint: Endpoint, message: Row[Any], attempt: Attempt, then: decide.
         reason=attempt.judged.reason,
         status=attempt.judged.status,
         attempt=message.attempts + 1,
-        kind=endpoint.name,
+        endpoint=endpoint.name,
     )
 
 

@@ -1,6 +1,5 @@
 """R45 to R47, R49, O29: what is sent to real receivers, when, and what becomes of it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -8,9 +7,7 @@ from random import Random
 
 import pytest
 
-from fhirbridge.alerts.conditions import Kind as Alarm
 from fhirbridge.egress.exchange import Request, Response
-from fhirbridge.errors import BridgeError
 from fhirbridge.events.log import Kind
 from fhirbridge.webhooks import schedule, sender
 from tests.egress.fake_server import (
@@ -24,25 +21,6 @@ from tests.egress.fake_server import (
 from tests.webhooks.receiving import Receiver, Telling, says, verified
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.server.close()
-
-
-@pytest.fixture
-def telling(receiver: Receiver) -> Telling:
-    made = Telling()
-    made.add("clinic", receiver.url)
-    return made
-
-
-def alarms(telling: Telling) -> list[str]:
-    telling.bridge.check_alerts()
-    return [one["what"] for one in telling.told if one["kind"] == Alarm.WEBHOOK]
 
 
 def test_what_happens_is_told_once_to_whoever_checks_the_signature(
@@ -138,98 +116,6 @@ def test_r46_r47_who_loses_a_third_still_knows_the_order_and_gets_the_rest_by_as
     for patient in {one["patient"] for one in in_order}:
         numbers = [one["patient_sequence"] for one in in_order if one["patient"] == patient]
         assert numbers == [*range(1, len(numbers) + 1)]
-
-
-def test_r45_410_disables_at_once_a_person_is_told_and_the_rest_waits(
-    telling: Telling, receiver: Receiver
-) -> None:
-    receiver.orders = [410]
-    telling.happens()
-    telling.happens()
-
-    assert telling.post() == 1
-    assert telling.post() == 0
-    telling.happens()
-    telling.clock.advance(DAY)
-    assert telling.post() == 0
-
-    assert telling.standing()["disabled"] == "gone: it answered 410"
-    assert alarms(telling) == ["started"]
-    assert telling.evidence("webhook.endpoint-disabled")
-    telling.bridge.webhooks.enable("clinic", actor="test")
-    assert telling.post() == 3
-    assert len(set(receiver.ids)) == 3
-    assert alarms(telling) == ["started", "ended"]
-
-
-def test_r49_after_five_days_of_failures_it_is_disabled_and_others_go_on(
-    telling: Telling, receiver: Receiver
-) -> None:
-    other = Receiver()
-    telling.add("other", other.url)
-    receiver.always = 500
-    for _ in range(6):
-        telling.happens()
-        telling.post()
-        telling.clock.advance(DAY - timedelta(minutes=1))
-    telling.post()
-
-    assert telling.standing()["disabled"].startswith("failing")
-    assert telling.standing("other")["disabled"] == ""
-    assert alarms(telling) == ["started"]
-    assert len(other.seen) == 6
-    other.server.close()
-
-
-def test_r49_what_is_replayed_goes_to_that_endpoint_only_and_once(
-    telling: Telling, receiver: Receiver
-) -> None:
-    other = Receiver()
-    telling.add("other", other.url)
-    ids = []
-    for _ in range(4):
-        ids.append(telling.happens())
-        telling.clock.advance(timedelta(minutes=1))
-    telling.post()
-    since = telling.clock.now() - timedelta(minutes=3)
-
-    count = telling.bridge.webhooks.replay_range(
-        "clinic", since, since + timedelta(minutes=2), actor="test"
-    )
-    one = telling.bridge.webhooks.replay_event("clinic", ids[0], actor="test")
-    telling.post()
-
-    assert (count, one) == (2, 1)
-    assert receiver.ids == [*ids, *ids[:3]]
-    assert other.ids == ids
-    assert telling.post() == 0
-    other.server.close()
-
-
-def test_r49_what_waits_while_it_is_disabled_is_kept_for_thirty_days(
-    telling: Telling, receiver: Receiver
-) -> None:
-    telling.bridge.webhooks.disable("clinic", actor="test")
-    telling.happens()
-    telling.clock.advance(20 * DAY)
-    young = telling.happens()
-    telling.clock.advance(11 * DAY)
-
-    telling.bridge.webhooks.enable("clinic", actor="test")
-    telling.post()
-
-    assert receiver.ids == [young]
-
-
-def test_what_is_older_than_thirty_days_is_erased(telling: Telling) -> None:
-    telling.happens()
-    telling.post()
-    telling.clock.advance(31 * DAY)
-
-    sender.erase(telling.hooks)
-
-    assert telling.tries() == []
-    assert sum(telling.standing()["messages"].values()) == 0
 
 
 def test_o12_who_asks_for_a_pause_gets_nothing_before(telling: Telling, receiver: Receiver) -> None:
@@ -353,36 +239,6 @@ def test_while_a_secret_is_rotated_both_sign_for_a_day(
     assert verified(second, new)
     with pytest.raises(AssertionError):
         verified(second, old)
-
-
-def test_what_was_removed_is_told_nothing_and_its_answers_cannot_be_read(
-    telling: Telling, receiver: Receiver
-) -> None:
-    telling.happens()
-    telling.post()
-    telling.bridge.webhooks.remove("clinic", actor="test")
-    telling.happens()
-
-    assert telling.post() == 0
-    assert telling.bridge.webhooks.every() == []
-    with pytest.raises(BridgeError):
-        telling.bridge.webhooks.attempts("clinic")
-    telling.add("clinic", receiver.url)  # the name is free, and what was before is not told
-    assert telling.post() == 0
-
-
-def test_a_database_that_was_put_back_tells_nobody_until_a_person_says_so(
-    telling: Telling, receiver: Receiver
-) -> None:
-    telling.happens()
-
-    telling.bridge.note_restore(made_at="2026-05-01", actor="test")
-
-    assert telling.post() == 0
-    assert alarms(telling) == []
-    telling.bridge.webhooks.enable("clinic", actor="test")
-    assert telling.post() == 1
-    assert len(receiver.seen) == 1
 
 
 class KilledError(BaseException):

@@ -1,6 +1,5 @@
 """What becomes an event, in the commit of what it tells of; and that no event holds PHI (R53)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.fakes import Says
 from tests.journey.canaries import hits, record_with_canaries
 from tests.mapping_sets import few_mappings, mappings
 from tests.webhooks.receiving import Receiver, Telling
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.server.close()
 
 
 def told(world: World, *kinds: str) -> list[dict[str, Any]]:
