@@ -1,5 +1,6 @@
 """`fhirbridge webhook-endpoint`: who is told by signed webhooks what happened."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def add(
     new = New(name=name, url=url, kinds=kinds, destinations=destinations, networks=networks)
     with opened() as bridge, Handing(target, "the receiver") as handing:
         handing.over(bridge.webhooks.add(new, actor=ACTOR))
-    printing.words(f"{name} is told from now on. Try it: fhirbridge webhook-endpoint test {name}")
+    tried = f"fhirbridge webhook-endpoint test {shlex.quote(name)}"
+    printing.words(f"{name} is told from now on. Try it: {tried}")
 
 
 @webhook_endpoint.command("list")

@@ -1,5 +1,6 @@
 """Whether all is well that deliveries need: one line each, and what to do where it is not."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,10 +65,11 @@ def of_webhooks(found: Sequence[dict[str, Any]]) -> list[Check]:
     """Judge the endpoints that do not take what they are told."""
     checks = []
     for one in found:
+        name = shlex.quote(one["name"])
         if one["disabled"]:
-            what = f"when it is put right: fhirbridge webhook-endpoint enable {one['name']}"
+            what = f"when it is put right: fhirbridge webhook-endpoint enable {name}"
         elif one["failing_since"]:
-            what = f"fhirbridge webhook-endpoint attempts {one['name']}"
+            what = f"fhirbridge webhook-endpoint attempts {name}"
         else:
             continue
         said = one["disabled"] or f"it takes nothing since {one['failing_since']}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
@@ -45,6 +46,8 @@ class WebhookDesk:
             secret = self._rooms.endpoints.add(tx, new, now=self._rooms.clock.now())
             added = endpoints.get(tx, new.name)
             detail = {
+                # Not all of the address: it may hold a token of the receiver's.
+                "host": urlsplit(added.url).netloc,
                 "kinds": list(added.kinds),
                 "destinations": list(added.destinations),
                 "networks": list(added.networks),

@@ -66,4 +66,5 @@ def test_r48_a_private_network_is_reached_where_it_was_named_and_that_is_noted()
     assert len(receiver.seen) == 1
     (row,) = telling.evidence("webhook.endpoint-added")
     assert '"networks":["127.0.0.0/8"]' in row.detail
+    assert f'"host":"127.0.0.1:{receiver.server.port}"' in row.detail
     receiver.server.close()
