@@ -3,9 +3,9 @@
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -47,6 +47,7 @@ from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
 from fhirbridge.webhooks import reach
+from fhirbridge.webhooks.sender import Connect
 
 PRIVATE = 0o600
 OTHERS = 0o077
@@ -243,7 +244,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         disk=disk_of(settings),
         seed=partial(read_key, settings.evidence_key_file),
         waking=_way_to_wake(store),
-        webhooks=HookWires(settings, clock).connect,
+        webhooks=_way_to_endpoints(settings, clock),
     )
     return Bridge(parts), store, vault, site_key
 
@@ -293,32 +294,22 @@ class Wires:
         )
 
 
-class HookWires:
-    """The connections to those who are told by webhooks: one pool for each choice of networks."""
+def _way_to_endpoints(settings: Settings, clock: Clock) -> Connect:
+    @cache
+    def connect(networks: tuple[str, ...]) -> Transport:
+        """Return the connections to who is told by webhooks and may lie in these networks."""
+        allowed = reach.policy(networks)
+        by_proxy = settings.proxy and not allowed.allow_loopback
+        return HttpTransport(
+            allowed=allowed,
+            clock=clock,
+            resolver=SystemResolver(),
+            ca_file=settings.ca_file,
+            max_bytes=MOST_OF_AN_ANSWER,
+            way=Way(proxy=proxy_of(settings.proxy)) if by_proxy else DIRECT,
+        )
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Trust whom the settings name, and go through their proxy, but not to this machine."""
-        self._settings = settings
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._open: dict[tuple[str, ...], HttpTransport] = {}
-
-    def connect(self, networks: Sequence[str]) -> Transport:
-        """Return the transport to endpoints that may lie in these private networks."""
-        key = tuple(networks)
-        with self._lock:
-            if key not in self._open:
-                allowed = reach.policy(key)
-                by_proxy = self._settings.proxy and not allowed.allow_loopback
-                self._open[key] = HttpTransport(
-                    allowed=allowed,
-                    clock=self._clock,
-                    resolver=SystemResolver(),
-                    ca_file=self._settings.ca_file,
-                    max_bytes=MOST_OF_AN_ANSWER,
-                    way=Way(proxy=proxy_of(self._settings.proxy)) if by_proxy else DIRECT,
-                )
-            return self._open[key]
+    return connect
 
 
 def begin_traces(settings: Settings) -> None:

@@ -109,6 +109,10 @@ ONE_PLACE_EACH = (
                 "fhirbridge.records.history",
                 "fhirbridge.signin",
                 "fhirbridge.store",
+                "fhirbridge.webhooks.desk",
+                "fhirbridge.webhooks.endpoints",
+                "fhirbridge.webhooks.owed",
+                "fhirbridge.webhooks.sender",
             }
         ),
     ),

@@ -12,7 +12,7 @@ from fhirbridge.audit.log import Action, Entry
 from fhirbridge.errors import BridgeError
 from fhirbridge.events import log as events
 from fhirbridge.store import moment
-from fhirbridge.webhooks import decide, endpoints, payload, queue, sender
+from fhirbridge.webhooks import decide, endpoints, owed, payload, sender
 from fhirbridge.webhooks.endpoints import Endpoint, New
 from fhirbridge.webhooks.posting import Posting
 from fhirbridge.webhooks.sender import Rooms
@@ -115,7 +115,7 @@ class WebhookDesk:
         """Return the newest tries, or those of one message. Raises NoSuchEndpointError."""
         with self._rooms.store.read() as tx:
             one = endpoints.get(tx, name)
-            return queue.attempts(tx, one.id, message=message, most=most)
+            return owed.attempts(tx, one.id, message=message, most=most)
 
     def attempt(self, name: str, attempt_id: str) -> dict[str, Any]:
         """Return one try, with what was signed and the beginning of the answer.
@@ -124,7 +124,7 @@ class WebhookDesk:
         """
         with self._rooms.store.read() as tx:
             one = endpoints.get(tx, name)
-            row = queue.attempt(tx, one.id, attempt_id)
+            row = owed.attempt(tx, one.id, attempt_id)
             if row is None:
                 raise NoSuchMessageError(
                     f"{name} has no try of this id", hint="fhirbridge webhook-endpoint attempts"
@@ -173,10 +173,10 @@ class WebhookDesk:
             chosen = [event for event in find(tx) if one.wants(event)]
         with self._rooms.store.begin() as tx:
             self._note(tx, actor, Action.ENDPOINT_REPLAYED, name, count=len(chosen), **said)
-        for start in range(0, len(chosen), queue.ROWS_AT_ONCE):
-            part = chosen[start : start + queue.ROWS_AT_ONCE]
+        for start in range(0, len(chosen), owed.ROWS_AT_ONCE):
+            part = chosen[start : start + owed.ROWS_AT_ONCE]
             with self._rooms.store.begin() as tx:
-                queue.put(tx, one.id, part, now=self._rooms.clock.now(), again=True)
+                owed.put(tx, one.id, part, now=self._rooms.clock.now(), again=True)
         return len(chosen)
 
     def _note(self, tx: Connection, actor: str, action: Action, name: str, **more: Any) -> None:
@@ -191,5 +191,5 @@ def standing(tx: Connection, one: Endpoint) -> dict[str, Any]:
         "name": one.name,
         "disabled": one.disabled,
         "failing_since": "" if since is None else moment.to_text(since),
-        "messages": queue.counts(tx, one.id),
+        "messages": owed.counts(tx, one.id),
     }

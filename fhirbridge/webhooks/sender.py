@@ -4,7 +4,7 @@ Killed between sending and noting, a message goes once more, with the same id: r
 they have. Whoever lost the lease meanwhile notes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,15 +21,15 @@ from fhirbridge.store import moment
 from fhirbridge.store.engine import Store
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.webhook_tables import webhook_endpoint
-from fhirbridge.webhooks import decide, endpoints, payload, queue
+from fhirbridge.webhooks import decide, endpoints, owed, payload
 from fhirbridge.webhooks.endpoints import Endpoint, Endpoints
-from fhirbridge.webhooks.queue import Attempt
+from fhirbridge.webhooks.owed import Attempt
 
 DEADLINE_SECONDS = 15.0
 LEASE = timedelta(seconds=60)  # four times the longest exchange
 ACTOR = "webhooks"
 
-Connect = Callable[[Sequence[str]], Transport]
+Connect = Callable[[tuple[str, ...]], Transport]
 GoOn = Callable[[], bool]
 
 
@@ -38,7 +38,7 @@ class _Nowhere:
         return NotSent(reason="policy: nothing is sent from here")
 
 
-def nowhere(_networks: Sequence[str]) -> Transport:
+def nowhere(_networks: tuple[str, ...]) -> Transport:
     """Send nothing: for a bridge that is opened to look."""
     return _Nowhere()
 
@@ -85,13 +85,13 @@ def erase(rooms: Rooms) -> None:
     more = True
     while more:
         with rooms.store.begin() as tx:
-            more = queue.erase(tx, rooms.clock.now()) >= queue.ROWS_AT_ONCE
+            more = owed.erase(tx, rooms.clock.now()) >= owed.ROWS_AT_ONCE
 
 
 def ready(rooms: Rooms) -> list[str]:
     """Return the endpoints that a hand is needed for now."""
     with rooms.store.read() as tx:
-        return queue.ready(tx, rooms.clock.now())
+        return owed.ready(tx, rooms.clock.now())
 
 
 def send_due(rooms: Rooms, endpoint_id: str, go_on: GoOn) -> int:
@@ -119,8 +119,8 @@ def send_test(rooms: Rooms, name: str) -> str:
     at = moment.to_text(now)
     with rooms.store.begin() as tx:
         endpoint = endpoints.get(tx, name)
-        queue.put_test(tx, endpoint, message, payload.of_test(name, message, at), at)
-        row = queue.message(tx, endpoint.id, message)
+        owed.put_test(tx, endpoint, message, payload.of_test(name, message, at), at)
+        row = owed.message(tx, endpoint.id, message)
     attempt = _exchange(rooms, endpoint, row)
     with rooms.store.begin() as tx:
         _note(rooms, tx, row, attempt, None)
@@ -130,7 +130,7 @@ def send_test(rooms: Rooms, name: str) -> str:
 def _write(rooms: Rooms, endpoint_id: str) -> bool:
     with rooms.store.begin() as tx:
         row = _live(tx, endpoint_id)
-        return row is not None and queue.write(tx, endpoints.read(row), now=rooms.clock.now())
+        return row is not None and owed.write(tx, endpoints.read(row), now=rooms.clock.now())
 
 
 def _of(endpoint_id: str) -> Select[Any]:
@@ -165,7 +165,7 @@ def _next(rooms: Rooms, endpoint_id: str, fence: int) -> tuple[Endpoint, Row[Any
         row = _live(tx, endpoint_id)
         if row is None or row.fence != fence or row.quiet_until > moment.to_text(now):
             return None
-        message = queue.due(tx, endpoint_id, now)
+        message = owed.due(tx, endpoint_id, now)
         return None if message is None else (endpoints.read(row), message)
 
 
@@ -228,7 +228,7 @@ def _note(
     rooms: Rooms, tx: Connection, message: Row[Any], attempt: Attempt, then: decide.Next | None
 ) -> None:
     sealed = rooms.endpoints.seal(tx, message.endpoint, attempt.said, attempt.id)
-    queue.note(tx, message, attempt, then, sealed=sealed)
+    owed.note(tx, message, attempt, then, sealed=sealed)
 
 
 def _disable(rooms: Rooms, tx: Connection, one: Endpoint, why: str, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Receivers behind real sockets, and a bridge that tells them; its clock is the test's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ from fhirbridge.store import moment
 from fhirbridge.store.webhook_tables import webhook_endpoint, webhook_message
 from fhirbridge.webhooks import reach, sender
 from fhirbridge.webhooks.endpoints import New
-from fhirbridge.webhooks.sender import Rooms
+from fhirbridge.webhooks.sender import Connect, Rooms
 from tests.egress.fake_server import FakeServer, Seen, Step, Talk, http
 from tests.factories import World
 from tests.mapping_sets import few_mappings
@@ -69,12 +69,12 @@ def says(status: int, *headers: str, body: bytes = b"") -> Step:
     return step
 
 
-def way(resolver: Resolver | None = None) -> Callable[[Sequence[str]], Transport]:
+def way(resolver: Resolver | None = None) -> Connect:
     """The way out of the program itself; what hangs is waited for by the machine's clock."""
     found = resolver or SystemResolver()
 
     @cache
-    def connect(networks: Sequence[str]) -> Transport:
+    def connect(networks: tuple[str, ...]) -> Transport:
         return HttpTransport(allowed=reach.policy(networks), clock=SystemClock(), resolver=found)
 
     return connect
