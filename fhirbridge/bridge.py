@@ -38,6 +38,7 @@ from fhirbridge.signin.methods import UNCHANGED, Change
 from fhirbridge.store import moment
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Translation
+from fhirbridge.webhooks import decide, endpoints
 
 OnStep = Callable[[Any, str], None]
 
@@ -327,7 +328,8 @@ class Bridge(Calling):
         """Note that this database was put back from a copy that was `made_at` that time.
 
         No token, no webhook secret and no secret of an EHR's calls in the copy is good any more:
-        somebody may have revoked it since. The EHRs are told theirs anew at their next look.
+        somebody may have revoked it since. The EHRs are told theirs anew at their next look. Nobody
+        is told by webhook until a person enables that: it may be a copy beside it.
         """
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
@@ -335,11 +337,13 @@ class Bridge(Calling):
             shelf.skip_ahead(tx)
             sources = self._sources.revoke_every(tx, now=self.clock.now())
             subscriptions = self.subscriptions.change_secrets(tx)
+            hooks = endpoints.disable_every(tx, decide.BY_RESTORE, now=self.clock.now())
             detail = {
                 "made_at": made_at,
                 "tokens_revoked": revoked,
                 "sources_revoked": sources,
                 "subscriptions_changed": subscriptions,
+                "endpoints_disabled": hooks,
             }
             self._note(tx, actor, Action.DATABASE_RESTORED, detail=detail)
 

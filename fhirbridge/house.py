@@ -37,6 +37,8 @@ from fhirbridge.store.engine import Store
 from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.translate.values import Site
+from fhirbridge.webhooks.sender import Connect, nowhere
+from fhirbridge.webhooks.sender import Rooms as WebhookRooms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class Parts:
     disk: Disk = ENDLESS
     seed: Callable[[], bytes] = checkpoints.no_seed  # of the key that signs the evidence
     waking: Waking = field(default_factory=Bell)
+    webhooks: Connect = nowhere  # the way to endpoints, by their private networks
 
 
 class House:
@@ -144,6 +147,16 @@ class House:
             links=self._links,
             theirs=self._theirs,
             ehr_for=self._parts.ehr_for,
+        )
+
+    def _webhook_rooms(self) -> WebhookRooms:
+        return WebhookRooms(
+            store=self._store,
+            clock=self.clock,
+            rng=self._parts.rng,
+            vault=self._parts.vault,
+            audit=self._audit,
+            connect=self._parts.webhooks,
         )
 
     def _pull_rooms(self) -> ReconcileRooms:

@@ -22,6 +22,7 @@ FIELDS = frozenset(
         "count",
         "delivery",
         "destination",
+        "endpoint",
         "entries",
         "event",
         "kind",

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,7 +23,7 @@ from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
 from fhirbridge.egress.resolver import SystemResolver
 from fhirbridge.egress.transport import HttpTransport
-from fhirbridge.egress.way import Way
+from fhirbridge.egress.way import DIRECT, Way, proxy_of
 from fhirbridge.ehr.rest import Ehr, is_loopback
 from fhirbridge.errors import BridgeError
 from fhirbridge.house import Parts
@@ -46,10 +46,13 @@ from fhirbridge.store.sealed import KEY_BYTES, KeyMismatchError, Vault
 from fhirbridge.translate import mapping_set
 from fhirbridge.translate.mapping_set import Files, MappingSet
 from fhirbridge.translate.values import Site
+from fhirbridge.webhooks import reach
+from fhirbridge.webhooks.sender import Connect
 
 PRIVATE = 0o600
 OTHERS = 0o077
 UNFINISHED = "init.unfinished"
+MOST_OF_AN_ANSWER = 1_000_000  # bytes, of who is told by a webhook
 PRIVATE_NETS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -242,6 +245,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
         disk=disk_of(settings),
         seed=partial(read_key, settings.evidence_key_file),
         waking=_way_to_wake(store),
+        webhooks=_way_to_endpoints(settings, clock),
     )
     return Bridge(parts), store, vault, site_key
 
@@ -289,6 +293,24 @@ class Wires:
             ca_file=self._settings.ca_file,
             way=way,
         )
+
+
+def _way_to_endpoints(settings: Settings, clock: Clock) -> Connect:
+    @cache
+    def connect(networks: tuple[str, ...]) -> Transport:
+        """Return the connections to who is told by webhooks and may lie in these networks."""
+        allowed = reach.policy(networks)
+        by_proxy = settings.proxy and not allowed.allow_loopback
+        return HttpTransport(
+            allowed=allowed,
+            clock=clock,
+            resolver=SystemResolver(),
+            ca_file=settings.ca_file,
+            max_bytes=MOST_OF_AN_ANSWER,
+            way=Way(proxy=proxy_of(settings.proxy)) if by_proxy else DIRECT,
+        )
+
+    return connect
 
 
 def begin_traces(settings: Settings) -> None:

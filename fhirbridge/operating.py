@@ -1,6 +1,7 @@
 """What operators drive of the journey: deliver, look ahead, stop and go, compare with an EHR."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
 from fhirbridge.store import moment
+from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.translate import identity
+from fhirbridge.webhooks import sender
+from fhirbridge.webhooks.desk import WebhookDesk
 
 OnStep = Callable[[Any, str], None]
 
@@ -101,12 +105,14 @@ class Operating(Proving):
         watched = worker.now_and_then(rooms, self.check_alerts, on_step)
         swept = worker.until_idle(rooms, on_step=watched, go_on=go_on)
         self.check_alerts()
+        sender.number(self._webhook_rooms())
         return swept
 
     def look_after(self) -> None:
-        """Do what is to be done twice a minute, whoever delivers: alerts, evidence."""
+        """Do what is to be done twice a minute, whoever delivers: alerts, evidence, events."""
         self.check_alerts()
         self.keep_evidence()
+        sender.number(self._webhook_rooms())
 
     def check_alerts(self) -> None:
         """Note which conditions began and ended, and tell each once."""
@@ -345,8 +351,18 @@ class Operating(Proving):
         """Return what every EHR said of a patient; the reading is noted. Holds PHI."""
         return self.pulls.everything(patient, actor=actor)
 
+    @property
+    def webhooks(self) -> WebhookDesk:
+        """Return the desk for who is told of events by webhooks, and what sends them."""
+        return WebhookDesk(self._webhook_rooms())
+
     def events(self, after: int) -> events.Page:
-        """Return what happened after an event; 0: from the beginning. No PHI."""
+        """Return what happened after an event; 0: from the beginning. No PHI.
+
+        What cannot be numbered now, where nothing can be written, is told later.
+        """
+        with suppress(StoreBusyError):
+            sender.number(self._webhook_rooms())
         with self._store.read() as tx:
             return events.after(tx, after)
 

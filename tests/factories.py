@@ -37,6 +37,7 @@ from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, delivery_item, evidence, ledger, resource
 from fhirbridge.translate.mapping_set import Files
 from fhirbridge.translate.values import Site
+from fhirbridge.webhooks.sender import Connect, nowhere
 from tests.fakes import FarSide, FrozenClock, SeededRng
 from tests.mapping_sets import compiled, mappings
 
@@ -133,6 +134,7 @@ class World:
         disk: Disk | None = None,
         mapped: Callable[[], Files] = mappings,
         waking: Callable[[Store], Waking] = lambda _store: Bell(),
+        webhooks: Connect = nowhere,
     ) -> None:
         self.clock = FrozenClock()
         self.rng = SeededRng(seed)
@@ -144,6 +146,7 @@ class World:
         self.disk = disk or Disk(measure=lambda: self.room, least=LEAST_FREE)
         self.room: Room | None = None  # on the disk of the database; None: nobody can tell
         self.waking = waking(self.store)
+        self.webhooks = webhooks
         self.live = LiveSet(compiled)
         self.bridge = self._open()
         self.use_mappings(mapped)
@@ -164,6 +167,7 @@ class World:
                 disk=self.disk,
                 seed=lambda: bytes(range(32)),
                 waking=self.waking,
+                webhooks=self.webhooks,
             )
         )
 
@@ -284,6 +288,10 @@ class World:
         with self.store.read() as tx:
             lines = tx.execute(select(ledger).where(ledger.c.destination == destination))
             return {Identity(line.type, line.resource_id): line for line in lines}
+
+    def heard_of(self, kind: str) -> list[dict[str, Any]]:
+        """Events of one kind, as others get them; the first page of all."""
+        return [one for one in self.bridge.events(0).events if one["kind"] == kind]
 
     def evidence(self, action: str) -> list[Row[Any]]:
         with self.store.read() as tx:

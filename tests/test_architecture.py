@@ -115,6 +115,10 @@ ONE_PLACE_EACH = (
                 "fhirbridge.store",
                 "fhirbridge.subscriptions.book",
                 "fhirbridge.subscriptions.desk",
+                "fhirbridge.webhooks.desk",
+                "fhirbridge.webhooks.endpoints",
+                "fhirbridge.webhooks.owed",
+                "fhirbridge.webhooks.sender",
             }
         ),
     ),

@@ -43,6 +43,8 @@ WORDS = {
     "fhirbridge theirs list",
     Kind.SUBSCRIPTION: "its notifications do not come; it is looked at every minute all the same: "
     "fhirbridge destination show",
+    Kind.WEBHOOK: "this webhook endpoint takes nothing any more and was disabled; when it is put "
+    "right: fhirbridge webhook-endpoint enable",
     Kind.SUICIDALITY: "a sign of suicidality may not be in the EHR; tell the clinician by phone",
 }
 

@@ -22,6 +22,7 @@ from fhirbridge.store import moment
 from fhirbridge.store.room import ENDLESS, Disk
 from fhirbridge.store.tables import alert, delivery, record
 from fhirbridge.subscriptions import book as subscriptions
+from fhirbridge.webhooks import endpoints
 
 LATE = timedelta(hours=1)
 URGENT_LATE = timedelta(minutes=5)
@@ -44,13 +45,15 @@ class Kind(StrEnum):
     MERGED = "merged"
     WRONG_PATIENT = "wrong-patient"
     SUBSCRIPTION = "subscription"
+    WEBHOOK = "webhook"
     SUICIDALITY = "suicidality"
 
 
 class Condition(NamedTuple):
     """One thing that is wrong.
 
-    `cause` is a code, the opaque id of a delivery, a record or a merge, or the name of a source.
+    `cause` is a code, the opaque id of a delivery, a record or a merge, or the name of a webhook's
+    source or endpoint.
     """
 
     kind: Kind
@@ -158,9 +161,12 @@ def _space(tx: Connection, disk: Disk) -> dict[Condition, int]:
 
 
 def _heard(tx: Connection, now: datetime) -> dict[Condition, int]:
-    """Say what signed messages tell: a clock that is wrong, patients who are said to be one."""
+    """Say what is wrong with signed messages and what they tell: clocks, patients, receivers."""
     skewed = {Condition(Kind.SKEW, "", name): 1 for name in sources.skewed(tx, now)}
-    return skewed | {Condition(Kind.MERGED, "", one): 1 for one in events.merges_waiting(tx)}
+    hooks = {Condition(Kind.WEBHOOK, "", name): 1 for name in endpoints.disabled_by_itself(tx)}
+    return (
+        skewed | hooks | {Condition(Kind.MERGED, "", one): 1 for one in events.merges_waiting(tx)}
+    )
 
 
 def _urgent(tx: Connection, now: datetime) -> dict[Condition, int]:

@@ -24,6 +24,10 @@ COMMANDS = {
         "fhirbridge.cli.webhook_source:webhook_source",
         "Add, list, rotate and revoke who sends signed messages.",
     ),
+    "webhook-endpoint": (
+        "fhirbridge.cli.webhook_endpoint:webhook_endpoint",
+        "Say who is told by signed webhooks what happened.",
+    ),
     "translate": ("fhirbridge.cli.records:translate", "Show what a record becomes; store nothing."),
     "ingest": (
         "fhirbridge.cli.records:ingest",

@@ -67,6 +67,7 @@ def _inside(bridge: Bridge, *, told: bool) -> list[Check]:
         tested = bridge.test_destination(one.name, actor=ACTOR)
         checks += health.of_destination(one, tested, bridge.clock.now())
         checks += bridge.check_sign_in(one.name)
+    checks += health.of_webhooks(bridge.webhooks.every())
     if not known:
         what = "fhirbridge destination add NAME URL"
         checks.append(Check(name="destinations", good=True, found="there is none", next=what))

@@ -19,11 +19,13 @@ from fhirbridge.cli.sign_in_options import read_secret
 from fhirbridge.deliver.loop import Loop
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.watch import Watch
+from fhirbridge.webhooks.posting import Posting
 
 THREADS = 8
 CONNECTIONS = 800  # at once; more wait to be taken. Less than the 1,024 files of most machines
 GRACE_SECONDS = 30
 EXCHANGE_SECONDS = 20  # of them, to end what is under way to an EHR
+POSTING_SECONDS = 2  # and to who is told by webhooks: what is not noted goes once more
 ADDRESS = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 NOBODY_IS_TOLD = (
@@ -79,6 +81,7 @@ class Service:
         self._loop: Loop | None = None
         self._watch: Watch | None = None
         self._pulling: Rounds | None = None
+        self._posting: Posting | None = None
 
     def make(self) -> Any:
         """Open the bridge in this process and return the application."""
@@ -94,6 +97,8 @@ class Service:
         if self._deliver and self._bridge is not None:
             self._loop = self._bridge.delivery_loop(go_on=lambda: bool(worker.alive))
             self._loop.start()
+            self._posting = self._bridge.webhooks.posting()
+            self._posting.start()
             if self._settings.watch_seconds:
                 self._watch = self._bridge.watch(seconds=self._settings.watch_seconds)
                 self._watch.start()
@@ -108,6 +113,8 @@ class Service:
                 one.stop(0)  # it writes nothing to the EHR: nobody waits for it
         if self._loop is not None:
             self._loop.stop(EXCHANGE_SECONDS)
+        if self._posting is not None:
+            self._posting.stop(POSTING_SECONDS)
         tracing.end()
 
 
@@ -138,7 +145,7 @@ def worker() -> None:
     """Deliver in the background until it is told to end; as many as you like, on any machine.
 
     With `serve --no-deliver` where records come in. `serve` also looks at the EHRs; a worker
-    only delivers.
+    only delivers, and sends webhooks.
     """
     log.configure()
     stopped = threading.Event()
@@ -149,8 +156,11 @@ def worker() -> None:
     bridge = opening.open_bridge(chosen)
     loop = bridge.delivery_loop(go_on=lambda: not stopped.is_set())
     loop.start()
+    posting = bridge.webhooks.posting()
+    posting.start()
     stopped.wait()
     loop.stop(EXCHANGE_SECONDS)
+    posting.stop(POSTING_SECONDS)
     tracing.end()
     bridge.close()
 

@@ -1,18 +1,17 @@
 """`fhirbridge webhook-source`: who may send signed messages."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import click
 
 from fhirbridge.cli import printing
+from fhirbridge.cli.handing import Handing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.cli.sign_in_options import read_secret
 
-PRIVATE = 0o600
 GOOD = "until it is rotated"
 
 
@@ -46,7 +45,7 @@ def add(name: str, *, secret_file: Path | None, target: Path | None) -> None:
     One that was revoked comes back with another secret.
     """
     given = _given(secret_file, target)
-    with opened() as bridge, _Handing(target) as handing:
+    with opened() as bridge, Handing(target, "the sender") as handing:
         handing.over(bridge.add_source(name, given, actor=ACTOR), was_given=given is not None)
     printing.words(f"Source {name} may send. Its address: /webhooks/v1/sessions")
 
@@ -60,7 +59,7 @@ def rotate(name: str, *, secret_file: Path | None, target: Path | None) -> None:
     One that was rotated out before is refused at once.
     """
     given = _given(secret_file, target)
-    with opened() as bridge, _Handing(target) as handing:
+    with opened() as bridge, Handing(target, "the sender") as handing:
         handing.over(bridge.rotate_source(name, given, actor=ACTOR), was_given=given is not None)
     printing.words(f"Source {name} has another secret. The one before it ends in 24 hours.")
 
@@ -100,38 +99,3 @@ def _given(secret_file: Path | None, target: Path | None) -> str | None:
     if secret_file is not None and target is not None:
         raise click.UsageError("give --secret-file or --to, not both: a given secret is known")
     return None if secret_file is None else read_secret(secret_file, "--secret-file").strip()
-
-
-class _Handing:
-    """Hands a secret over once: on standard output, or in a file that is made before it is."""
-
-    def __init__(self, target: Path | None) -> None:
-        self._target = target
-
-    def __enter__(self) -> Self:
-        """Make the file first: a secret that nobody can be given must not be made."""
-        if self._target is not None:
-            try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-                self._descriptor = os.open(self._target, flags, PRIVATE)
-            except OSError as error:
-                raise click.UsageError(
-                    f"--to: {self._target.name} cannot be made: {error.strerror}"
-                ) from None
-        return self
-
-    def over(self, secret: str, *, was_given: bool) -> None:
-        """Give it."""
-        if self._target is not None:
-            os.write(self._descriptor, f"{secret}\n".encode())
-            os.fsync(self._descriptor)
-        elif not was_given:
-            printing.words("Its secret is shown once; give it to the sender:")
-            click.echo(secret)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Leave no empty file behind where no secret came of it."""
-        if self._target is not None:
-            os.close(self._descriptor)
-            if kind is not None:
-                self._target.unlink()

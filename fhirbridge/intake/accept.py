@@ -12,7 +12,7 @@ from fhirbridge.consent import state as consent
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.fhir import codec
-from fhirbridge.intake import again, refused, replay
+from fhirbridge.intake import again, refused, replay, warning
 from fhirbridge.intake.incident import Incident, Lifted, Retracted
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.once import Answer, Message, Once
@@ -250,6 +250,7 @@ class Intake:
                 replaces=appended.replaces,
                 backfill=backfill,
             )
+        warning.tell(tx, new, appended)
         self._note_accepted(tx, new, appended, owed, actor)
         return Receipt(
             id=appended.id,

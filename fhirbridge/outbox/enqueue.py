@@ -10,7 +10,7 @@ from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
 from fhirbridge.fhir import codec
 from fhirbridge.fhir.retract import can_retract, retracted
-from fhirbridge.outbox import contents
+from fhirbridge.outbox import contents, telling
 from fhirbridge.outbox.contents import SHARED_LANE, Contents, Identity, Owner
 from fhirbridge.outbox.states import State, Way
 from fhirbridge.outbox.waking import Waking
@@ -330,6 +330,16 @@ class Outbox:
             detail={"entries": len(changes), "reason": held_for},
         )
         self._audit.append(tx, entry)
+        telling.tell(
+            tx,
+            state,
+            delivery=place.delivery_id,
+            record=owner.record_id,
+            destination=place.destination,
+            lane=place.lane,
+            reason=held_for,
+            at=self._clock.now(),
+        )
         if state is State.PENDING:
             self._waking.wake(tx, place.destination, place.lane)
 

@@ -1,4 +1,7 @@
-"""Move a delivery along the graph of its states, with one evidence row for each move."""
+"""Move a delivery along the graph of its states, with one evidence row for each move.
+
+Where it arrives or begins to wait for a person, an event tells others of it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +13,7 @@ from sqlalchemy import Connection, Row, Update, bindparam, or_, select, update
 
 from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.clock import Clock
+from fhirbridge.outbox import telling
 from fhirbridge.outbox.contents import SHARED_LANE
 from fhirbridge.outbox.states import BLOCKED, STUCK, Became, State, Way, check_move
 from fhirbridge.outbox.waking import Waking
@@ -77,6 +81,16 @@ class Settlement:
             self._waking.wake(tx, row.destination, row.lane)
         tx.execute(_moved(tuple(values)), {"of_delivery": delivery_id, **_new(values)})
         self._note(tx, row, step, actor)
+        telling.tell(
+            tx,
+            step.to,
+            delivery=row.id,
+            record=row.record_id,
+            destination=row.destination,
+            lane=row.lane,
+            reason=step.reason,
+            at=now,
+        )
         if step.to in (State.DELIVERED, State.SUPERSEDED):
             _look_again(tx, row)
 

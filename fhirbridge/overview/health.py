@@ -1,8 +1,10 @@
 """Whether all is well that deliveries need: one line each, and what to do where it is not."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -57,6 +59,22 @@ def of_alerts(known: Sequence[Destination], *, told: bool) -> Check:
     real = [one.name for one in known if not (one.test_server or one.traits.get("sandbox"))]
     found = "NOBODY is told: they stand in the log and in sync status only"
     return Check(name="alerts", good=not real, found=found, next="set FHIRBRIDGE_ALERT_COMMAND")
+
+
+def of_webhooks(found: Sequence[dict[str, Any]]) -> list[Check]:
+    """Judge the endpoints that do not take what they are told."""
+    checks = []
+    for one in found:
+        name = shlex.quote(one["name"])
+        if one["disabled"]:
+            what = f"when it is put right: fhirbridge webhook-endpoint enable {name}"
+        elif one["failing_since"]:
+            what = f"fhirbridge webhook-endpoint attempts {name}"
+        else:
+            continue
+        said = one["disabled"] or f"it takes nothing since {one['failing_since']}"
+        checks.append(Check(name=f"webhook to {one['name']}", good=False, found=said, next=what))
+    return checks
 
 
 def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Check]:

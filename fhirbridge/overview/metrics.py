@@ -17,6 +17,7 @@ from fhirbridge.alerts import book
 from fhirbridge.destinations import registry
 from fhirbridge.outbox.states import State
 from fhirbridge.overview import status
+from fhirbridge.webhooks import desk, endpoints
 
 QUANTILES = ("p50", "p95", "p99")
 
@@ -48,6 +49,7 @@ def _all(tx: Connection, now: datetime) -> Iterator[Metric]:
     ):
         yield _gauge(name, words, [], [([], value)])
     yield from _of_destinations([status.of_destination(tx, one, now) for one in registry.every(tx)])
+    yield from _of_webhooks([desk.standing(tx, one) for one in endpoints.every(tx)])
     lasting = [([one["kind"], one["destination"]], one["count"]) for one in book.lasting(tx)]
     words = "How many an alert counted when it began, while it lasts."
     yield _gauge("alert", words, ["kind", "destination"], _added_up(lasting))
@@ -90,6 +92,21 @@ def _of_destinations(found: Sequence[dict[str, Any]]) -> Iterator[Metric]:
         "From our commit to the EHR's answer, of the live deliveries of the last hour.",
         [*own, "quantile"],
         [([d["name"], f"0.{q[1:]}"], d["lag"][q]) for d in found for q in QUANTILES],
+    )
+
+
+def _of_webhooks(found: Sequence[dict[str, Any]]) -> Iterator[Metric]:
+    yield _gauge(
+        "webhook_messages",
+        "Messages of the last thirty days by state.",
+        ["endpoint", "state"],
+        [([one["name"], s], n) for one in found for s, n in one["messages"].items()],
+    )
+    yield _gauge(
+        "webhook_endpoint_up",
+        "1 where messages are taken; 0 where it is disabled, or its last one was not taken.",
+        ["endpoint"],
+        [([d["name"]], int(not d["disabled"] and not d["failing_since"])) for d in found],
     )
 
 

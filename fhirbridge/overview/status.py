@@ -22,6 +22,7 @@ from fhirbridge.store.room import ENDLESS, MEGABYTE, Disk
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import delivery, ledger, record
 from fhirbridge.subscriptions import book as subscriptions
+from fhirbridge.webhooks import desk, endpoints
 
 MOST_SHOWN = 50
 MOST_PROBLEMS = 5
@@ -39,6 +40,7 @@ class Status:
     waiting: list[dict[str, Any]]
     tasks: list[dict[str, Any]]  # what a person must put right in an EHR that lets us not
     alerts: list[dict[str, Any]]  # what is wrong now and was told
+    webhooks: list[dict[str, Any]]  # who is told, and how that stands
     disk: dict[str, Any]  # of the database, in MB; None where nobody can tell
 
 
@@ -76,6 +78,7 @@ def read(
         waiting=_waiting(tx, vault, chosen),
         tasks=tasks.tasks(tx, chosen.destination),
         alerts=book.lasting(tx),
+        webhooks=[desk.standing(tx, one) for one in endpoints.every(tx)],
         disk=_disk(tx, disk, now),
     )
 

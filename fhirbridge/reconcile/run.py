@@ -15,10 +15,12 @@ from sqlalchemy import Connection
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.deliver import ledger
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.events import log as events
+from fhirbridge.events.log import Event
 from fhirbridge.fhir import projection
 from fhirbridge.fhir.names import key_of
 from fhirbridge.matching import merges
-from fhirbridge.outbox import contents
+from fhirbridge.outbox import contents, telling
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.reconcile import asking, charts, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
@@ -304,8 +306,21 @@ class Look:
                 report.waiting += 1
             elif one.kind not in LOST and choice is not Choice.HOLD:
                 report.settled += 1
-        report.repaired += sum(one.kind in LOST for one in back)
-        report.deliveries += self._hands.ours(tx, self._name, back)
+        made = self._hands.ours(tx, self._name, back)
+        report.deliveries += made
+        lost = [one for one in back if one.kind in LOST]
+        report.repaired += len(lost)
+        if lost:
+            self._tell_of_repair(tx, lost, made)
+
+    def _tell_of_repair(self, tx: Connection, lost: Sequence[Found], made: Sequence[str]) -> None:
+        repaired = Event(
+            kind=events.Kind.RECONCILE_REPAIRED,
+            destination=self._name,
+            patient=telling.patient_of(lost[0].line.lane),
+            detail={"resources": len(lost), "deliveries": list(made)},
+        )
+        events.wait(tx, repaired, at=self._rooms.clock.now())
 
     def _has_moved(self, tx: Connection, line: Line) -> bool:
         same = lines.is_same(tx, self._name, line)

@@ -40,5 +40,8 @@ event = Table(
     Column("destination", Text, nullable=False),
     Column("patient", Text, nullable=False),  # our opaque name, or ""
     Column("detail", Text, nullable=False),  # JSON of codes, counts and opaque ids
+    # One more with each event of the patient; 0: of nobody, or of before there was this column.
+    Column("patient_sequence", Integer, nullable=False, server_default="0"),
 )
+Index("event_patient", event.c.patient, event.c.patient_sequence)
 append_only.guard(event)

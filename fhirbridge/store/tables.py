@@ -26,6 +26,7 @@ from fhirbridge.store import (
     sign_in_tables,
     subscription_tables,
     theirs_tables,
+    webhook_tables,
 )
 from fhirbridge.store.columns import Integer, Text
 
@@ -43,6 +44,7 @@ PARTS = (
     sign_in_tables,
     subscription_tables,
     theirs_tables,
+    webhook_tables,
 )
 
 # store

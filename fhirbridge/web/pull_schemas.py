@@ -6,6 +6,8 @@ from fhirbridge.events.log import Kind, Subkind
 from fhirbridge.pull.contraindications import Reading
 from fhirbridge.web.schemas import Closed, _count, _text, _texts
 
+SUBKINDS = ("", *Subkind)
+
 
 class Happened(Closed):
     """Thin: who may see more asks for it by `patient` or `detail.drift`."""
@@ -14,16 +16,22 @@ class Happened(Closed):
     id = _text("opaque; the same event always has the same")
     at = _text()
     kind = _text("stable, for programs", *Kind)
-    subkind = _text("stable, for programs; new ones may come", *Subkind)
-    destination = _text("of which EHR")
-    patient = _text("our opaque name of the patient; see /api/v1/patients/{patient_id}/ehr")
+    subkind = _text("what changed in an EHR; empty for other kinds; new ones may come", *SUBKINDS)
+    destination = _text("of which EHR, or empty")
+    patient = _text(
+        "our opaque name of the patient, or empty; see /api/v1/patients/{patient_id}/ehr"
+    )
     detail = fields.Dict(
         required=True,
         metadata={
-            "description": "type; then version, added, changed, removed, of what is the EHR's "
-            "own; or drift, found, elements, of what we sent and somebody there changed; or link"
+            "description": "ehr.changed: type; then version, added, changed, removed, of what is "
+            "the EHR's own; or drift, found, elements, of what we sent and somebody there changed; "
+            "or link. delivery.*: delivery, record, state, reason. record.warning: record, "
+            "version, and how many warnings and held elements. reconcile.repaired: deliveries, and "
+            "how many resources"
         },
     )
+    patient_sequence = _count("one more with each event of this patient; 0: of nobody")
 
 
 class Events(Closed):

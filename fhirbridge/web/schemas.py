@@ -341,6 +341,18 @@ class Disk(Closed):
     )
 
 
+class WebhookEndpoint(Closed):
+    name = _text()
+    disabled = _text("why nothing is sent, or empty")
+    failing_since = _text("since when nothing was taken, or empty")
+    messages = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "how many by state, of the last thirty days"},
+    )
+
+
 class Status(Closed):
     records = _count()
     held_elements = _count()
@@ -355,6 +367,9 @@ class Status(Closed):
     )
     alerts = fields.List(
         fields.Nested(Alert), required=True, metadata={"description": "what is wrong now"}
+    )
+    webhooks = fields.List(
+        fields.Nested(WebhookEndpoint), required=True, metadata={"description": "who is told"}
     )
     disk = fields.Nested(Disk, required=True)
 

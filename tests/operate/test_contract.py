@@ -24,6 +24,7 @@ STATUS = {
     "waiting": set(WAITING.split()),
     "tasks": "",
     "alerts": "",
+    "webhooks": "",
     "disk": {"free_mb", "least_mb", "lasts_days"},
     "pauses": {"destination", "patient", "at", "actor"},
 }

@@ -10,7 +10,16 @@ from tests.factories import World, a_short_visit, amended, rate
 from tests.mapping_sets import few_mappings
 
 # These grow with what is stored; the others are short lists of an installation's own.
-LARGE = ("record", "resource", "delivery", "delivery_item", "ledger", "evidence", "payload_key")
+LARGE = (
+    "record",
+    "resource",
+    "delivery",
+    "delivery_item",
+    "ledger",
+    "evidence",
+    "payload_key",
+    "event",
+)
 BY_THE_WHOLE = re.compile(rf"SCAN ({'|'.join(LARGE)})\b")
 # Found by its destination alone, which is all of it.
 BY_DESTINATION = re.compile(r"SEARCH (ledger|delivery) USING \w+(?: \w+)* \(destination=\?\)$")

@@ -27,6 +27,7 @@ def test_a_new_installation_has_nothing() -> None:
         waiting=[],
         tasks=[],
         alerts=[],
+        webhooks=[],
         disk={"free_mb": None, "least_mb": 0, "lasts_days": None},
     )
 

@@ -115,7 +115,7 @@ class Hospital(Clinic):
 
     def heard(self) -> list[tuple[str, str]]:
         """Subkind and type of each event."""
-        return [(one["subkind"], one["detail"]["type"]) for one in self.bridge.events(0).events]
+        return [(one["subkind"], one["detail"]["type"]) for one in self.heard_of("ehr.changed")]
 
     def views(self) -> list[Row[Any]]:
         with self.store.read() as tx:

@@ -48,7 +48,7 @@ def test_what_came_went_and_is_another_is_told_in_one_event() -> None:
 
     hospital.pull()
 
-    *_, last = hospital.bridge.events(0).events
+    *_, last = hospital.heard_of("ehr.changed")
     assert last["detail"] == {
         "type": "Condition", "version": 2, "added": 1, "changed": 1, "removed": 1
     }  # fmt: skip
@@ -164,7 +164,7 @@ def test_what_we_sent_is_no_news_and_a_clinicians_edit_of_it_is_told_by_reconcil
     ours = {one.type: (one.ours, one.theirs) for one in done.types}
     assert ours["CarePlan"] == (1, 0)
     assert ours["Patient"] == (1, 0)
-    assert world.bridge.events(0).events == []
+    assert world.heard_of("ehr.changed") == []
 
     (plan,) = world.ehr.all_of("CarePlan")
     world.ehr.edit(f"CarePlan/{plan['id']}", title="Synthetic: changed there")
@@ -174,7 +174,7 @@ def test_what_we_sent_is_no_news_and_a_clinicians_edit_of_it_is_told_by_reconcil
     world.bridge.reconcile("ehr", full=True, actor="test")
 
     (drift,) = world.bridge.drift("ehr")
-    (told,) = world.bridge.events(0).events
+    (told,) = world.heard_of("ehr.changed")
     assert (told["subkind"], told["patient"]) == ("plan.changed", lane)
     assert told["detail"] == {
         "type": "CarePlan", "drift": drift["id"], "found": "edited", "elements": ["title"]

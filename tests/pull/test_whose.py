@@ -175,5 +175,5 @@ def test_one_that_we_made_and_they_merged_is_told_and_not_asked_about() -> None:
     (after,) = world.bridge.pulls.pull(lane, days=30, actor="test")
 
     assert (before.why, after.why) == ("gone", "merged")
-    (told,) = world.bridge.events(0).events
+    (told,) = world.heard_of("ehr.changed")
     assert (told["subkind"], told["detail"]["found"]) == ("patient.merged", "merged")

@@ -6,7 +6,7 @@ from alembic import op
 from fhirbridge.store.columns import Integer, Text
 
 revision = "13"
-down_revision = "11"
+down_revision = "12"
 
 TEXTS = (
     "secret_hash", "ids", "state", "said", "renewed_at", "ends_at", "checked_at",
