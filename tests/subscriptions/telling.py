@@ -10,7 +10,7 @@ from typing import Any
 from fhirbridge.fhir import codec
 from fhirbridge.reconcile.watch import Watch
 from fhirbridge.subscriptions.wanted import HOOK, KIND
-from tests.factories import World
+from tests.factories import World, a_short_visit, amended, rate
 
 ADDRESS = "https://bridge.invalid"
 SOON = timedelta(seconds=1)
@@ -111,3 +111,32 @@ def hear_for(world: World, watching: Watch, seconds: int) -> None:
     for _ in range(seconds):
         world.clock.advance(SOON)
         watching.hear()
+
+
+def told_and_watched(world: World) -> tuple[str, Watch]:
+    """A pulse there, an EHR that calls, and what watches it."""
+    (pulse,) = world.of_mapping(world.take(a_short_visit()), "vital-heart-rate")
+    ask(world)
+    activate(world)
+    watching = world.bridge.watch(seconds=60)
+    watching.round()
+    world.ehr.transport.sent.clear()
+    return pulse, watching
+
+
+def looks_at_own_deliveries(world: World, watching: Watch, count: int) -> int:
+    """Deliver, a second apart, and be told of each; return the looks. Fails where any wrote."""
+    record = a_short_visit()
+    for number in range(count):
+        record = amended(record, rate(60 + number))
+        world.take(record)
+        tell(world)  # once for each resource that was written
+        tell(world)
+        hear_for(world, watching, 1)
+    written = len(world.ehr.requests("transaction"))
+    hear_for(world, watching, 120)
+    world.sync()
+    assert written == count == len(world.ehr.requests("transaction"))
+    assert (world.bridge.drift(), set(world.states())) == ([], {"delivered"})
+    assert world.evidence("reconcile.run") == []
+    return looks(world)
