@@ -4,8 +4,10 @@ Each operation gets cases that its schema allows, cases that it forbids, and cha
 which one answer leads to the next. Every answer is held against the document.
 """
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +75,10 @@ class Fuzzed:
         self._secret = service.bridge.add_source("fuzz", None, actor="test")
         self._token = service.token(Role.ADMIN)
         self._schema = schemathesis.openapi.from_wsgi(DOCUMENT, self._serve)
+        self._database = service.database
+        self._begun = sqlite3.connect(":memory:")
+        with closing(sqlite3.connect(self._database)) as now:
+            now.backup(self._begun)
 
     def each(self, examples: Callable[[str], int]) -> Run:
         """Try every operation with so many cases of each mode, half of them about what is there."""
@@ -85,9 +91,12 @@ class Fuzzed:
 
     def chained(self, chains: int, *, steps: int) -> Run:
         """Follow so many chains of requests, in which an answer gives what the next one needs."""
-        headers, check = self._headers, self._check
+        headers, check, begin = self._headers, self._check, self._begin
 
         class Chain(self._schema.as_state_machine()):  # type: ignore[misc]
+            def setup(self) -> None:
+                begin()
+
             def get_call_kwargs(self, case: Any) -> dict[str, Any]:
                 return {"headers": headers(case)}
 
@@ -96,6 +105,11 @@ class Fuzzed:
 
         Chain.run(settings=of_hypothesis(QUICK, max_examples=chains, stateful_step_count=steps))
         return self.run
+
+    def _begin(self) -> None:
+        """Put everything back as it was: hypothesis wants the same answer to the same request."""
+        with closing(sqlite3.connect(self._database)) as now:
+            self._begun.backup(now)
 
     def _try(self, operation: Any, mode: Any, known: Mapping[str, str], count: int) -> None:
         @given(case=operation.as_strategy(mode, path_parameters=dict(known) or None))
