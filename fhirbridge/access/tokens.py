@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from fhirbridge.errors import BridgeError
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
-from fhirbridge.store.tables import api_token
+from fhirbridge.store.access_tables import api_token
 
 PREFIX = "fhirbridge_"
 SECRET_BYTES = 32

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 from fhirbridge.store import (
+    access_tables,
     append_only,
     columns,
     drift_tables,
@@ -35,6 +36,7 @@ SCHEMA_VERSION = 14  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
+    access_tables,
     drift_tables,
     evidence_tables,
     facade_tables,
@@ -381,21 +383,3 @@ evidence = Table(
 Index("evidence_record", evidence.c.record_id)
 Index("evidence_delivery", evidence.c.delivery_id)
 append_only.guard(evidence)
-
-# access
-api_token = Table(
-    "api_token",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("hash", Text, nullable=False, unique=True),
-    Column("created_at", Text, nullable=False),
-    Column("expires_at", Text, nullable=False),
-    Column("revoked_at", Text, nullable=False),
-    # Parts of the API to which it is narrowed, in a row with blanks; "" for all that its role may.
-    Column("rooms", Text, nullable=False, server_default=""),
-    Column("last_used_at", Text, nullable=False, server_default=""),  # to the hour, or ""
-    # The facade that a reader reads, or "".
-    Column("facade", Text, nullable=False, server_default=""),
-)

@@ -18,8 +18,8 @@ from fhirbridge.access.tokens import (
     TokenNameError,
 )
 from fhirbridge.rng import SystemRng
+from fhirbridge.store.access_tables import api_token
 from fhirbridge.store.engine import Store
-from fhirbridge.store.tables import api_token
 from tests.fakes import START, SeededRng
 
 A_MOMENT = timedelta(microseconds=1)
