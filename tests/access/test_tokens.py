@@ -14,6 +14,7 @@ from fhirbridge.access.tokens import (
     Principal,
     Role,
     Room,
+    TokenFacadeError,
     TokenLifetimeError,
     TokenNameError,
 )
@@ -41,7 +42,9 @@ def rng() -> SeededRng:
 
 def test_a_token_says_who_calls_and_what_they_may_do(tx: Connection, rng: SeededRng) -> None:
     secrets = {
-        role: tokens.make(tx, rng, name=f"the-{role}", role=role, now=START) for role in Role
+        role: tokens.make(tx, rng, name=f"the-{role}", role=role, facade=facade, now=START)
+        for role in Role
+        for facade in ["portal" if role is Role.READER else ""]
     }
 
     for role, secret in secrets.items():
@@ -52,10 +55,22 @@ def test_a_token_says_who_calls_and_what_they_may_do(tx: Connection, rng: Seeded
             f"the-{role}",
             f"token:the-{role}",
         )
+        assert caller.facade == ("portal" if role is Role.READER else "")
+
+
+@pytest.mark.parametrize(
+    ("role", "facade"), [(Role.READER, ""), (Role.ADMIN, "portal"), (Role.INTEGRATOR, "portal")]
+)
+def test_s02_a_reader_reads_one_facade_and_nobody_else_does(
+    tx: Connection, rng: SeededRng, role: Role, facade: str
+) -> None:
+    with pytest.raises(TokenFacadeError):
+        tokens.make(tx, rng, name="ehr", role=role, facade=facade, now=START)
 
 
 def test_roles_are_these_and_no_others() -> None:
-    assert {role.value for role in Role} == {"integrator", "operator", "auditor", "admin"}
+    known = {"integrator", "operator", "auditor", "admin", "reader"}
+    assert {role.value for role in Role} == known
 
 
 def test_the_database_keeps_a_hash_and_nothing_of_the_secret(
@@ -242,5 +257,5 @@ def test_the_list_shows_no_secret_and_no_hash(tx: Connection, rng: SeededRng) ->
 
     assert [one["name"] for one in listed] == ["first", "second"]
     times = {"created_at", "expires_at", "revoked_at", "last_used_at"}
-    assert set(listed[0]) == {"name", "role", "rooms", *times}
+    assert set(listed[0]) == {"name", "role", "rooms", "facade", *times}
     assert listed[0]["expires_at"] == "2027-05-04T09:00:00.000000Z"

@@ -25,7 +25,7 @@ class Reader:
         """Take records in and let them stand on the shelf."""
         for one in records:
             assert self.service.send(one).status_code == 202
-        self.service.bridge.sync()
+            self.service.bridge.sync()
 
     def ask(self, path: str, **more: Any) -> TestResponse:
         """GET below /fhir, or what a link says."""
