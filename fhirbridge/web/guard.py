@@ -85,7 +85,7 @@ class Guard:
             self._refuse(principal, "the token was not made for this part of the API")
 
     def _ehr(self) -> Notifier:
-        """Return which EHR calls. Whoever is none gets what he gets where nothing is."""
+        """Return which EHR calls. Whoever is none is not told which of the two is wrong."""
         token, secret = str((request.view_args or {}).get("token", "")), _bearer()
         fits = max(len(token), len(secret)) <= LONGEST_SECRET
         known = self._bridge.notifier(token, secret) if fits else None

@@ -20,7 +20,7 @@ from tests.journey.installation import Installation, connect, install
 
 pytestmark = pytest.mark.hapi
 PATIENT = "pt-of-hapi-hook"
-DELIVERIES = 6
+DELIVERIES = 4
 NOWHERE = "https://127.0.0.1:1"
 SECONDS = 20
 

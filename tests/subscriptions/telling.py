@@ -7,10 +7,12 @@ The Backport's own examples come in no package that can be had; these are ours, 
 from datetime import timedelta
 from typing import Any
 
+from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
 from fhirbridge.reconcile.watch import Watch
 from fhirbridge.subscriptions.wanted import HOOK, KIND
 from tests.factories import World, a_short_visit, amended, rate
+from tests.fakes import Trouble
 
 ADDRESS = "https://bridge.invalid"
 SOON = timedelta(seconds=1)
@@ -140,3 +142,47 @@ def looks_at_own_deliveries(world: World, watching: Watch, count: int) -> int:
     assert (world.bridge.drift(), set(world.states())) == ([], {"delivered"})
     assert world.evidence("reconcile.run") == []
     return looks(world)
+
+
+def subscribed(world: World) -> None:
+    """Have a visit there, and an EHR that calls us."""
+    world.take(a_short_visit())
+    ask(world)
+    activate(world)
+    check(world)
+    assert state(world)["state"] == "active"
+
+
+def check(world: World) -> None:
+    """Do what each look ends with."""
+    world.bridge.subscriptions.check("ehr")
+
+
+def there(world: World) -> dict[str, dict[str, Any]]:
+    """Our Subscriptions there, by type; fails where there are two for one."""
+    ours = [one for one in world.ehr.all_of(KIND) if one["reason"].startswith("fhirbridge")]
+    found = {one["criteria"].removesuffix("?"): one for one in ours}
+    assert len(found) == len(ours)
+    return found
+
+
+def written(world: World) -> list[tuple[str, str]]:
+    sent = [one for one in world.ehr.transport.sent if f"/{KIND}" in one.url]
+    return [(one.method, one.url) for one in sent if not one.url.endswith("/_search")]
+
+
+def told(world: World) -> list[tuple[str, str]]:
+    world.bridge.check_alerts()
+    return [(one["kind"], one["what"]) for one in world.told]
+
+
+def only(kind: str, says: Trouble) -> Any:
+    """Let what is asked of these Subscriptions by one method come to this end."""
+
+    def choose(request: Request) -> Trouble:
+        is_search = request.url.endswith("/_search")
+        return (
+            says if f"/{KIND}" in request.url and request.method == kind and not is_search else None
+        )
+
+    return choose

@@ -1,19 +1,27 @@
 """Our Subscriptions at an EHR: exactly one for each type, renewed, made again, removed."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from fhirbridge.destinations import registry
-from fhirbridge.destinations.errors import DestinationError
 from fhirbridge.egress.exchange import Request
 from fhirbridge.fhir import codec
-from fhirbridge.subscriptions.keep import NotSubscribedError
 from fhirbridge.subscriptions.wanted import AGAIN_AFTER, HOOK, KIND, LIFETIME, RENEWED_BEFORE
 from tests.factories import A_DAY, World, a_short_visit
 from tests.fakes import Fault, Says, Trouble
-from tests.subscriptions.telling import ADDRESS, activate, ask, secrets_of, state
+from tests.subscriptions.telling import (
+    ADDRESS,
+    activate,
+    ask,
+    check,
+    only,
+    secrets_of,
+    state,
+    subscribed,
+    there,
+    told,
+    written,
+)
 
 ELSEWHERE = {
     "resourceType": KIND,
@@ -22,50 +30,6 @@ ELSEWHERE = {
     "criteria": "Observation?",
     "channel": {"type": "rest-hook", "endpoint": "https://other.invalid/hook"},
 }
-
-
-def subscribed(world: World) -> None:
-    """Have a visit there, and an EHR that calls us."""
-    world.take(a_short_visit())
-    ask(world)
-    activate(world)
-    check(world)
-    assert state(world)["state"] == "active"
-
-
-def check(world: World) -> None:
-    """Do what each look ends with."""
-    world.bridge.subscriptions.check("ehr")
-
-
-def there(world: World) -> dict[str, dict[str, Any]]:
-    """Our Subscriptions there, by type; fails where there are two for one."""
-    ours = [one for one in world.ehr.all_of(KIND) if one["reason"].startswith("fhirbridge")]
-    found = {one["criteria"].removesuffix("?"): one for one in ours}
-    assert len(found) == len(ours)
-    return found
-
-
-def written(world: World) -> list[tuple[str, str]]:
-    sent = [one for one in world.ehr.transport.sent if f"/{KIND}" in one.url]
-    return [(one.method, one.url) for one in sent if not one.url.endswith("/_search")]
-
-
-def told(world: World) -> list[tuple[str, str]]:
-    world.bridge.check_alerts()
-    return [(one["kind"], one["what"]) for one in world.told]
-
-
-def only(kind: str, says: Trouble) -> Any:
-    """Let what is asked of these Subscriptions by one method come to this end."""
-
-    def choose(request: Request) -> Trouble:
-        is_search = request.url.endswith("/_search")
-        return (
-            says if f"/{KIND}" in request.url and request.method == kind and not is_search else None
-        )
-
-    return choose
 
 
 def test_there_is_one_for_each_type_that_asks_for_no_payload(world: World) -> None:
@@ -352,91 +316,3 @@ def test_what_is_asked_for_anew_during_a_check_is_not_taken_for_done(world: Worl
 
     token, secret = secrets_of(there(world)["Patient"])
     assert world.bridge.subscriptions.caller(token, secret) == "ehr"
-
-
-def test_unsubscribed_its_calls_are_refused_and_nothing_of_ours_is_left(world: World) -> None:
-    subscribed(world)
-    token, secret = secrets_of(there(world)["Patient"])
-    count = len(there(world))
-
-    assert world.bridge.subscriptions.end("ehr", actor="test") == count
-
-    assert there(world) == {}
-    assert world.bridge.subscriptions.caller(token, secret) == ""
-    assert state(world)["state"] == "off"
-    assert [row.outcome for row in world.evidence("subscription.ended")] == ["begun", "ok"]
-
-
-def test_what_may_not_be_deleted_is_turned_off(world: World) -> None:
-    subscribed(world)
-    world.ehr.transport.choose = only("DELETE", Says(status=405))
-
-    world.bridge.subscriptions.end("ehr", actor="test")
-
-    assert {one["status"] for one in there(world).values()} == {"off"}
-
-
-def test_an_ehr_that_does_not_answer_is_unsubscribed_here_and_later_there(world: World) -> None:
-    subscribed(world)
-    world.ehr.transport.choose = lambda _request: Fault.NOT_SENT
-    with pytest.raises(NotSubscribedError):
-        world.bridge.subscriptions.end("ehr", actor="test")
-    assert state(world)["state"] == "off"
-    world.ehr.transport.choose = lambda _request: None
-
-    world.bridge.subscriptions.end("ehr", actor="test")
-
-    assert there(world) == {}
-
-
-@pytest.mark.parametrize("answers", [True, False])
-def test_a_destination_that_is_removed_calls_no_more(world: World, *, answers: bool) -> None:
-    subscribed(world)
-    token, secret = secrets_of(there(world)["Patient"])
-    world.ehr.transport.choose = lambda _request: None if answers else Fault.NOT_SENT
-
-    world.bridge.remove_destination("ehr", actor="test")
-
-    assert world.bridge.subscriptions.caller(token, secret) == ""
-    assert (there(world) == {}) == answers
-
-
-def test_a_copy_that_is_put_back_has_new_secrets_and_the_ehr_is_told_them(world: World) -> None:
-    subscribed(world)
-    old = secrets_of(there(world)["Patient"])
-
-    world.bridge.note_restore(made_at="2026-05-04T09:00:00.000000Z", actor="test")
-    assert world.bridge.subscriptions.caller(*old) == ""
-    check(world)
-
-    assert world.bridge.subscriptions.caller(*secrets_of(there(world)["Patient"])) == "ehr"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://bridge.example.org",
-        "ftp://bridge.example.org",
-        "https://user:pw@bridge.example.org",
-        "https://bridge.example.org?x=1",
-        "bridge.example.org",
-        "",
-    ],
-)
-def test_an_address_that_cannot_be_called_safely_is_refused(world: World, address: str) -> None:
-    with pytest.raises(DestinationError) as refused:
-        world.bridge.subscriptions.ask_for("ehr", address, (), actor="test")
-
-    assert "--address" in refused.value.message
-    assert state(world)["state"] == "off"
-
-
-def test_nothing_is_written_at_an_ehr_that_is_not_proven(world: World) -> None:
-    with world.store.begin() as tx:
-        registry.note_probe(tx, "ehr", {})
-    world.ehr.transport.sent.clear()
-
-    with pytest.raises(DestinationError):
-        ask(world)
-
-    assert world.ehr.transport.sent == []
