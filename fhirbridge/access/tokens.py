@@ -20,7 +20,16 @@ PREFIX = "fhirbridge_"
 SECRET_BYTES = 32
 LONGEST_DAYS = 3650
 USE_IS_NOTED_EVERY = timedelta(hours=1)
-SHOWN = ("name", "role", "rooms", "created_at", "expires_at", "revoked_at", "last_used_at")
+SHOWN = (
+    "name",
+    "role",
+    "rooms",
+    "facade",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@()-]{0,79}")
 
 

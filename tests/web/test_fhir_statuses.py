@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from fhirbridge.access.rates import Rates, TooOftenError
 from fhirbridge.access.tokens import Role
 from fhirbridge.facade import links
 from tests.factories import a_pulse, a_short_visit, amended, rate
@@ -75,6 +76,9 @@ def answers(reader: Reader, ask: Ask, patched: pytest.MonkeyPatch) -> set[int]:
         broken.setattr(type(service.bridge), "facade_page", fail)
         broken.setattr(type(service.bridge), "facade_resource", fail)
         found.add(ask(client).status_code)
+    with patched.context() as often:
+        often.setattr(Rates, "count", too_often)
+        found.add(ask(client).status_code)
     return found
 
 
@@ -91,6 +95,10 @@ def too_late(
         return reader.client.open(
             request.path, method=request.method, query_string=f"_page={page}", **form
         )
+
+
+def too_often(*_: Any, **__: Any) -> None:
+    raise TooOftenError(1)
 
 
 def fail(*_: Any, **__: Any) -> None:
