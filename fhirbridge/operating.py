@@ -27,7 +27,6 @@ from fhirbridge.overview import incident
 from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
-from fhirbridge.proving import Proving
 from fhirbridge.pull.desk import Desk
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.patients import Patients
@@ -37,6 +36,7 @@ from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
+from fhirbridge.reporting import Reporting
 from fhirbridge.store import moment
 from fhirbridge.translate import identity
 
@@ -51,7 +51,7 @@ def _always() -> bool:
     return True
 
 
-class Operating(Proving):
+class Operating(Reporting):
     """Everything about deliveries that a door may ask for."""
 
     # --- deliver ------------------------------------------------------------------------------

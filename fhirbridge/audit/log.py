@@ -108,6 +108,7 @@ class Action(StrEnum):
     DATABASE_RESTORED = "database.restored"
     EVIDENCE_KEY = "evidence.key"
     EVIDENCE_EXPORTED = "evidence.exported"
+    REPORT_MADE = "report.made"
     ACCESS_REFUSED = "access.refused"
 
 

@@ -14,6 +14,10 @@ from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import NEW_FOLDER
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.report import of_a_period, put
+from fhirbridge.cli.statuses import WAITS
+from fhirbridge.reports.table import Period
+from fhirbridge.reports.written import Format
 
 
 @click.group()
@@ -77,6 +81,27 @@ def export(folder: Path, *, json_wanted: bool) -> None:
         return
     printing.words(f"{made.rows} rows up to the checkpoint of {made.at} are in {folder.name}.")
     printing.words(f"Next: fhirbridge verify {folder.name} --key FILE")
+
+
+@audit.command()
+@click.option("--destination", default="", help="Only at this destination.")
+@click.option("--live", is_flag=True, help="Read each of ours at the EHRs now, while you wait.")
+@of_a_period
+def completeness(
+    *, destination: str, live: bool, period: Period, form: Format, output: Path | None
+) -> int:
+    """Say where everything is that came in: each record version, its resources, each EHR's id.
+
+    Counts add up, or what does not is named. No patient data. --live sends nothing and owes
+    nothing.
+
+    Exit status 0: all adds up; 3: something does not.
+    """
+    with opened() as bridge:
+        made = bridge.completeness(period, destination=destination, live=live, actor=ACTOR)
+        put(made, form, output, made_at=bridge.clock.now())
+    printing.words(f"Difference: {made.difference}")
+    return WAITS if made.difference else 0
 
 
 @audit.group()

@@ -1,0 +1,70 @@
+"""What a clinic reports: each report is noted in the transaction that reads what it says."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from fhirbridge.audit.log import Action
+from fhirbridge.destinations import registry
+from fhirbridge.outbox.contents import Identity
+from fhirbridge.proving import Proving
+from fhirbridge.reconcile import read_only
+from fhirbridge.reconcile.read_only import Seen
+from fhirbridge.reports import completeness, completeness_rows
+from fhirbridge.reports.catalog import CATALOG, Asked
+from fhirbridge.reports.completeness_rows import Line
+from fhirbridge.reports.table import Period, Report
+
+
+class Reporting(Proving):
+    """Everything about reports that a door may ask for."""
+
+    def report(self, name: str, asked: Asked, *, actor: str) -> Report:
+        """Make one report of the catalog; who, which, over what and how much is noted."""
+        entry = CATALOG[name]
+        with self._store.begin() as tx:
+            made = entry.make(tx, self._parts.vault, asked)
+            more = {"one_clinic": bool(asked.clinic), "of_patients": entry.of_patients}
+            self._note_report(tx, made, actor, more)
+        return made
+
+    def completeness(
+        self, period: Period, *, destination: str = "", live: bool = False, actor: str
+    ) -> Report:
+        """Say where all that came in a period is; `live` reads it at the EHRs. No PHI.
+
+        Nothing is sent or owed. Raises DestinationError, and NoAnswerError where an EHR did not
+        answer to the end: then there is no report.
+        """
+        seen: list[Seen] | None = None
+        if live:
+            with self._store.read() as tx:
+                before = completeness_rows.read(tx, period, destination)
+            seen = self._seen(before.lines)
+        with self._store.begin() as tx:
+            found = completeness_rows.read(tx, period, destination)
+            made = completeness.report(found, period, seen)
+            more = {"live": live, "destination": destination, "difference": made.difference}
+            self._note_report(tx, made, actor, more)
+        return made
+
+    def _seen(self, lines: Iterable[Line]) -> list[Seen]:
+        """Ask each EHR for what the ledger says that it has of these lines."""
+        there: dict[str, dict[Identity, None]] = {}
+        for one in lines:
+            if one.identity is not None and one.ehr_version:
+                there.setdefault(one.destination, {})[one.identity] = None
+        with self._store.read() as tx:
+            known = {one.name for one in registry.every(tx)}
+        rooms = self._pull_rooms()
+        asked = [(name, ids) for name, ids in sorted(there.items()) if name in known]
+        return [seen for name, ids in asked for seen in read_only.look(rooms, name, list(ids))]
+
+    def _note_report(self, tx: Any, made: Report, actor: str, more: dict[str, Any]) -> None:
+        detail = {
+            "report": made.name,
+            "since": made.period.since.isoformat(),
+            "until": made.period.until.isoformat(),
+            "rows": made.count,
+            **more,
+        }
+        self._note(tx, actor, Action.REPORT_MADE, detail=detail)
