@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fhirbridge.reconcile.read_only import Seen
 from fhirbridge.reports.completeness_rows import Found, Line
 from fhirbridge.reports.fates import Fate
-from fhirbridge.reports.table import Period, Report, Table, facts, numbers, texts
+from fhirbridge.reports.table import Period, Report, Row, Table, facts, numbers, texts
 
 TITLE = "Completeness: what came in, and where it is"
 ONCE = (

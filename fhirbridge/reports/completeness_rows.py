@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from fhirbridge.audit.log import Action
 from fhirbridge.destinations import registry
@@ -19,7 +19,7 @@ from fhirbridge.store.tables import delivery, delivery_item, evidence, ledger, r
 
 AT_ONCE = 200
 NOWHERE = Verdict(fate=Fate.NOT_OWED, reason="there was no destination")
-_CARRIED = (
+_CARRIED: Select[Any] = (
     select(
         delivery_item.c.resource,
         delivery_item.c.type,

@@ -110,7 +110,9 @@ def _of_carried(case: Case, carried: Sequence[Carried]) -> Verdict:
     if fate is Fate.SENT and not (case.in_ledger or case.removed):
         said = "it was delivered, and the ledger does not know it"
         return Verdict(fate=Fate.UNEXPLAINED, reason=said, delivery=last.delivery)
-    return Verdict(fate=fate, reason=last.why or last.reason, delivery=last.delivery)
+    # What landed of a delivery that waits for a person does not wait for him.
+    reason = last.why if fate is Fate.SENT else last.why or last.reason
+    return Verdict(fate=fate, reason=reason, delivery=last.delivery)
 
 
 def _fate(one: Carried) -> Fate:
