@@ -1,16 +1,18 @@
 """What a clinic reports: each report is noted in the transaction that reads what it says."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
-from fhirbridge.audit.log import Action
+from fhirbridge.audit import reasons
+from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.proving import Proving
 from fhirbridge.reconcile import read_only
 from fhirbridge.reconcile.read_only import Seen
-from fhirbridge.reports import completeness, completeness_rows
-from fhirbridge.reports.catalog import CATALOG, Asked
+from fhirbridge.reports import completeness, completeness_rows, submissions
+from fhirbridge.reports.catalog import CATALOG, Asked, Desk
 from fhirbridge.reports.completeness_rows import Line
 from fhirbridge.reports.table import Period, Report
 
@@ -22,10 +24,35 @@ class Reporting(Proving):
         """Make one report of the catalog; who, which, over what and how much is noted."""
         entry = CATALOG[name]
         with self._store.begin() as tx:
-            made = entry.make(tx, self._parts.vault, asked)
-            more = {"one_clinic": bool(asked.clinic), "of_patients": entry.of_patients}
+            desk = Desk(tx=tx, vault=self._parts.vault, reasons=self._reasons, now=self.clock.now())
+            made = entry.make(desk, asked)
+            more: dict[str, Any] = {
+                "one_clinic": bool(asked.clinic),
+                "of_patients": entry.of_patients,
+            }
+            if asked.patient:
+                more["patient"] = asked.patient
             self._note_report(tx, made, actor, more)
         return made
+
+    def note_submitted(self, record_id: str, on: date | None, *, actor: str) -> None:
+        """Note on which day a session's monitoring form was submitted; None takes it back.
+
+        Raises UnknownRecordError.
+        """
+        with self._store.begin() as tx:
+            self._audit.append(tx, submissions.entry(tx, record_id, on, actor=actor))
+
+    def set_legal_basis(self, name: str, basis: str, *, actor: str) -> None:
+        """Note on which legal basis a destination is sent what it is from now on; sealed.
+
+        Raises DestinationError, and ReasonError where it is no line of text.
+        """
+        reasons.check(basis)
+        with self._store.begin() as tx:
+            registry.get(tx, name)
+            entry = Entry(actor=actor, action=Action.LEGAL_BASIS, destination=name)
+            self._reasons.append(tx, entry, basis)
 
     def completeness(
         self, period: Period, *, destination: str = "", live: bool = False, actor: str

@@ -9,6 +9,7 @@ import click
 from fhirbridge.cli import (
     crosswalk,
     destination_keys,
+    destination_reasons,
     destination_removal,
     destination_sign_in,
     destination_types,
@@ -38,6 +39,7 @@ for _command in (
     destination_types.types,
     destination_types.list_profiles,
     destination_removal.remove,
+    destination_reasons.legal_basis,
     crosswalk.crosswalk,
 ):
     destination.add_command(_command)
@@ -272,7 +274,7 @@ def list_all(*, removed: bool, json_wanted: bool) -> None:
 def show(name: str, *, reasons: bool, json_wanted: bool) -> None:
     """Show NAME: how deliveries go, and what its server claims and was seen to honour."""
     if reasons:
-        destination_removal.show_reasons(name, json_wanted=json_wanted)
+        destination_reasons.show_reasons(name, json_wanted=json_wanted)
         return
     with opened() as bridge:
         found = bridge.destination(name)
@@ -339,20 +341,9 @@ def test(name: str, *, json_wanted: bool) -> int:
 def _show(found: list[Destination], *, json_wanted: bool) -> None:
     if json_wanted:
         names = (
-            "name",
-            "base_url",
-            "mode",
-            "traits",
-            "requires_consent",
-            "test_server",
-            "overlay",
-            "networks",
-            "paused",
-            "guard",
-            "weak",
-            "declared",
-            "removed_at",
-        )
+            "name", "base_url", "mode", "traits", "requires_consent", "test_server", "overlay",
+            "networks", "paused", "guard", "weak", "declared", "removed_at",
+        )  # fmt: skip
         printing.data(
             [
                 {

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from fhirbridge.cli import printing
+from fhirbridge.cli.incident import chart_of
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.reports import private_file
 from fhirbridge.reports.catalog import CATALOG, Asked
@@ -63,9 +64,34 @@ def put(report: Report, form: Format, output: Path | None, *, made_at: datetime)
 )
 @click.argument("name", type=click.Choice(list(CATALOG)))
 @click.option("--clinic", default="", help="Only this clinic (its own id in the records).")
+@click.option("--patient", default="", help="Of this patient: the id that status shows.")
+@click.option(
+    "--patient-file",
+    type=click.File("r"),
+    help="Read the clinic's own name of the patient from this file; - for standard input.",
+)
 @of_a_period
-def report(name: str, *, clinic: str, period: Period, form: Format, output: Path | None) -> None:
+def report(
+    name: str,
+    *,
+    clinic: str,
+    patient: str,
+    patient_file: TextIO | None,
+    period: Period,
+    form: Format,
+    output: Path | None,
+) -> None:
     """Make the report NAME of a period. Every report is noted in the evidence."""
+    entry = CATALOG[name]
+    if clinic and not entry.by_clinic:
+        raise click.UsageError(f"{name} is of all clinics: leave --clinic out")
+    if entry.of_one == (not patient and patient_file is None):
+        one = "name one --patient or --patient-file" if entry.of_one else "it is of all patients"
+        raise click.UsageError(f"{name}: {one}")
+    if patient and patient_file:
+        raise click.UsageError("name the patient once: --patient or --patient-file")
     with opened() as bridge:
-        made = bridge.report(name, Asked(period=period, clinic=clinic), actor=ACTOR)
+        whose = chart_of(bridge, patient, patient_file).patient if entry.of_one else ""
+        asked = Asked(period=period, clinic=clinic, patient=whose)
+        made = bridge.report(name, asked, actor=ACTOR)
         put(made, form, output, made_at=bridge.clock.now())

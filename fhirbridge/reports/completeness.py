@@ -78,7 +78,9 @@ def _summary(found: Found, seen: Sequence[Seen] | None, wrong: Sequence[Seen]) -
 def _by_destination(lines: Sequence[Line]) -> Table:
     counts = Counter((one.destination, one.verdict.fate) for one in lines)
     totals = Counter(one.destination for one in lines)
-    rows = [(name, totals[name], *(counts[name, fate] for fate in WHAT)) for name in sorted(totals)]
+    rows: list[Row] = [
+        (name, totals[name], *(counts[name, fate] for fate in WHAT)) for name in sorted(totals)
+    ]
     named = [(fate.value, words.capitalize()) for fate, words in WHAT.items()]
     columns = (*texts(("destination", "Destination")), *numbers(("lines", "Lines"), *named))
     return Table(name="by-destination", title="By destination", columns=columns, rows=tuple(rows))

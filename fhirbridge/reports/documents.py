@@ -24,6 +24,7 @@ class Kept:
     id: str
     version: int
     patient: str = ""  # our opaque name
+    session: str = ""  # our opaque name
     document: dict[str, Any] = field(default_factory=dict)
     findings: tuple[dict[str, Any], ...] = ()
     left_out: str = ""
@@ -36,8 +37,10 @@ class Kept:
 
 def sessions(tx: Connection, vault: Vault, clinic: str = "") -> Iterator[Kept]:
     """Yield the newest version of each session; of one that does not count the reason only."""
-    chosen = select(record.c.id, record.c.version, record.c.patient_key, record.c.in_error)
-    chosen = chosen.add_columns(record.c.retracted).where(record.c.state == "current")
+    chosen = select(record.c.id, record.c.version, record.c.patient_key, record.c.session_key)
+    chosen = chosen.add_columns(record.c.in_error, record.c.retracted).where(
+        record.c.state == "current"
+    )
     for row in tx.execute(chosen.order_by(record.c.recorded_at, record.c.id)).all():
         why = IN_ERROR if row.in_error else TAKEN_BACK if row.retracted else ""
         try:
@@ -48,6 +51,7 @@ def sessions(tx: Connection, vault: Vault, clinic: str = "") -> Iterator[Kept]:
             id=row.id,
             version=row.version,
             patient=row.patient_key,
+            session=row.session_key,
             document=held["document"],
             findings=tuple(held["findings"]),
             left_out=why,
