@@ -2,19 +2,27 @@
 
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy import select
 
 from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry
+from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.proving import Proving
 from fhirbridge.reconcile import read_only
 from fhirbridge.reconcile.read_only import Seen
-from fhirbridge.reports import completeness, completeness_rows, submissions
+from fhirbridge.reports import completeness, completeness_rows, private_file, submissions
+from fhirbridge.reports.audit_events import audit_event
 from fhirbridge.reports.catalog import CATALOG, Asked, Desk
 from fhirbridge.reports.completeness_rows import Line
 from fhirbridge.reports.table import Period, Report
+from fhirbridge.store.tables import evidence
+
+ROWS_AT_ONCE = 500
 
 
 class Reporting(Proving):
@@ -73,6 +81,22 @@ class Reporting(Proving):
             more = {"live": live, "destination": destination, "difference": made.difference}
             self._note_report(tx, made, actor, more)
         return made
+
+    def export_audit_events(self, target: Path, *, actor: str) -> int:
+        """Write every row of the evidence as an AuditEvent into a new file, a line each.
+
+        Return how many. Noted before. Raises ReportError; then nothing is there.
+        """
+        with self._store.begin() as tx:
+            self._note(tx, actor, Action.EVIDENCE_EXPORTED, detail={"form": "AuditEvent"})
+        site = self._parts.site
+        origin = f"{site.host}/{site.tenant}"
+        with self._store.read() as tx:
+            chosen = select(evidence).order_by(evidence.c.at, evidence.c.id)
+            rows = tx.execute(chosen.execution_options(yield_per=ROWS_AT_ONCE))
+            return private_file.write(
+                target, (codec.encode(audit_event(row, origin=origin)) + b"\n" for row in rows)
+            )
 
     def _seen(self, lines: Iterable[Line]) -> list[Seen]:
         """Ask each EHR for what the ledger says that it has of these lines."""

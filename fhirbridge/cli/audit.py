@@ -14,7 +14,7 @@ from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import NEW_FOLDER
 from fhirbridge.cli.printing import as_json
-from fhirbridge.cli.report import of_a_period, put
+from fhirbridge.cli.report import NEW_FILE, of_a_period, put
 from fhirbridge.cli.statuses import WAITS
 from fhirbridge.reports.table import Period
 from fhirbridge.reports.written import Format
@@ -70,11 +70,23 @@ def check() -> None:
 
 
 @audit.command()
-@click.argument("folder", type=NEW_FOLDER)
+@click.argument("folder", type=NEW_FOLDER, required=False)
+@click.option(
+    "--fhir",
+    type=NEW_FILE,
+    help="Instead: every row as a FHIR AuditEvent, a line each (NDJSON), into this new file.",
+)
 @as_json
-def export(folder: Path, *, json_wanted: bool) -> None:
+def export(folder: Path | None, fhir: Path | None, *, json_wanted: bool) -> None:
     """Write the whole log, without what was sent or answered, into the new FOLDER, and sign it."""
+    if (folder is None) == (fhir is None):
+        raise click.UsageError("name a FOLDER, or a file with --fhir")
     with opened() as bridge:
+        if fhir is not None:
+            rows = bridge.export_audit_events(fhir, actor=ACTOR)
+            printing.words(f"{rows} AuditEvents are in {fhir.name}. They are not signed.")
+            return
+        assert folder is not None
         made = bridge.export_evidence(folder, actor=ACTOR)
     if json_wanted:
         printing.data(asdict(made))
