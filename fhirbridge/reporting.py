@@ -5,24 +5,23 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry
-from fhirbridge.fhir import codec
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.proving import Proving
 from fhirbridge.reconcile import read_only
 from fhirbridge.reconcile.read_only import Seen
-from fhirbridge.reports import completeness, completeness_rows, private_file, submissions
-from fhirbridge.reports.audit_events import audit_event
+from fhirbridge.reports import (
+    completeness,
+    completeness_rows,
+    evidence_lines,
+    private_file,
+    submissions,
+)
 from fhirbridge.reports.catalog import CATALOG, Asked, Desk
 from fhirbridge.reports.completeness_rows import Line
 from fhirbridge.reports.table import Period, Report
-from fhirbridge.store.tables import evidence
-
-ROWS_AT_ONCE = 500
 
 
 class Reporting(Proving):
@@ -92,11 +91,7 @@ class Reporting(Proving):
         site = self._parts.site
         origin = f"{site.host}/{site.tenant}"
         with self._store.read() as tx:
-            chosen = select(evidence).order_by(evidence.c.at, evidence.c.id)
-            rows = tx.execute(chosen.execution_options(yield_per=ROWS_AT_ONCE))
-            return private_file.write(
-                target, (codec.encode(audit_event(row, origin=origin)) + b"\n" for row in rows)
-            )
+            return private_file.write(target, evidence_lines.every(tx, origin))
 
     def _seen(self, lines: Iterable[Line]) -> list[Seen]:
         """Ask each EHR for what the ledger says that it has of these lines."""

@@ -108,6 +108,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.reconcile",
                 "fhirbridge.records.history",
                 "fhirbridge.signin",
+                "fhirbridge.reports",
                 "fhirbridge.store",
             }
         ),
