@@ -9,6 +9,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
+from fhirbridge.records.findings import Level
 from fhirbridge.reports import movements, substances
 from fhirbridge.reports.documents import Kept
 from fhirbridge.reports.movements import Movement, Staff, What
@@ -31,6 +32,7 @@ NO_SUBSTITUTE = (
     "destruction, or for any other form or record that the law asks of a registrant."
 )
 NOTES = (ONCE, UNITS, NO_SUBSTITUTE)
+PARTS = ("administrations", "waste", "receipts", "returns", "losses", "counts", "vials")
 GONE = ("empty", "wasted", "returned", "lost")
 MOVES = tuple(What)
 AMOUNTS = numbers(
@@ -79,6 +81,7 @@ class Books:
     counts: list[Counted] = field(default_factory=list)
     left_out: list[Row] = field(default_factory=list)
     vials: list[Row] = field(default_factory=list)
+    held: list[Row] = field(default_factory=list)
 
 
 def report(sessions: Iterable[Kept], stock: Sequence[Kept], period: Period) -> Report:
@@ -111,12 +114,14 @@ def _read(sessions: Iterable[Kept], stock: Sequence[Kept], period: Period) -> Bo
     wanted = substances.ALWAYS | places.drugs
     books.left_out += [(one.id, "", one.left_out) for one in stock if one.left_out]
     for kept in counting:
+        books.held += _held_back(kept, period)
         books.moves += movements.of_stock(kept, places)
         books.counts += _counts_of(kept, places)
     for kept in sessions:
         if kept.left_out:
             books.left_out.append((kept.id, "", kept.left_out))
             continue
+        books.held += _held_back(kept, period)
         books.moves += movements.of_session(kept, places, wanted)
         at_home = movements.at_home(kept, places, wanted)
         books.left_out += [(kept.id, row, f"{drug} taken at home") for row, drug in at_home]
@@ -125,6 +130,17 @@ def _read(sessions: Iterable[Kept], stock: Sequence[Kept], period: Period) -> Bo
     books.moves = [one for one in books.moves if one.day <= period.until]
     books.vials = list(_vials_with_a_rest(places, books.moves))
     return books
+
+
+def _held_back(kept: Kept, period: Period) -> Iterator[Row]:
+    """Yield what the check took out of the rows that are counted, by the day of the document."""
+    visit = kept.document.get("visit", {})
+    day = datetime.fromisoformat(visit.get("start") or kept.document["recorded_at"]).date()
+    for one in kept.findings if period.has(day) else ():
+        own = one["row"].partition("/")[0] in PARTS
+        if own and one["level"] == Level.HELD and one["code"] != movements.OWN_WITNESS:
+            words = f"the check held {one['pointer']} back: {one['code']}"
+            yield (day.isoformat(), kept.id, one["row"], None, words)
 
 
 def _counts_of(kept: Kept, places: Places) -> Iterator[Counted]:
@@ -272,7 +288,7 @@ def _flags(books: Books, period: Period) -> Table:
         if period.has(one.time.date())
         for remark in one.remarks
     ]
-    rows += [*books.vials, *_below_nought(books.moves, period)]
+    rows += [*books.held, *books.vials, *_below_nought(books.moves, period)]
     rows += _in_other_units(books.moves, period)
     columns = texts(("day", "Day"), *KEPT, ("drug", "Drug"), ("what", "What"))
     return Table(name="to-look-at", title="To be looked at", columns=columns, rows=tuple(rows))

@@ -39,11 +39,10 @@ def report(sessions: Iterable[Kept], period: Period) -> Report:
     rows: list[Row] = []
     left_out: list[Row] = []
     for kept in sessions:
-        found = list(_of(kept, period))
-        if kept.left_out:
-            left_out += [(kept.id, kept.left_out)] if found else []
-        else:
-            rows += found
+        if not kept.left_out:
+            rows += _of(kept, period)
+        elif kept.document.get("adverse_events"):
+            left_out.append((kept.id, kept.left_out))
     tables = (
         Table(
             name="events",

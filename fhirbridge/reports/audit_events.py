@@ -56,7 +56,7 @@ MADE = SECURITY._replace(action="C")
 ENDED = SECURITY._replace(action="D")
 READ = ACTIVITY._replace(action="R")
 
-KINDS: dict[Action, Kind] = {
+KINDS: dict[str, Kind] = {
     Action.RECORD_ACCEPTED: IMPORT,
     Action.RECORD_REPEATED: IMPORT._replace(action="R"),
     Action.RECORD_REFUSED: IMPORT._replace(action="E"),
@@ -99,7 +99,7 @@ KINDS: dict[Action, Kind] = {
 
 def audit_event(row: EvidenceRow, *, origin: str) -> dict[str, Any]:
     """Return one row as an AuditEvent; `origin` names the log, as its checkpoints do."""
-    kind = KINDS.get(Action(row.action), CHANGED)
+    kind = KINDS.get(row.action, CHANGED)
     return {
         "resourceType": "AuditEvent",
         "id": row.id,

@@ -32,7 +32,7 @@ NOTICE = (
     "the clinic's own counsel gives the one to use."
 )
 SENDS = (Step.BUNDLE, Step.BATCH, Step.SINGLE)
-ASKS = {
+ASKS: dict[str, str] = {
     Step.WHO: "asked who this patient is, by name, birth date or number",
     Step.THEIRS: "asked for its own visit, order, clinician or place",
     Step.READ: "read back what was sent, by its ids",
@@ -115,9 +115,10 @@ class _Account:
         for row in self._rows(OUTWARD):
             detail = codec.decode(row.detail.encode())
             if row.action == Action.DELIVERY_STARTED:
-                step = Step(detail["step"])
+                step = detail["step"]
                 sends = step in SENDS
-                what = f"sent {detail['entries']} resources" if sends else ASKS[step]
+                asked = ASKS.get(step, f"asked: {step}")  # what a newer version may ask
+                what = f"sent {detail['entries']} resources" if sends else asked
                 of = self._types(row.delivery_id) if sends else ""
                 answer: Cell = next(iter(answers.get(row.delivery_id, [])[:1]), None)
                 answers[row.delivery_id] = answers.get(row.delivery_id, [])[1:]

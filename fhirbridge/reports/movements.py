@@ -79,9 +79,9 @@ def _in_session(kept: Kept, places: Places, wanted: frozenset[str]) -> Iterator[
             yield from _of_dose(kept, row, drug, staff)
             if row["id"] not in told:
                 yield from _of_devices(kept, row, drug, staff)
-    for number, row in enumerate(document.get("waste", ())):
+    for row in document.get("waste", ()):
         if substances.name(row.get("drug")) in wanted:
-            held = _held(kept, "waste", number)
+            held = _held(kept, f"waste/{row['id']}")
             yield _of_waste(kept, row, staff, doses.get(row.get("administration")), held=held)
 
 
@@ -102,7 +102,7 @@ def of_stock(kept: Kept, places: Places) -> Iterator[Movement]:
     vials = {row["id"]: row for row in kept.document.get("vials", ())}
     parts = (("receipts", What.RECEIVED), ("returns", What.RETURNED), ("losses", What.LOST))
     for part, what in parts:
-        for number, row in enumerate(kept.document.get(part, ())):
+        for row in kept.document.get(part, ()):
             named = [vials[one] for one in row.get("vials", ()) if one in vials]
             drug = substances.name(row.get("drug"))
             strengths = [one.get("concentration") for one in named]
@@ -121,7 +121,7 @@ def of_stock(kept: Kept, places: Places) -> Iterator[Movement]:
                 counted=f"{kept.id} {row['counted']}" if row.get("counted") else "",
             )
             must = what is not What.RECEIVED
-            remarks = _remarks(whole, staff, row, held=_held(kept, part, number), witnessed=must)
+            remarks = _remarks(whole, staff, row, held=_held(kept, whole.row), witnessed=must)
             yield from split(replace(whole, remarks=remarks), named)
 
 
@@ -280,10 +280,9 @@ def _remarks(
     return tuple(found)
 
 
-def _held(kept: Kept, part: str, number: int) -> bool:
+def _held(kept: Kept, row: str) -> bool:
     """Say whether the check held this row's witness: he is the one who acted."""
-    place = f"/{part}/{number}/witness"
-    return any(one["code"] == OWN_WITNESS and one["pointer"] == place for one in kept.findings)
+    return any(one["code"] == OWN_WITNESS and one["row"] == row for one in kept.findings)
 
 
 def _is_elsewhere(row: Mapping[str, Any], kept: Kept, places: Places) -> bool:

@@ -27,6 +27,7 @@ def a_stock(own: str = "stock-a", **parts: Any) -> Kept:
     document = {
         "clinic": CLINIC,
         "staff": STAFF,
+        "recorded_at": at(31),
         "locations": [{"id": "loc-1", "name": "East", "registration": "SYN-1"}],
         **parts,
     }
@@ -34,7 +35,7 @@ def a_stock(own: str = "stock-a", **parts: Any) -> Kept:
 
 
 def a_session(own: str = "rec-1", *, findings: Any = (), left_out: str = "", **parts: Any) -> Kept:
-    document = {"clinic": CLINIC, "staff": STAFF, **parts}
+    document = {"clinic": CLINIC, "staff": STAFF, "recorded_at": at(31), **parts}
     return Kept(id=own, version=1, document=document, findings=tuple(findings), left_out=left_out)
 
 

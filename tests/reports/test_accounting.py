@@ -135,7 +135,7 @@ def test_r68_who_gave_it_is_no_witness_however_that_is_written() -> None:
         administrations=[a_dose(10, performer="st-2")],
         waste=[a_waste(1, administration="a-1", giver="st-1", witness="st-2")],
     )
-    held = [{"code": "R217", "pointer": "/waste/0/witness"}]
+    held = [a_finding("R217", "waste/w-1")]
     was_held = a_session("held", findings=held, waste=[_without(a_waste(1), "witness")])
     nobody = a_session("nobody", waste=[_without(a_waste(1), "witness")])
 
@@ -144,6 +144,17 @@ def test_r68_who_gave_it_is_no_witness_however_that_is_written() -> None:
     found = {row["source"]: row["what"] for row in rows(report, "to-look-at")}
     alike = "the witness is the one who did it"
     assert found == {"same": alike, "gave": alike, "held": alike, "nobody": "no witness"}
+
+
+def test_what_the_check_held_back_is_shown() -> None:
+    held = [a_finding("R214", "administrations/a-9"), a_finding("R207", "vitals/v-1")]
+    world = a_session(findings=held, visit={"start": at(2)})
+
+    report = account([world], [a_stock(receipts=[a_receipt(500)])])
+
+    assert flags(report) == [
+        ("administrations/a-9", "the check held /administrations/0 back: R214")
+    ]
 
 
 def test_what_has_no_amount_or_no_location_is_shown() -> None:
@@ -230,6 +241,11 @@ def test_safety_03_the_account_names_no_patient() -> None:
     assert len(tokens) > 5
     for form in Format:
         assert hits(written(report, form, made_at=world.clock.now()), tokens) == []
+
+
+def a_finding(code: str, row: str) -> dict[str, str]:
+    pointer = f"/{row.partition('/')[0]}/0"
+    return {"code": code, "row": row, "pointer": pointer, "level": "held"}
 
 
 def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
