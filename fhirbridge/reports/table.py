@@ -67,6 +67,8 @@ class Period:
         """Refuse a period that ends before it begins. Raises ReportError."""
         if self.since > self.until:
             raise ReportError("--since is later than --until", hint="name the earlier day first")
+        if self.until == date.max:
+            raise ReportError("--until has no day after it", hint="name an earlier one")
 
     def has(self, day: date) -> bool:
         """Say whether a day lies within."""

@@ -36,6 +36,8 @@ def test_a_period_ends_no_earlier_than_it_begins_and_has_both_its_ends() -> None
     with pytest.raises(ReportError, match="--since"):
         Period(since=date(2026, 5, 2), until=date(2026, 5, 1))
 
+    with pytest.raises(ReportError, match="--until"):
+        Period(since=date(2026, 5, 2), until=date.max)
     one_day = Period(since=date(2026, 5, 1), until=date(2026, 5, 1))
     since, before = one_day.moments()
 
