@@ -28,7 +28,6 @@ from fhirbridge.overview import incident
 from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
-from fhirbridge.proving import Proving
 from fhirbridge.pull.desk import Desk
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.patients import Patients
@@ -38,6 +37,7 @@ from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
+from fhirbridge.reporting import Reporting
 from fhirbridge.store import moment
 from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.translate import identity
@@ -55,7 +55,7 @@ def _always() -> bool:
     return True
 
 
-class Operating(Proving):
+class Operating(Reporting):
     """Everything about deliveries that a door may ask for."""
 
     # --- deliver ------------------------------------------------------------------------------

@@ -112,6 +112,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.reconcile",
                 "fhirbridge.records.history",
                 "fhirbridge.signin",
+                "fhirbridge.reports",
                 "fhirbridge.store",
                 "fhirbridge.subscriptions.book",
                 "fhirbridge.subscriptions.desk",

@@ -64,9 +64,12 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 REQUIREMENTS = (ROOT / "docs" / "requirements.md").read_text()
 LINES = {
-    *(f"R{number}" for number in (*range(1, 26), 27, *range(29, 36), *range(39, 44))),
+    *(
+        f"R{number}"
+        for number in (*range(1, 26), 27, *range(29, 36), *range(39, 44), 55, 56, 65, 67, 68, 70)
+    ),
     *(f"P{number}" for number in (1, 3, 4, 5, 6, 7, 9, 11, 12, 15, 16, 17, 18, 19, 20)),
-    *(f"S{number}" for number in (2, 4, 5, 8, 12, 13)),
+    *(f"S{number}" for number in (2, 3, 4, 5, 8, 12, 13)),
 }
 
 

@@ -95,6 +95,7 @@ class Action(StrEnum):
     CROSSWALK_LOADED = "crosswalk.loaded"
     CROSSWALK_READ = "crosswalk.read"
     CROSSWALK_REMOVED = "crosswalk.removed"
+    LEGAL_BASIS = "destination.legal-basis"
     DESTINATION_EXPORTED = "destination.exported"
     SIGN_IN_SET = "sign-in.set"
     SIGN_IN_KEY = "sign-in.key"
@@ -119,6 +120,8 @@ class Action(StrEnum):
     DATABASE_RESTORED = "database.restored"
     EVIDENCE_KEY = "evidence.key"
     EVIDENCE_EXPORTED = "evidence.exported"
+    REPORT_MADE = "report.made"
+    REMS_SUBMITTED = "rems.submitted"
     ACCESS_REFUSED = "access.refused"
 
 

@@ -50,6 +50,7 @@ COMMANDS = {
         "fhirbridge.cli.incident:incident",
         "List, take back and pack what went out of a patient's chart.",
     ),
+    "report": ("fhirbridge.cli.report:report", "Make the reports that a clinic owes."),
     "audit": ("fhirbridge.cli.audit:audit", "Sign, hand out and check the evidence log."),
     "verify": ("fhirbridge.cli.audit:verify", "Check a package of evidence, offline."),
     "settings": (

@@ -14,6 +14,10 @@ from fhirbridge.cli import printing
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import NEW_FOLDER
 from fhirbridge.cli.printing import as_json
+from fhirbridge.cli.report import NEW_FILE, of_a_period, put
+from fhirbridge.cli.statuses import WAITS
+from fhirbridge.reports.table import Period
+from fhirbridge.reports.written import Format
 
 
 @click.group()
@@ -66,17 +70,50 @@ def check() -> None:
 
 
 @audit.command()
-@click.argument("folder", type=NEW_FOLDER)
+@click.argument("folder", type=NEW_FOLDER, required=False)
+@click.option(
+    "--fhir",
+    type=NEW_FILE,
+    help="Instead: every row as a FHIR AuditEvent, a line each (NDJSON), into this new file.",
+)
 @as_json
-def export(folder: Path, *, json_wanted: bool) -> None:
+def export(folder: Path | None, fhir: Path | None, *, json_wanted: bool) -> None:
     """Write the whole log, without what was sent or answered, into the new FOLDER, and sign it."""
+    if (folder is None) == (fhir is None):
+        raise click.UsageError("name a FOLDER, or a file with --fhir")
     with opened() as bridge:
+        if fhir is not None:
+            rows = bridge.export_audit_events(fhir, actor=ACTOR)
+            printing.words(f"{rows} AuditEvents are in {fhir.name}. They are not signed.")
+            return
+        assert folder is not None
         made = bridge.export_evidence(folder, actor=ACTOR)
     if json_wanted:
         printing.data(asdict(made))
         return
     printing.words(f"{made.rows} rows up to the checkpoint of {made.at} are in {folder.name}.")
     printing.words(f"Next: fhirbridge verify {folder.name} --key FILE")
+
+
+@audit.command()
+@click.option("--destination", default="", help="Only at this destination.")
+@click.option("--live", is_flag=True, help="Read each of ours at the EHRs now, while you wait.")
+@of_a_period
+def completeness(
+    *, destination: str, live: bool, period: Period, form: Format, output: Path | None
+) -> int:
+    """Say where everything is that came in: each record version, its resources, each EHR's id.
+
+    Counts add up, or what does not is named. No patient data. --live sends nothing and owes
+    nothing.
+
+    Exit status 0: all adds up; 3: something does not.
+    """
+    with opened() as bridge:
+        made = bridge.completeness(period, destination=destination, live=live, actor=ACTOR)
+        put(made, form, output, made_at=bridge.clock.now())
+    printing.words(f"Difference: {made.difference}")
+    return WAITS if made.difference else 0
 
 
 @audit.group()

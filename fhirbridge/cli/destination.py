@@ -10,6 +10,7 @@ from fhirbridge.cli import (
     crosswalk,
     destination_facade,
     destination_keys,
+    destination_reasons,
     destination_removal,
     destination_shown,
     destination_sign_in,
@@ -43,6 +44,7 @@ for _command in (
     destination_removal.remove,
     destination_subscription.subscribe,
     destination_subscription.unsubscribe,
+    destination_reasons.legal_basis,
     crosswalk.crosswalk,
     destination_facade.add_facade,
 ):
@@ -278,7 +280,7 @@ def list_all(*, removed: bool, json_wanted: bool) -> None:
 def show(name: str, *, reasons: bool, json_wanted: bool) -> None:
     """Show NAME: how deliveries go, and what its server claims and was seen to honour."""
     if reasons:
-        destination_removal.show_reasons(name, json_wanted=json_wanted)
+        destination_reasons.show_reasons(name, json_wanted=json_wanted)
         return
     with opened() as bridge:
         found, calls = bridge.destination(name), bridge.subscriptions.shown(name)

@@ -1,4 +1,4 @@
-"""`fhirbridge destination remove`, and the reasons that persons gave about a destination."""
+"""`fhirbridge destination remove`."""
 
 import sys
 
@@ -37,17 +37,6 @@ def remove(name: str, *, give_up: str, yes: bool, json_wanted: bool) -> None:
     closed = sum(given_up.values())
     printing.words(f"{name} is removed. {closed} deliveries were given up.")
     printing.words(f"Its EHR keeps {there} resources of ours: nobody compares them any more.")
-
-
-def show_reasons(name: str, *, json_wanted: bool) -> None:
-    """Show what persons gave as reasons about a destination."""
-    with opened() as bridge:
-        found = bridge.reasons(name, actor=ACTOR)
-    if json_wanted:
-        printing.data(found)
-        return
-    rows = [[one["at"], one["actor"], one["action"], one["reason"]] for one in found]
-    printing.table(f"Reasons about {name}", ["when", "who", "what", "why"], rows)
 
 
 def _ask(name: str, there: int) -> None:

@@ -70,7 +70,7 @@ def incident(
     _check(patient, patient_file, records, reason, retract=retract, lift=lift)
     done: dict[str, Any] = {}
     with opened() as bridge:
-        chart = _chart(bridge, patient, patient_file, records)
+        chart = chart_of(bridge, patient, patient_file, records)
         if retract:
             done["retract"] = asdict(bridge.retract_chart(chart, reason=reason, actor=ACTOR))
         if lift:
@@ -108,9 +108,10 @@ def _check(
         raise click.UsageError("--reason goes with --retract or --lift")
 
 
-def _chart(
-    bridge: Bridge, patient: str, patient_file: TextIO | None, records: tuple[str, ...]
+def chart_of(
+    bridge: Bridge, patient: str, patient_file: TextIO | None, records: tuple[str, ...] = ()
 ) -> Chart:
+    """Find the chart that PATIENT, --patient-file or --record name."""
     named = patient
     if patient_file is not None:
         said = patient_file.read().strip()

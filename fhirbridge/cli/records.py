@@ -1,6 +1,7 @@
 """`fhirbridge translate`, `ingest` and `record`: session records from files and as stored."""
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -151,6 +152,21 @@ def status(record_id: str, *, json_wanted: bool) -> int:
         raise click.ClickException("no destination was ever owed a record of this id")
     through = {"delivered", "superseded"}
     return WAITS if any(set(one["deliveries"]) - through for one in found) else 0
+
+
+@record.command()
+@click.argument("record_id")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day on which it went.")
+@click.option("--undo", is_flag=True, help="It was not submitted: say so.")
+def submitted(record_id: str, *, on: datetime | None, undo: bool) -> None:
+    """Note that the REMS monitoring form of this session was submitted; `report rems` shows it.
+
+    RECORD_ID is the id that the report names. It stands for every version of its session.
+    """
+    if (on is None) is not undo:
+        raise click.UsageError("give --on DAY, or --undo")
+    with opened() as bridge:
+        bridge.note_submitted(record_id, None if on is None else on.date(), actor=ACTOR)
 
 
 def _take(bridge: Bridge, path: Path) -> dict[str, Any]:

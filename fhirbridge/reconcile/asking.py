@@ -5,7 +5,7 @@ A search or a history only says where to look. What counts is then read by id: a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -71,6 +71,10 @@ class Asking:
     def __init__(self, ehr: Ehr) -> None:
         self._ehr = ehr
         self.date: datetime | None = None
+
+    def ahead(self, now: datetime) -> timedelta:
+        """Return how far the EHR's clock is ahead of ours, as far as it was heard."""
+        return timedelta() if self.date is None else self.date - now
 
     def read(self, wanted: Sequence[Wanted]) -> dict[Identity, Theirs]:
         """Read what is there now, by our identities."""

@@ -1,8 +1,8 @@
 """What we know of one resource at one destination: the ledger's line, and what was ever pinned."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, or_, select
@@ -13,17 +13,21 @@ from fhirbridge.deliver.bundle import NOT_THERE
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.destinations.taken import NOTE_TYPE
 from fhirbridge.fhir import retract
+from fhirbridge.fhir.names import key_of
 from fhirbridge.fhir.references import literal_references
 from fhirbridge.matching import kept
 from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox.contents import CONTRIBUTIONS, Contents, Identity, winner
 from fhirbridge.outbox.states import EDITED, GONE, OPEN, STUCK, UNCERTAIN, State
 from fhirbridge.reconcile import compare
+from fhirbridge.reconcile.asking import Wanted
 from fhirbridge.reconcile.compare import Kind, Ours, Theirs, Verdict
+from fhirbridge.store import moment
 from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
 from fhirbridge.translate.values import Scope
 
 NEWEST = 20
+MARGIN = timedelta(minutes=2)
 PATIENT = "Patient"
 UNSETTLED = (Kind.EDITED, Kind.ALTERED, Kind.MERGED)
 
@@ -50,6 +54,10 @@ class Line:
     def given_up(self) -> bool:
         """Say whether ours was chosen over what is there, and is on its way."""
         return self.in_ledger and not self.digest
+
+    def written_by(self, ahead: timedelta) -> datetime:
+        """Return when it was surely written, by an EHR's clock that is so far `ahead` of ours."""
+        return moment.from_text(self.delivered_at) + ahead + MARGIN
 
     @property
     def there(self) -> Identity:
@@ -120,6 +128,19 @@ def left_over(tx: Connection, destination: Destination) -> list[Line]:
     found = [_line(row) for row in tx.execute(chosen.where(~able).order_by(ledger.c.resource_id))]
     overlay = destination.overlay
     return [line for line in found if winner(tx, line.identity, overlay, line.lane) is None]
+
+
+def wanted(
+    tx: Connection, contents: Contents, where: Destination, chosen: Sequence[Line]
+) -> list[Wanted]:
+    """Say by what each is read; where the EHR gives ids, it must bear our key as well."""
+    if not where.gives_ids:
+        return [Wanted(identity=one.identity, ehr_id=one.ehr_id) for one in chosen]
+    keys = [key_of(contents.body(tx, one.resource)) for one in chosen]
+    return [
+        Wanted(identity=one.identity, ehr_id=one.ehr_id, key=key)
+        for one, key in zip(chosen, keys, strict=True)
+    ]
 
 
 def is_same(tx: Connection, destination: str, line: Line) -> bool:

@@ -18,13 +18,12 @@ from fhirbridge.destinations.registry import Destination
 from fhirbridge.events import log as events
 from fhirbridge.events.log import Event
 from fhirbridge.fhir import projection
-from fhirbridge.fhir.names import key_of
 from fhirbridge.matching import merges
 from fhirbridge.outbox import contents, telling
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.reconcile import asking, charts, findings, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
-from fhirbridge.reconcile.asking import Asking, Wanted
+from fhirbridge.reconcile.asking import Asking
 from fhirbridge.reconcile.compare import BEYOND_THE_COPY, FINDINGS, LOST, Kind, Shown, Theirs
 from fhirbridge.reconcile.findings import Findings, Found
 from fhirbridge.reconcile.lines import Line
@@ -33,7 +32,6 @@ from fhirbridge.store import moment
 
 ACTOR = "reconcile"
 OVERLAP = timedelta(minutes=5)
-MARGIN = timedelta(minutes=2)
 CHUNK = 200
 
 
@@ -138,7 +136,9 @@ class Look:
             noted = set(findings.open_identities(tx, self._name))
         for start in range(0, len(chosen), CHUNK):
             part = chosen[start : start + CHUNK]
-            shown = self._asking.read(self._wanted(part))
+            with self._rooms.store.read() as tx:
+                wanted = lines.wanted(tx, self._rooms.contents, self._destination, part)
+            shown = self._asking.read(wanted)
             with self._rooms.store.begin() as tx:
                 for line in part:
                     one = self._judged(tx, line, shown[line.identity], report)
@@ -148,24 +148,13 @@ class Look:
                         self._close(tx, one)
         return [self._told_more(one) for one in found]
 
-    def _wanted(self, chosen: Sequence[Line]) -> list[Wanted]:
-        """Say by what each is read; where the EHR gives ids, it must bear our key as well."""
-        if not self._destination.gives_ids:
-            return [Wanted(identity=one.identity, ehr_id=one.ehr_id) for one in chosen]
-        with self._rooms.store.read() as tx:
-            keys = [key_of(self._rooms.contents.body(tx, one.resource)) for one in chosen]
-        return [
-            Wanted(identity=one.identity, ehr_id=one.ehr_id, key=key)
-            for one, key in zip(chosen, keys, strict=True)
-        ]
-
     def _judged(self, tx: Connection, line: Line, theirs: Theirs, report: Report) -> Found | None:
         """Return what became of one resource; None where nothing can be concluded."""
         if not lines.is_same(tx, self._name, line):
             return None  # written by us in the meantime
         if not line.in_ledger and theirs.shown is Shown.ABSENT:
             return None
-        by = moment.from_text(line.delivered_at) + self._ahead() + MARGIN
+        by = line.written_by(self._asking.ahead(self._rooms.clock.now()))
         rooms = self._rooms
         said = lines.verdict(
             tx, rooms.contents, self._destination, rooms.theirs, line=line, theirs=theirs, by=by
@@ -179,11 +168,6 @@ class Look:
         if said.kind in (Kind.UNSAID, Kind.AWAITED):
             return None
         return Found(line=line, kind=said.kind, theirs=theirs, elements=said.elements)
-
-    def _ahead(self) -> timedelta:
-        """Return how far the EHR's clock is ahead of ours."""
-        date = self._asking.date
-        return timedelta() if date is None else date - self._rooms.clock.now()
 
     def _told_more(self, found: Found) -> Found:
         """Ask what a finding needs beyond its copy: the last version, the patient that is left."""

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 
 from fhirbridge.workbench.sign_off import CodeRow, Document, MappingSheet, MapSheet, Sheet
+from fhirbridge.workbench.spreadsheet import safe
 
 COLUMNS = (
     "kind",
@@ -23,7 +24,6 @@ COLUMNS = (
     "required value set",
     "line",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _JOIN = " | "
 
 
@@ -33,13 +33,9 @@ def text(document: Document) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for row in _rows(document):
-        writer.writerow([_safe(cell) for cell in row])
+        # Every rule here starts with =.
+        writer.writerow([safe(cell) for cell in row])
     return out.getvalue()
-
-
-def _safe(cell: str) -> str:
-    """Put ' before what a spreadsheet would reckon out: every rule here starts with =."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _rows(document: Document) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,10 @@
 """Six visits of one patient, into a real HAPI server and back."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +12,14 @@ import pytest
 
 from fhirbridge.bridge import Bridge
 from fhirbridge.fhir import codec, projection
+from fhirbridge.reports.table import Period
+from fhirbridge.reports.written import Format, written
 from tests.journey import far_side
 from tests.journey.installation import AMENDED, SERIES, connect, install
 
 pytestmark = pytest.mark.hapi
+
+COMPLETE = Path(__file__).parent / "checker" / "complete.py"
 
 
 class Arrived(NamedTuple):
@@ -114,6 +121,23 @@ def test_a_second_sync_writes_nothing(arrived: Arrived) -> None:
 
     assert swept.settled == 0
     assert {ref: far_side.versions(arrived.base_url, ref) for ref in before} == before
+
+
+def test_r55_the_report_of_completeness_says_what_hapis_own_history_shows(
+    arrived: Arrived, tmp_path: Path
+) -> None:
+    today = arrived.bridge.clock.now().date()
+    period = Period(since=today - timedelta(days=1), until=today)
+
+    report = arrived.bridge.completeness(period, live=True, actor="test")
+
+    file = tmp_path / "report.json"
+    file.write_bytes(written(report, Format.JSON, made_at=arrived.bridge.clock.now()))
+    words = [sys.executable, "-I", "-S", str(COMPLETE), arrived.base_url, str(file)]
+    done = subprocess.run(words, capture_output=True, check=True)
+    found = codec.decode(done.stdout)
+    assert (report.difference, found["problems"], found["patients"]) == (0, [], 1)
+    assert found["resources"] >= len(arrived.resources)
 
 
 def test_an_amended_older_visit_sends_only_what_changed(arrived: Arrived) -> None:
