@@ -14,6 +14,7 @@ from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.events import log as events
+from fhirbridge.exporting import Exporting
 from fhirbridge.intake import live
 from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
@@ -27,7 +28,6 @@ from fhirbridge.overview import incident
 from fhirbridge.overview.dossier import Dossier, Packed
 from fhirbridge.plan import plan, scope
 from fhirbridge.plan.plan import Applied, Plan, Written
-from fhirbridge.proving import Proving
 from fhirbridge.pull.desk import Desk
 from fhirbridge.pull.rounds import Pace, Rounds
 from fhirbridge.reconcile.patients import Patients
@@ -51,7 +51,7 @@ def _always() -> bool:
     return True
 
 
-class Operating(Proving):
+class Operating(Exporting):
     """Everything about deliveries that a door may ask for."""
 
     # --- deliver ------------------------------------------------------------------------------

@@ -93,6 +93,8 @@ ONE_PLACE_EACH = (
                 "fhirbridge.deliver",
                 "fhirbridge.destinations",
                 "fhirbridge.events",
+                "fhirbridge.exports.holdings",
+                "fhirbridge.exports.proofs",
                 "fhirbridge.intake",
                 "fhirbridge.matching.guard",
                 "fhirbridge.matching.kept",

@@ -91,6 +91,7 @@ class Action(StrEnum):
     CROSSWALK_LOADED = "crosswalk.loaded"
     CROSSWALK_READ = "crosswalk.read"
     CROSSWALK_REMOVED = "crosswalk.removed"
+    RESOURCES_EXPORTED = "resources.exported"
     DESTINATION_EXPORTED = "destination.exported"
     SIGN_IN_SET = "sign-in.set"
     SIGN_IN_KEY = "sign-in.key"

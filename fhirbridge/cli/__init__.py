@@ -46,6 +46,10 @@ COMMANDS = {
         "fhirbridge.cli.incident:incident",
         "List, take back and pack what went out of a patient's chart.",
     ),
+    "export": (
+        "fhirbridge.cli.export:export",
+        "Write what an EHR holds of ours into a signed package.",
+    ),
     "audit": ("fhirbridge.cli.audit:audit", "Sign, hand out and check the evidence log."),
     "verify": ("fhirbridge.cli.audit:verify", "Check a package of evidence, offline."),
     "settings": (
