@@ -20,6 +20,8 @@ from fhirbridge.destinations.theirs import NOTHING
 from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.errors import BridgeError
+from fhirbridge.facade import shelf
+from fhirbridge.facing import Facing
 from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.intake.live import Standing
@@ -32,7 +34,6 @@ from fhirbridge.overview import record as record_view
 from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
 from fhirbridge.reconcile import stops
 from fhirbridge.records.schema import CheckedRecord
-from fhirbridge.removing import Removing
 from fhirbridge.rng import new_id
 from fhirbridge.signin.methods import UNCHANGED, Change
 from fhirbridge.store import moment
@@ -42,12 +43,12 @@ from fhirbridge.translate.values import Translation
 OnStep = Callable[[Any, str], None]
 
 
-class Bridge(Removing):
+class Bridge(Facing):
     """Everything a door may ask for.
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
     what other systems send as signed messages in receiving.py, how a destination ends in
-    removing.py.
+    removing.py, what readers pull from us in facing.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ class Bridge(Removing):
         reasons.check(agreed_with)
         with self._store.read() as tx:
             known = registry.get(tx, name)
+            registry.check_is_server(known)
         ehr = self._parts.ehr_for(known)
         traits = probe.look(ehr)
         seen = asdict(traits)
@@ -219,6 +221,7 @@ class Bridge(Removing):
         """Read whether it answers, signs us in and is what was probed; if it is not, pause it."""
         with self._store.read() as tx:
             known = registry.get(tx, name)
+            registry.check_is_server(known)
         tested = probe.test(self._parts.ehr_for(known), known.traits)
         with self._store.begin() as tx:
             stopping.note_test(tx, self._audit, name, tested, actor=actor)
@@ -330,6 +333,7 @@ class Bridge(Removing):
         with self._store.begin() as tx:
             revoked = tokens.revoke_every(tx, now=self.clock.now())
             self._book.forget_tokens(tx)
+            shelf.skip_ahead(tx)
             sources = self._sources.revoke_every(tx, now=self.clock.now())
             detail = {
                 "made_at": made_at,
@@ -348,11 +352,14 @@ class Bridge(Removing):
 
     # --- access -------------------------------------------------------------------------------
 
-    def make_token(self, *, name: str, role: Role, actor: str) -> str:
-        """Make an API token; its secret is returned once."""
+    def make_token(self, *, name: str, role: Role, facade: str = "", actor: str) -> str:
+        """Make an API token; its secret is returned once. A reader's names its facade."""
         with self._store.begin() as tx:
-            secret = tokens.make(tx, self._parts.rng, name=name, role=role, now=self.clock.now())
-            detail = {"name": name, "role": role.value}
+            if facade:
+                registry.check_is_facade(registry.get(tx, facade))
+            now, rng = self.clock.now(), self._parts.rng
+            secret = tokens.make(tx, rng, name=name, role=role, facade=facade, now=now)
+            detail = {"name": name, "role": role.value, "facade": facade}
             self._note(tx, actor, Action.TOKEN_MADE, detail=detail)
             return secret
 

@@ -52,6 +52,7 @@ class Connecting(Operating):
         """
         with self._store.begin() as tx:
             known = registry.get(tx, name)
+            registry.check_is_server(known)
             kept = self._book.change(tx, name, change)
             lacking = self._lacking(tx, known)
             if lacking and _is_open(kept):
@@ -202,6 +203,7 @@ class Connecting(Operating):
         """Return a destination's settings as a file holds them: no secrets, no keys."""
         with self._store.begin() as tx:
             known = registry.get(tx, name)
+            registry.check_is_server(known)
             self._note(tx, actor, Action.DESTINATION_EXPORTED, destination=name)
             return promotion.to_file(known, self._kept(tx, name).settings)
 
@@ -245,6 +247,8 @@ class Connecting(Operating):
         """Judge what of a destination's sign-in runs out, or is missing."""
         with self._store.read() as tx:
             known, kept = registry.get(tx, name), self._kept(tx, name)
+            if known.is_facade:
+                return []
             lacking, signing = self._lacking(tx, known), self._keys.every(tx, name)
         now = self.clock.now()
         found = []

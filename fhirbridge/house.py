@@ -12,9 +12,11 @@ from fhirbridge.audit.log import Action, Entry, EvidenceLog
 from fhirbridge.audit.reasons import Reasons
 from fhirbridge.clock import Clock
 from fhirbridge.deliver import run, worker
+from fhirbridge.deliver.shelving import Shelving
 from fhirbridge.deliver.traffic import Meter
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.ehr.rest import Ehr
+from fhirbridge.facade.shelf import Shelf
 from fhirbridge.intake.accept import Intake
 from fhirbridge.intake.live import LiveSet
 from fhirbridge.intake.rooms import Quarantine
@@ -95,6 +97,7 @@ class House:
             audit=self._audit,
             contents=self._contents,
         )
+        self._shelf = Shelf(parts.vault)
         self._book = Book(vault=parts.vault, clock=parts.clock, rng=parts.rng)
         self._keys = Keys(vault=parts.vault, clock=parts.clock)
         self._known_intake: Intake | None = None
@@ -160,6 +163,7 @@ class House:
             audit=self._audit,
             links=self._links,
             theirs=self._theirs,
+            shelving=Shelving(self._shelf, self.clock),
             ehr_for=self._metered,
             waking=self._parts.waking,
             crew=self._parts.crew,

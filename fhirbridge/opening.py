@@ -17,7 +17,7 @@ from fhirbridge.alerts.command import AlertCommand, nobody
 from fhirbridge.bridge import Bridge
 from fhirbridge.clock import Clock, SystemClock
 from fhirbridge.deliver import worker
-from fhirbridge.destinations import modes
+from fhirbridge.destinations import modes, registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Transport
 from fhirbridge.egress.networks import NetworkPolicy
@@ -216,6 +216,7 @@ def _build(settings: Settings, clock: Clock, rng: Rng) -> tuple[Bridge, Store, V
     )
 
     def ehr_for(destination: Destination) -> Ehr:
+        registry.check_is_server(destination)
         return Ehr(
             base_url=destination.base_url,
             transport=SignedIn(signing, destination),

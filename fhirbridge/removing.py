@@ -44,6 +44,7 @@ class Removing(Receiving):
                 self._note_key(tx, retired, actor)
         self._book.forget(tx, name)
         stops.forget(tx, name)
+        self._shelf.clear(tx, name, at=self.clock.now())
         removal.end(tx, name, at=self.clock.now())
         entry = Entry(
             actor=actor,

@@ -28,12 +28,20 @@ class Role(StrEnum):
     OPERATOR = "operator"  # run and watch deliveries
     AUDITOR = "auditor"  # read everything, change nothing
     ADMIN = "admin"  # all of it
+    READER = "reader"  # read one facade, and nothing else
 
 
 class TokenNameError(BridgeError):
     """A token cannot have this name: it stands in logs, tables and the evidence."""
 
     code = "E902"
+    http_status = HTTPStatus.BAD_REQUEST
+
+
+class TokenFacadeError(BridgeError):
+    """A reader's token names its facade, and no other token names one."""
+
+    code = "E904"
     http_status = HTTPStatus.BAD_REQUEST
 
 
@@ -46,11 +54,12 @@ class NoSuchTokenError(BridgeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is calling: the token's id and name, and its role."""
+    """Who is calling: the token's id and name, its role, and the facade that a reader reads."""
 
     id: str
     name: str
     role: Role
+    facade: str = ""
 
     @property
     def actor(self) -> str:
@@ -58,11 +67,18 @@ class Principal:
         return f"token:{self.name}"
 
 
-def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> str:
+def make(
+    tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime, facade: str = ""
+) -> str:
     """Store a new token and return its secret, which nobody can read again.
 
-    Raises TokenNameError.
+    Raises TokenNameError or TokenFacadeError.
     """
+    if (role is Role.READER) != bool(facade):
+        raise TokenFacadeError(
+            "a token of the role reader reads one facade, and only such a token does",
+            hint="fhirbridge token make NAME --role reader --facade FACADE",
+        )
     if not NAME.fullmatch(name):
         raise TokenNameError(
             "a token's name is at most 80 letters, digits, blanks and . _ @ ( ) -",
@@ -73,6 +89,7 @@ def make(tx: Connection, rng: Rng, *, name: str, role: Role, now: datetime) -> s
         "id": new_id(rng),
         "name": name,
         "role": role.value,
+        "facade": facade,
         "hash": _hash(secret),
         "revoked_at": "",
     }
@@ -91,7 +108,7 @@ def check(tx: Connection, secret: str, *, now: datetime) -> Principal | None:
         return None
     if row.role not in list(Role):  # a newer version's
         return None
-    return Principal(id=row.id, name=row.name, role=Role(row.role))
+    return Principal(id=row.id, name=row.name, role=Role(row.role), facade=row.facade)
 
 
 def revoke(tx: Connection, name: str, *, now: datetime) -> int:
@@ -110,11 +127,13 @@ def revoke_every(tx: Connection, *, now: datetime) -> int:
 
 
 def every(tx: Connection) -> list[dict[str, str]]:
-    """Return all tokens without their secrets: name, role, created_at, expires_at, revoked_at."""
+    """Return all tokens without their secrets.
+
+    As name, role, created_at, expires_at, revoked_at, facade.
+    """
     shown = (api_token.c.name, api_token.c.role, api_token.c.created_at)
-    chosen = select(*shown, api_token.c.expires_at, api_token.c.revoked_at).order_by(
-        api_token.c.created_at
-    )
+    more = (api_token.c.expires_at, api_token.c.revoked_at, api_token.c.facade)
+    chosen = select(*shown, *more).order_by(api_token.c.created_at)
     return [dict(row) for row in tx.execute(chosen).mappings()]
 
 

@@ -85,6 +85,7 @@ class Action(StrEnum):
     DESTINATION_PULL = "destination.pull"
     EHR_PULLED = "ehr.pulled"
     EHR_READ = "ehr.read"
+    FACADE_READ = "facade.read"
     THEIRS_DECIDED = "theirs.decided"
     THEIRS_POLICY = "theirs.policy"
     THEIRS_READ = "theirs.read"

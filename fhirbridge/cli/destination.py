@@ -8,6 +8,7 @@ import click
 
 from fhirbridge.cli import (
     crosswalk,
+    destination_facade,
     destination_keys,
     destination_removal,
     destination_sign_in,
@@ -39,6 +40,7 @@ for _command in (
     destination_types.list_profiles,
     destination_removal.remove,
     crosswalk.crosswalk,
+    destination_facade.add_facade,
 ):
     destination.add_command(_command)
 
@@ -277,7 +279,8 @@ def show(name: str, *, reasons: bool, json_wanted: bool) -> None:
     with opened() as bridge:
         found = bridge.destination(name)
     _show([found], json_wanted=json_wanted)
-    _tell_what_was_seen(found, json_wanted=json_wanted)
+    if not found.is_facade:
+        _tell_what_was_seen(found, json_wanted=json_wanted)
 
 
 @destination.command()
@@ -339,20 +342,9 @@ def test(name: str, *, json_wanted: bool) -> int:
 def _show(found: list[Destination], *, json_wanted: bool) -> None:
     if json_wanted:
         names = (
-            "name",
-            "base_url",
-            "mode",
-            "traits",
-            "requires_consent",
-            "test_server",
-            "overlay",
-            "networks",
-            "paused",
-            "guard",
-            "weak",
-            "declared",
-            "removed_at",
-        )
+            "name", "base_url", "mode", "traits", "requires_consent", "test_server", "overlay",
+            "networks", "paused", "guard", "weak", "declared", "removed_at",
+        )  # fmt: skip
         printing.data(
             [
                 {

@@ -61,6 +61,9 @@ def _inside(bridge: Bridge, *, told: bool) -> list[Check]:
     known = bridge.destinations()
     checks.append(health.of_alerts(known, told=told))
     for one in known:
+        if one.is_facade:
+            checks.append(health.of_facade(one))
+            continue
         tested = bridge.test_destination(one.name, actor=ACTOR)
         checks += health.of_destination(one, tested, bridge.clock.now())
         checks += bridge.check_sign_in(one.name)

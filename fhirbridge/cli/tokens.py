@@ -18,10 +18,11 @@ def token() -> None:
 @click.option(
     "--role", type=click.Choice([role.value for role in Role]), default=Role.INTEGRATOR.value
 )
-def make(name: str, role: str) -> None:
+@click.option("--facade", default="", help="Of a reader: the facade that it reads.")
+def make(name: str, role: str, facade: str) -> None:
     """Make a token called NAME; it is printed once, alone on standard output."""
     with opened() as bridge:
-        secret = bridge.make_token(name=name, role=Role(role), actor=ACTOR)
+        secret = bridge.make_token(name=name, role=Role(role), facade=facade, actor=ACTOR)
     printing.words(f"Token {name} ({role}), valid for a year; it is shown once:")
     click.echo(secret)
 

@@ -19,7 +19,7 @@ from fhirbridge.deliver.bundle import NOT_THERE, Known, Landed, Send
 from fhirbridge.deliver.decide import Refused, Wait
 from fhirbridge.deliver.find import Find
 from fhirbridge.deliver.identify import Identify
-from fhirbridge.deliver.prepare import Step
+from fhirbridge.deliver.prepare import Prepared, Step
 from fhirbridge.deliver.readback import Found, Reading, readings
 from fhirbridge.destinations import registry
 from fhirbridge.egress.exchange import Response
@@ -52,6 +52,21 @@ class Job:
     payload: bytes = b""  # what it carries; a read-back carries nothing
     question: Question | None = None  # of an identification
     wanted: tuple[Wanted, ...] = ()  # of what else the EHR has itself
+
+    @classmethod
+    def of(cls, row: Row[Any], made: Prepared, question: Question | None = None) -> "Job":
+        """Return the request that was prepared for a delivery."""
+        return cls(
+            row=row,
+            step=made.step,
+            question=question,
+            wanted=made.wanted,
+            sends=made.sends,
+            together=made.together,
+            more=made.more,
+            alone=made.alone,
+            payload=made.payload,
+        )
 
     @property
     def asked(self) -> Asked:

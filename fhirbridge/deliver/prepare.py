@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from fhirbridge.consent import state as consent
-from fhirbridge.deliver import bundle, order
+from fhirbridge.deliver import bundle, labels, order
 from fhirbridge.deliver.bundle import Send
 from fhirbridge.deliver.line import Line
 from fhirbridge.deliver.work import Body, Work
@@ -26,13 +25,12 @@ from fhirbridge.matching.guard import Guard, Next
 from fhirbridge.matching.theirs.decide import Wanted
 from fhirbridge.matching.theirs.links import TheirLinks
 from fhirbridge.outbox import beside, taken_back
-from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Identity
+from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.outbox.states import MERGED, NOT_CARRIED, OTHER_CHART, Way
 from fhirbridge.store.drift_tables import drift
-from fhirbridge.store.tables import record, resource
+from fhirbridge.store.tables import record
 
 MOST_SINGLE_READS = 10
-PART_2_LABEL = "part-2"
 # Built once: they are asked for each delivery.
 _SOURCE = select(record).where(record.c.id == bindparam("of_record"))
 _MERGED = (
@@ -304,7 +302,7 @@ def _refusal(tx: Connection, row: Row[Any], sends: Sequence[Send], destination: 
     need = consent.Need(
         destination=destination.name,
         sharing_required=destination.requires_consent,
-        part_2=_is_part_2(tx, source, sends),
+        part_2=labels.is_part_2(tx, source.labels, [send.resource for send in sends]),
     )
     refusal = consent.refusal(tx, source.patient_key, need)
     return f"consent: {refusal}" if refusal else ""
@@ -318,36 +316,6 @@ def _tells_nothing_new(send: Send) -> bool:
 def _merged(tx: Connection, row: Row[Any]) -> str:
     """Return the open finding that says so of this lane's patient, or ""."""
     return tx.scalar(_MERGED, {"of_ehr": row.destination, "of_lane": row.lane}) or ""
-
-
-def _is_part_2(tx: Connection, source: Row[Any], sends: Sequence[Send]) -> bool:
-    """Say whether anything here comes from a record with that label, which may be another record.
-
-    What visits share may be the newest one's; a retraction repeats what any session said before.
-    """
-    rows = {"of_rows": [send.resource for send in sends]}
-    labels = [source.labels, *(label for asked in _labels() for label in tx.scalars(asked, rows))]
-    return any(PART_2_LABEL in text.split() for text in labels)
-
-
-@cache
-def _labels() -> tuple[Select[Any], ...]:
-    """Choose the labels of the records of some resources, and of the sessions that they retract."""
-    ids: Any = bindparam("of_rows", expanding=True)
-    owners = (
-        select(record.c.labels)
-        .join(resource, resource.c.record_id == record.c.id)
-        .where(resource.c.id.in_(ids))
-    )
-    before, back = resource.alias(), resource.alias()
-    sessions = (
-        select(record.c.session_key)
-        .join(before, before.c.record_id == record.c.id)
-        .join(back, (back.c.type == before.c.type) & (back.c.resource_id == before.c.resource_id))
-        .where(back.c.id.in_(ids), back.c.purpose == RETRACTION)
-    )
-    earlier = select(record.c.labels).where(record.c.session_key.in_(sessions))
-    return owners.distinct(), earlier.distinct()
 
 
 def _blocked(

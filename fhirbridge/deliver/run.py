@@ -22,6 +22,7 @@ from fhirbridge.deliver.ending import Ending, Job
 from fhirbridge.deliver.opened import Opened, UnopenedError, unopened
 from fhirbridge.deliver.places import Places
 from fhirbridge.deliver.prepare import Prepared, Step
+from fhirbridge.deliver.shelving import Shelving
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.egress.exchange import Response
@@ -60,6 +61,7 @@ class Rooms:
     audit: EvidenceLog
     links: Links
     theirs: TheirLinks
+    shelving: Shelving
     ehr_for: Callable[[Destination], Ehr]
     waking: Waking
     crew: Callable[[Sequence[Callable[[], None]]], None]  # does several things: at once, or in turn
@@ -144,7 +146,8 @@ class _Lane:
             fence = claim.lease(tx, self._name, now, ahead=True)
         if fence is not None:
             known = registry.get(tx, self._name.destination)
-            self._ehr = self._rooms.ehr_for(known)
+            if not known.is_facade:
+                self._ehr = self._rooms.ehr_for(known)
             places.join(self._name.lane, ahead=ahead, most=known.limits.concurrent)
             self._is_counted = True
         return fence
@@ -250,18 +253,12 @@ class _Lane:
         if made.sends or asks:
             links = self._rooms.links
             is_who = made.step is Step.WHO
-            job = Job(
-                row=row,
-                step=made.step,
-                question=links.question(tx, destination, row) if is_who else None,
-                wanted=made.wanted,
-                sends=made.sends,
-                together=made.together,
-                more=made.more,
-                alone=made.alone,
-                payload=made.payload,
-            )
+            question = links.question(tx, destination, row) if is_who else None
+            job = Job.of(row, made, question)
             self._note_start(tx, job)
+            if destination.is_facade:
+                self._conclude(tx, job, self._rooms.shelving.put(tx, job))
+                return None
             return job
         self._rooms.settlement.move(tx, row.id, _without_request(made))
         return None
@@ -316,18 +313,22 @@ class _Lane:
 
     def settle(self, job: Job, outcome: Outcome) -> str:
         """Keep what the EHR said, by its class; refused where the fence was lost."""
+
+        def settle(tx: Connection) -> str:
+            self._check_fence(tx)
+            kind = self._conclude(tx, job, outcome)
+            self._choose(tx, most=1)
+            return kind
+
+        return self._rooms.store.commit(settle)
+
+    def _conclude(self, tx: Connection, job: Job, outcome: Outcome) -> str:
         now = self._rooms.clock.now()
         answer = classify(outcome, now=now, asked=job.asked)
         wait = decide.Wait(now=now, jitter=self._rooms.rng.jitter())
-
-        def settle(tx: Connection) -> None:
-            self._check_fence(tx)
-            self._note_answer(tx, job, outcome, answer)
-            move = self._ending.move(tx, job, outcome, answer, wait)
-            self._rooms.settlement.move(tx, job.row.id, move)
-            self._choose(tx, most=1)
-
-        self._rooms.store.commit(settle)
+        self._note_answer(tx, job, outcome, answer)
+        move = self._ending.move(tx, job, outcome, answer, wait)
+        self._rooms.settlement.move(tx, job.row.id, move)
         return answer.kind.value
 
     def _check_fence(self, tx: Connection) -> None:

@@ -15,6 +15,7 @@ class Mode(StrEnum):
     SINGLE = "single"  # one PUT each, in the order in which they need each other
     ASSIGNED = "assigned"  # so too; the EHR names what is new, and it is known by our identifier
     CREATE_ONLY = "create-only"  # so too; and nothing that is there can be changed or removed
+    FACADE = "facade"  # nothing is sent: it is kept here, and whoever may comes and reads it
 
 
 # In the order shown; the words are for people.

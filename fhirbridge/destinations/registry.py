@@ -112,6 +112,11 @@ class Destination:
         return self.mode is Mode.CREATE_ONLY
 
     @property
+    def is_facade(self) -> bool:
+        """Say whether nothing is sent there: it is kept here, for readers who come for it."""
+        return self.mode is Mode.FACADE
+
+    @property
     def reads_in_batches(self) -> bool:
         """Say whether several resources may be read by one batch."""
         return not self.only_creates and modes.reads_in_batches(self.traits)
@@ -215,8 +220,27 @@ def declare(tx: Connection, name: str, mode: str) -> None:
     _choose_anew(tx, name, declared=mode)
 
 
+def check_is_server(known: Destination) -> None:
+    """Refuse what can only be said of somebody's server. Raises DestinationError."""
+    if known.is_facade:
+        raise DestinationError(
+            f"{known.name} is a facade: it is read from, and there is no server to ask",
+            hint="fhirbridge token make NAME --role reader --facade " + known.name,
+        )
+
+
+def check_is_facade(known: Destination) -> None:
+    """Refuse what can only be said of a facade. Raises DestinationError."""
+    if not known.is_facade:
+        raise DestinationError(
+            f"{known.name} is no facade: nobody reads from it",
+            hint="fhirbridge destination add-facade NAME URL",
+        )
+
+
 def _choose_anew(tx: Connection, name: str, **values: str) -> None:
     known = get(tx, name)
+    check_is_server(known)
     tx.execute(update(destination).where(destination.c.name == name).values(**values))
     other = known.paused if known.mode is not Mode.UNPROVEN else ""
     note_probe(tx, name, known.traits)
@@ -286,12 +310,16 @@ def limit(tx: Connection, name: str, limits: Limits) -> None:
 
 def set_patients(tx: Connection, name: str, patients: Patients) -> None:
     """Choose whose Patients ours point to there; what was decided of single ones stays."""
+    if patients.policy is Policy.MATCH:
+        check_is_server(get(tx, name))
     chosen = update(destination).where(destination.c.name == name)
     tx.execute(chosen.values(**patients.columns()))
 
 
 def set_pull(tx: Connection, name: str, chosen: Sequence[Pull]) -> None:
     """Choose what it is asked about our patients."""
+    if chosen:
+        check_is_server(get(tx, name))
     tx.execute(update(destination).where(destination.c.name == name).values(pull=" ".join(chosen)))
 
 

@@ -85,6 +85,16 @@ def of_destination(known: Destination, tested: Tested, now: datetime) -> list[Ch
     return checks
 
 
+def of_facade(known: Destination) -> Check:
+    """Judge what is read from us; no server is asked."""
+    if known.paused:
+        what = f"fhirbridge sync resume --destination {known.name}"
+        return Check(
+            name=known.name, good=False, found=f"a facade; paused: {known.paused}", next=what
+        )
+    return Check(name=known.name, good=True, found="a facade: it is read from, nothing is sent")
+
+
 def _clock(name: str, tested: Tested, now: datetime) -> Check:
     called = f"clock beside {name}"
     if tested.server_time is None:

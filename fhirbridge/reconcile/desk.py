@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from fhirbridge import log
 from fhirbridge.destinations import registry
+from fhirbridge.facade import shelf
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reconcile import findings, follow, lines, stops, weigh
 from fhirbridge.reconcile.act import Hands, Rooms
@@ -36,6 +37,7 @@ class Reconcile:
         """Look at one EHR and act on what differs. Raises NoAnswerError, DestinationError."""
         with self._rooms.store.read() as tx:
             destination = registry.get(tx, name)
+            registry.check_is_server(destination)
         report = Look(self._rooms, self._kept, destination, actor=actor).run(
             full=full, repair=repair
         )
@@ -56,6 +58,7 @@ class Reconcile:
             is_ours = lineage.turn(tx, store, self._rooms.rng)
             if not is_ours:
                 stops.stop_all(tx, stops.OWN)
+                shelf.skip_ahead(tx)
             stops.enforce(tx)
         if not is_ours:
             log.get().error("database.went_back")

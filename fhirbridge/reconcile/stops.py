@@ -58,9 +58,13 @@ def forget(tx: Connection, name: str) -> None:
 
 
 def stop_all(tx: Connection, why: str) -> None:
-    """Let nothing go to any destination before it was compared as a whole."""
+    """Let nothing go to any destination before it was compared as a whole.
+
+    What a facade shows went back with our database: there is nothing to compare it with.
+    """
     for one in registry.every(tx):
-        _save(tx, one.name, {"stop": why})
+        if not one.is_facade:
+            _save(tx, one.name, {"stop": why})
     enforce(tx)
 
 

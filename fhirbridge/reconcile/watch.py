@@ -52,7 +52,7 @@ class Watch:
             waits_for_a_person = states[one.name].stop.startswith(stops.RESTORED)
             if self._stop.is_set():
                 return
-            if one.mode != Mode.UNPROVEN and not waits_for_a_person:
+            if one.mode not in (Mode.UNPROVEN, Mode.FACADE) and not waits_for_a_person:
                 self._look(one, full=self._is_old(states[one.name].swept_at))
 
     def _is_old(self, swept_at: str) -> bool:

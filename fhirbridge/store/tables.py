@@ -19,6 +19,7 @@ from fhirbridge.store import (
     columns,
     drift_tables,
     evidence_tables,
+    facade_tables,
     hook_tables,
     patient_tables,
     pull_tables,
@@ -28,12 +29,13 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 10  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 11  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
     drift_tables,
     evidence_tables,
+    facade_tables,
     hook_tables,
     patient_tables,
     pull_tables,
@@ -385,4 +387,6 @@ api_token = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
     Column("revoked_at", Text, nullable=False),
+    # The facade that a reader reads, or "".
+    Column("facade", Text, nullable=False, server_default=""),
 )

@@ -67,6 +67,7 @@ OPERATIONS = (
         answers={HTTPStatus.OK: pull_schemas.Events},
         refusals={
             HTTPStatus.UNAUTHORIZED: "no valid token",
+            HTTPStatus.FORBIDDEN: "the token's role may not use this",
             **FAULT,
             **BUSY,
             HTTPStatus.BAD_REQUEST: "no event was told under that sequence",

@@ -9,6 +9,7 @@ from fhirbridge.rng import SystemRng
 from fhirbridge.web import (
     access_log,
     api_bulk,
+    api_fhir,
     api_page,
     api_pull,
     api_records,
@@ -72,6 +73,7 @@ def _open_routes(app: Flask, guard: Guard) -> None:
         *api_bulk.OPERATIONS,
         *api_stock.OPERATIONS,
         *api_pull.OPERATIONS,
+        *api_fhir.OPERATIONS,
         *api_status.OPERATIONS,
         *jwks.OPERATIONS,
     )

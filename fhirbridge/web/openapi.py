@@ -12,9 +12,7 @@ from fhirbridge.fhir import codec
 from fhirbridge.records.json_schema import event_schema, json_schema
 from fhirbridge.records.parts.stock import STOCK_NAME
 from fhirbridge.web.guard import Guard
-from fhirbridge.web.problems import PROBLEM_JSON
 from fhirbridge.web.routes import Operation
-from fhirbridge.web.schemas import Problem
 
 EXAMPLE = Path(__file__).parents[1] / "samples" / "01-iv-series-visit-1.v1.json"
 SECURITY = {"type": "http", "scheme": "bearer", "description": "A token from `fhirbridge token`."}
@@ -32,6 +30,8 @@ ROOMS = {
     "events": "What changed in the EHRs, in order, without patient data.",
     "patients": "What EHRs know of a patient.",
     "status": "How the service and its deliveries stand.",
+    "fhir": "What readers pull: FHIR R4, read-only. `/fhir/metadata` says which types are shown, "
+    "by what they are searched, and what an answer is.",
     "keys": "The public keys by which EHRs know that it is us.",
 }
 # The version of the API, not of the program: the document is public.
@@ -83,8 +83,11 @@ def _add(blueprint: Any, guard: Guard, operation: Operation) -> None:
     for status, schema in operation.answers.items():
         shown = {"headers": dict(operation.headers) or None, "content_type": operation.media}
         view = blueprint.response(status, schema, **shown)(view)
+    for status, when in operation.empty.items():
+        view = blueprint.alt_response(status, description=when, success=True)(view)
+    schema, media = operation.refusal
     for status, when in operation.refusals.items():
-        more = {"schema": Problem, "content_type": PROBLEM_JSON, "description": when}
+        more = {"schema": schema, "content_type": media, "description": when}
         view = blueprint.alt_response(status, headers=_headers(status), **more)(view)
     view = blueprint.doc(**_about(operation))(view)
     blueprint.add_url_rule(

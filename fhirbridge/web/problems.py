@@ -1,4 +1,4 @@
-"""Any failure becomes one problem+json (RFC 9457), here and nowhere else.
+"""Any failure becomes one problem+json (RFC 9457), or an OperationOutcome; here, nowhere else.
 
 It names what the caller can mend. What went wrong inside stays inside: the caller gets a request
 id, the log has the rest under it.
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from fhirbridge import log
@@ -17,6 +17,7 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
 from fhirbridge.records.checked import InvalidRecordError
 from fhirbridge.records.findings import shown
+from fhirbridge.web import fhir_outcomes
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = "5"
@@ -62,7 +63,8 @@ def _expected(error: BridgeError) -> Response:
     if hint:
         more["hint"] = hint
     kind = f"urn:fhirbridge:error:{error.code}"
-    return _problem(status, kind=kind, detail=INSIDE.get(status, error.message), more=more)
+    detail, issue = INSIDE.get(status, error.message), getattr(error, "issue", "")
+    return _problem(status, kind=kind, detail=detail, more=more, issue=issue)
 
 
 def _refused(error: HTTPException) -> Response:
@@ -94,7 +96,12 @@ def _is_lack(error: Exception) -> bool:
 
 
 def _problem(
-    status: HTTPStatus, *, kind: str, detail: str, more: dict[str, Any] | None = None
+    status: HTTPStatus,
+    *,
+    kind: str,
+    detail: str,
+    more: dict[str, Any] | None = None,
+    issue: str = "",
 ) -> Response:
     document = {
         "type": kind,
@@ -106,6 +113,9 @@ def _problem(
     }
     g.problem = document.get("code", "")
     headers = HEADERS.get(status, {})
+    if fhir_outcomes.is_fhir(request.path):
+        said = fhir_outcomes.outcome(document, issue)
+        return Response(codec.encode(said), status, headers, content_type=fhir_outcomes.MEDIA)
     return Response(codec.encode(document), status, headers, content_type=PROBLEM_JSON)
 
 

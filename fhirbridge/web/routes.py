@@ -9,6 +9,8 @@ from flask import Response
 from marshmallow import Schema
 
 from fhirbridge.access.tokens import Role
+from fhirbridge.web.problems import PROBLEM_JSON
+from fhirbridge.web.schemas import Problem
 
 View = Callable[..., Response]
 
@@ -56,6 +58,8 @@ class Operation:
     parameters: tuple[Mapping[str, Any], ...] = ()
     headers: Mapping[str, Any] = field(default_factory=dict)  # of its answers
     media: str = "application/json"  # of its answers
+    empty: Mapping[HTTPStatus, str] = field(default_factory=dict)  # answers without a body
+    refusal: tuple[type[Schema], str] = (Problem, PROBLEM_JSON)  # how it says no
 
     @property
     def endpoint(self) -> str:

@@ -11,6 +11,8 @@ from werkzeug.serving import make_server
 from fhirbridge import log
 from fhirbridge.sandbox.app import create_app as create_sandbox
 from fhirbridge.store import sqlite
+from tests.factories import a_visit
+from tests.web.fhir_reading import Reader
 from tests.web.service import Service, a_service
 
 
@@ -23,6 +25,16 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     yield made
     made.bridge.close()
     log.configure()
+
+
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader of a facade with one whole visit, for all that only read."""
+    made = a_service(tmp_path_factory.mktemp("chart") / "home", io.StringIO())
+    reader = Reader(made)
+    reader.take(a_visit(1))
+    yield reader
+    made.bridge.close()
 
 
 @pytest.fixture

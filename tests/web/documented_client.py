@@ -8,10 +8,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from fhirbridge.fhir import codec
-from fhirbridge.web import pull_schemas, schemas
+from fhirbridge.web import fhir_schemas, pull_schemas, schemas
+from fhirbridge.web.fhir_outcomes import is_fhir
 
 PROBLEM = "application/problem+json"
+FHIR = "application/fhir+json"
 DOCUMENT = "/api/v1/openapi.json"
+SCHEMAS = (schemas, pull_schemas, fhir_schemas)
 ON_EVERY_ANSWER = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -73,18 +76,26 @@ def _check_shape(app: Flask, response: TestResponse) -> None:
     operation = app.extensions[DOCUMENT].get(operation_name(app, response))
     if operation is None:
         if response.status_code >= 400:
-            _check_body(response, {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}})
+            _check_body(response, _a_refusal(response))
         return
     documented = operation["responses"]
     assert str(response.status_code) in documented, "a status that is not documented"
     answer = documented[str(response.status_code)]
-    _check_body(response, answer["content"])
+    if response.status_code == 304:
+        assert (response.data, answer.get("content")) == (b"", None)
+    else:
+        _check_body(response, answer["content"])
     assert set(answer.get("headers", ())) <= {name for name, _ in response.headers}
+
+
+def _a_refusal(response: TestResponse) -> dict[str, Any]:
+    media, name = (FHIR, "FhirOutcome") if is_fhir(response.request.path) else (PROBLEM, "Problem")
+    return {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
 def _check_body(response: TestResponse, content: dict[str, Any]) -> None:
     name = content[response.mimetype or ""]["schema"]["$ref"].rpartition("/")[2]
-    schema = getattr(schemas, name, None) or getattr(pull_schemas, name)
+    schema = next(found for one in SCHEMAS if (found := getattr(one, name, None)))
     by_lines = response.mimetype == "application/x-ndjson"
     for one in response.data.splitlines() if by_lines else [response.data]:
         assert schema().validate(codec.decode(one)) == {}

@@ -23,6 +23,7 @@ SESSIONS = "/api/v1/sessions"
 STATUS = "/api/v1/status"
 STOCK = "/api/v1/stock"
 EVENTS = "/api/v1/events"
+FHIR_BASE = "https://bridge.clinic.invalid/fhir"
 JSON = "application/json"
 MOST_BYTES = 50_000
 
@@ -43,8 +44,19 @@ class Service:
 
     def token(self, role: Role) -> str:
         if role not in self.tokens:
-            self.tokens[role] = self.bridge.make_token(name=f"a-{role}", role=role, actor="test")
+            facade = self.facade() if role is Role.READER else ""
+            self.tokens[role] = self.bridge.make_token(
+                name=f"a-{role}", role=role, facade=facade, actor="test"
+            )
         return self.tokens[role]
+
+    def facade(self) -> str:
+        """Add the facade that a reader's token of this service reads, once."""
+        if not any(one.is_facade for one in self.bridge.destinations()):
+            self.bridge.add_facade(
+                name="portal", base_url=FHIR_BASE, requires_consent=False, actor="test"
+            )
+        return "portal"
 
     def send(self, record: Any, **more: Any) -> TestResponse:
         """Post a record, or bytes as they are, as an integrator."""

@@ -16,6 +16,7 @@ PUBLIC = {
     "/api/v1/openapi.json",
     "/api/docs",
     "/api/docs/<name>",
+    "/fhir/metadata",
 }
 RECORD = "/api/v1/sessions/<record_id>"
 HOOK = "/webhooks/v1/sessions"
@@ -31,6 +32,13 @@ MAY_USE = {
     ("GET", EVENTS): {Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", PATIENT_EHR): {Role.INTEGRATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", STATUS): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
+    ("GET", "/fhir/<kind>"): {Role.READER},
+    ("POST", "/fhir/<kind>/_search"): {Role.READER},
+    ("GET", "/fhir/<kind>/_history"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>/_history"): {Role.READER},
+    ("GET", "/fhir/<kind>/<own>/_history/<version>"): {Role.READER},
+    ("GET", "/fhir/Patient/<own>/$everything"): {Role.READER},
     ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -45,7 +53,8 @@ def routes(app: Flask) -> set[tuple[str, str]]:
 
 def address(rule: str) -> str:
     named = rule.replace("<record_id>", "0" * 32).replace("<stock_id>", "0" * 32)
-    named = named.replace("<patient_id>", "0" * 32)
+    named = named.replace("<patient_id>", "0" * 32).replace("<kind>", "Observation")
+    named = named.replace("<own>", "0" * 32).replace("<version>", "1")
     return named.replace("<name>", "swagger-ui.css")
 
 
