@@ -10,6 +10,7 @@ from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit import reasons
 from fhirbridge.audit.log import Action, Entry
+from fhirbridge.bulking import Bulking
 from fhirbridge.deliver import due, stopping, traffic
 from fhirbridge.destinations import addresses, registry
 from fhirbridge.destinations import theirs as theirs_of
@@ -21,7 +22,6 @@ from fhirbridge.ehr import probe, trials
 from fhirbridge.ehr.probe import Tested
 from fhirbridge.errors import BridgeError
 from fhirbridge.facade import shelf
-from fhirbridge.facing import Facing
 from fhirbridge.intake import live, reload, stock
 from fhirbridge.intake.accept import Receipt
 from fhirbridge.intake.live import Standing
@@ -43,7 +43,7 @@ from fhirbridge.translate.values import Translation
 OnStep = Callable[[Any, str], None]
 
 
-class Bridge(Facing):
+class Bridge(Bulking):
     """Everything a door may ask for.
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,

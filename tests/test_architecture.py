@@ -93,6 +93,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.deliver",
                 "fhirbridge.destinations",
                 "fhirbridge.events",
+                "fhirbridge.exports.begun",
                 "fhirbridge.exports.holdings",
                 "fhirbridge.exports.proofs",
                 "fhirbridge.intake",

@@ -19,6 +19,7 @@ from fhirbridge.store import (
     columns,
     drift_tables,
     evidence_tables,
+    export_tables,
     facade_tables,
     hook_tables,
     patient_tables,
@@ -29,12 +30,13 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 11  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 16  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
     drift_tables,
     evidence_tables,
+    export_tables,
     facade_tables,
     hook_tables,
     patient_tables,

@@ -9,6 +9,7 @@ from fhirbridge.rng import SystemRng
 from fhirbridge.web import (
     access_log,
     api_bulk,
+    api_export,
     api_fhir,
     api_page,
     api_pull,
@@ -73,6 +74,7 @@ def _open_routes(app: Flask, guard: Guard) -> None:
         *api_bulk.OPERATIONS,
         *api_stock.OPERATIONS,
         *api_pull.OPERATIONS,
+        *api_export.OPERATIONS,
         *api_fhir.OPERATIONS,
         *api_status.OPERATIONS,
         *jwks.OPERATIONS,
