@@ -7,7 +7,7 @@ from typing import Any
 from fhirbridge import __version__
 from fhirbridge.audit import verifying
 from fhirbridge.audit.checkpoints import Signed
-from fhirbridge.audit.log import Action
+from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry
 from fhirbridge.exports import proofs, sbom, zipped
 from fhirbridge.exports.holdings import Holdings
@@ -56,25 +56,28 @@ class Exporting(Proving):
         with self._store.begin() as tx:
             registry.get(tx, question.destination)
             export = new_id(self._parts.rng)
-            self._note_export(tx, question, export, actor, outcome="begun", asked=question.said())
+            asked = question.said()
+            own = [self._note_export(tx, question, export, actor, outcome="begun", asked=asked)]
         with folder.made(target) as out:
             written = self._write(question, out)
             said = {"content": verifying.content(out.files), **_counted(written)}
             with self._store.begin() as tx:
-                self._note_export(tx, question, export, actor, outcome=proofs.SEALED, **said)
+                own.append(
+                    self._note_export(tx, question, export, actor, outcome=proofs.SEALED, **said)
+                )
                 signed = self._checkpoints.make(tx, self.clock.now())
             with self._store.read() as tx:
                 if at_checkpoint is not None:
                     signed = proofs.checkpoint_of(tx, at_checkpoint)
                     known = (question.digest, str(said["content"]))
-                    export = proofs.sealed_before(tx, signed, *known)
+                    own = proofs.sealed_before(tx, signed, *known)
                 rows = proofs.rows(
                     tx,
                     signed,
                     destination=question.destination,
                     records=written.records,
                     deliveries=written.deliveries,
-                    export=export,
+                    own=own,
                 )
                 out.lines(verifying.EVIDENCE, rows)
                 manifest = _manifest(question, signed, written, said)
@@ -128,15 +131,15 @@ class Exporting(Proving):
 
     def _note_export(
         self, tx: Any, question: Question, export: str, actor: str, *, outcome: str, **more: Any
-    ) -> None:
-        self._note(
-            tx,
-            actor,
-            Action.RESOURCES_EXPORTED,
+    ) -> str:
+        entry = Entry(
+            actor=actor,
+            action=Action.RESOURCES_EXPORTED,
             outcome=outcome,
             destination=question.destination,
             detail={"export": export, "question": question.digest, **more},
         )
+        return self._audit.append(tx, entry)
 
 
 def _counted(written: Writing) -> dict[str, Any]:

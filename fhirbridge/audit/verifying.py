@@ -249,6 +249,8 @@ def _check_resources(package: Path, listed: list[dict[str, Any]], rows: _Rows) -
     """Check that the log knows what is handed over, and each resource's record and delivery."""
     if content(listed) not in rows.exported:
         raise _bad("no row of the log says that this was handed over")
+    if not any(one["name"] == INDEX for one in listed):
+        raise _bad(f"{INDEX} is missing")
     reading = _Reading(package)
     with reading.files:
         for line, row in _lines(package / INDEX):

@@ -18,7 +18,7 @@ def rows(body: dict[str, Any]) -> Iterator[bytes]:
     """Yield a row for each element that has a value, in the order of the resource."""
     kind, own = body["resourceType"], body["id"]
     for path, value in _leaves(body, ""):
-        yield _row([kind, own, path, _shown(value)])
+        yield _row([kind, safe(own), path, _shown(value)])
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ Whether something may be read is asked here and now, as before a delivery: conse
 an operator's pause. What was rightly sent is exported to nobody once that is over.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,11 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from fhirbridge.consent import state as consent
 from fhirbridge.deliver import ledger as ledger_of
+from fhirbridge.deliver.labels import PART_2_LABEL
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.exports.question import Question
+from fhirbridge.fhir import codec
+from fhirbridge.fhir.references import LITERAL
 from fhirbridge.outbox import pauses
 from fhirbridge.outbox.contents import RETRACTION, SHARED_LANE, Contents, Identity
 from fhirbridge.outbox.states import LANDED
@@ -24,8 +28,9 @@ from fhirbridge.store.sealed import ShreddedError, Vault
 from fhirbridge.store.tables import delivery, delivery_item, ledger, record, resource
 
 AT_ONCE = 500  # rows in memory
+# In compact JSON. Within a text its quotes would have backslashes.
+REFERENCE = re.compile(rb'"reference":"([^"\\]+)"')
 One = TypeVar("One")
-PART_2_LABEL = "part-2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +39,24 @@ class Held:
 
     row: Row[Any]
     delivery: str  # that brought it, or ""
-    body: dict[str, Any]
+    raw: bytes  # as it was written: compact JSON
 
     @property
     def identity(self) -> Identity:
         """Say which resource it is."""
         return Identity(self.row.type, self.row.resource_id)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return what it says."""
+        said: dict[str, Any] = codec.decode_own(self.raw)
+        return said
+
+    @property
+    def named(self) -> set[Identity]:
+        """Return which resources it points to, without reading the rest."""
+        found = (LITERAL.fullmatch(one.decode()) for one in REFERENCE.findall(self.raw))
+        return {Identity(one[1], one[2]) for one in found if one is not None}
 
 
 @dataclass(slots=True)
@@ -185,16 +202,16 @@ class Holdings:
         for some in some_of(rows):
             chosen = [row for row in some if self._is_meant(row) and self.gate.lets(row)]
             brought = self._brought([row.resource for row in chosen])
-            bodies = self._bodies([row.resource for row in chosen])
+            opened = self._unsealed([row.resource for row in chosen])
             for row in chosen:
-                if (body := bodies.get(row.resource)) is not None:
-                    yield Held(row=row, delivery=brought.get(row.resource, ""), body=body)
+                if (raw := opened.get(row.resource)) is not None:
+                    yield Held(row=row, delivery=brought.get(row.resource, ""), raw=raw)
 
-    def _bodies(self, rows: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _unsealed(self, rows: Sequence[str]) -> dict[str, bytes]:
         sealed = self._contents.sealed(self._tx, rows)
         kept = [one for one in sealed if one.wrapped is not None]
         self.erased += len(sealed) - len(kept)
-        return self._contents.opened(kept)
+        return self._contents.unsealed(kept)
 
     def _brought(self, rows: Sequence[str]) -> dict[str, str]:
         """Name the last delivery that brought each of these versions there."""

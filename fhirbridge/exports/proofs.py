@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from fhirbridge.audit import checkpoints, places
 from fhirbridge.audit.checkpoints import Signed
@@ -27,14 +27,21 @@ def rows(
     destination: str,
     records: Collection[str],
     deliveries: Collection[str],
-    export: str,
+    own: Collection[str],
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows about these records and deliveries, and about this export, up to a checkpoint.
+    """Yield the rows about these records and deliveries, and those of these ids, to a checkpoint.
 
     In the order of the log. Rows of other destinations are left out.
     """
+    about = ((evidence.c.record_id, records), (evidence.c.delivery_id, deliveries))
     numbers = sorted(
-        _numbers(tx, signed, destination, records, deliveries) | _of_export(tx, signed, export)
+        number
+        for number in {
+            number
+            for column, ids in (*about, (evidence.c.id, own))
+            for number in _numbers(tx, column, ids, destination)
+        }
+        if number < signed.size
     )
     node = lru_cache(NODES_IN_MEMORY)(places.node_of(tx))  # neighbours share most of theirs
     for some in some_of(numbers):
@@ -43,15 +50,15 @@ def rows(
             yield {**proof.leaf_fields(row), **proof.place(tx, row.id, signed.size, node)}
 
 
-def sealed_before(tx: Connection, signed: Signed, question: str, content: str) -> str:
-    """Return the export of this question and content that a checkpoint knows; the last one.
+def sealed_before(tx: Connection, signed: Signed, question: str, content: str) -> list[str]:
+    """Return the ids of the rows of the last export with this question and content.
 
-    Raises ExportError where it knows none.
+    Raises ExportError where a checkpoint knows none.
     """
     for row in _exports(tx, signed, question):
         said = codec.decode(row.detail.encode())
         if row.outcome == SEALED and said.get("content") == content:
-            return str(said["export"])
+            return [one.id for one in _exports(tx, signed, str(said["export"]))]
     raise ExportError(
         "what the destination holds, or what may be exported of it, is not as it was at that "
         "checkpoint",
@@ -70,30 +77,15 @@ def checkpoint_of(tx: Connection, size: int) -> Signed:
 
 
 def _numbers(
-    tx: Connection,
-    signed: Signed,
-    destination: str,
-    records: Collection[str],
-    deliveries: Collection[str],
-) -> set[int]:
-    found: set[int] = set()
-    for column, ids in ((evidence.c.record_id, records), (evidence.c.delivery_id, deliveries)):
-        for some in some_of(sorted(ids)):
-            chosen = (
-                select(evidence_place.c.number)
-                .join(evidence, evidence.c.id == evidence_place.c.id)
-                .where(
-                    column.in_(some),
-                    evidence.c.destination.in_(["", destination]),
-                    evidence_place.c.number < signed.size,
-                )
-            )
-            found.update(tx.scalars(chosen))
-    return found
-
-
-def _of_export(tx: Connection, signed: Signed, export: str) -> set[int]:
-    return {row.number for row in _exports(tx, signed, export)}
+    tx: Connection, column: ColumnElement[str], ids: Collection[str], destination: str
+) -> Iterator[int]:
+    for some in some_of(sorted(ids)):
+        chosen = (
+            select(evidence_place.c.number)
+            .join(evidence, evidence.c.id == evidence_place.c.id)
+            .where(column.in_(some), evidence.c.destination.in_(["", destination]))
+        )
+        yield from tx.scalars(chosen)
 
 
 def _exports(tx: Connection, signed: Signed, named: str) -> list[Row[Any]]:

@@ -10,7 +10,6 @@ from fhirbridge.exports import bundles, elements, notes
 from fhirbridge.exports.holdings import Held, Holdings
 from fhirbridge.exports.question import Form, Question
 from fhirbridge.fhir import codec
-from fhirbridge.fhir.references import literal_references
 from fhirbridge.outbox.contents import SHARED_LANE, Identity
 from fhirbridge.overview.folder import Folder, Rows
 
@@ -31,6 +30,8 @@ class Writing:
         self._holdings = holdings
         self._question = question
         self._base = base
+        self._index = out.begin(INDEX)
+        self._elements = out.begin(ELEMENTS) if Form.CSV in question.forms else None
         self._open: dict[str, Rows] = {}
         self._begun: Counter[str] = Counter()
         self._shared: dict[Identity, Held] = {}  # of no patient: a clinic's own, few
@@ -46,8 +47,6 @@ class Writing:
 
     def write(self) -> None:
         """Write all that is chosen, and what it points to."""
-        self._index = self._out.begin(INDEX)
-        self._elements = self._out.begin(ELEMENTS) if Form.CSV in self._question.forms else None
         if self._elements is not None:
             self._elements.add(elements.HEAD)
         for lane, chosen in self._holdings.charts():
@@ -86,7 +85,7 @@ class Writing:
         while True:
             for held in following:
                 there.add(held.identity)
-                named |= {Identity(*one) for one in literal_references(held.body)}
+                named |= held.named
                 yield held
             wanted = named - there - asked if self._question.follows else set()
             if not wanted:
@@ -96,7 +95,7 @@ class Writing:
             following = chain(kept, self._holdings.named(lane, wanted - self._shared.keys()))
 
     def _write(self, held: Held) -> None:
-        row, line = held.row, codec.canonical(held.body)
+        row, line = held.row, held.raw
         rows = self._file(row.type)
         rows.add(line + b"\n")
         said = {name: getattr(row, name) for name in (*INDEXED, *INDEXED_TOO)}

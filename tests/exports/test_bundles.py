@@ -78,9 +78,22 @@ def test_the_readable_notes_are_files_of_their_own(package: Path) -> None:
 
 def test_a_session_without_a_visit_makes_no_document() -> None:
     row: Any = SimpleNamespace(session_key="s")
-    alone = Held(row=row, delivery="", body={"resourceType": "Patient", "id": "p"})
+    alone = Held(row=row, delivery="", raw=b'{"resourceType":"Patient","id":"p"}')
 
     assert list(bundles.documents([alone], "https://x.invalid")) == []
+
+
+def test_what_a_resource_points_to_is_found_and_no_text_is_taken_for_it() -> None:
+    row: Any = SimpleNamespace()
+    body = {
+        "subject": {"reference": "Patient/p"},
+        "note": [{"text": '"reference":"Patient/q"'}],
+        "focus": [{"reference": "#contained"}, {"reference": "urn:uuid:1"}],
+        "basedOn": [{"reference": "https://x.invalid/fhir/ServiceRequest/s/_history/2"}],
+    }
+    held = Held(row=row, delivery="", raw=codec.encode(body))
+
+    assert held.named == {*literal_references(body)} == {("Patient", "p"), ("ServiceRequest", "s")}
 
 
 def test_the_sbom_lists_what_is_installed_and_is_the_same_each_time() -> None:
