@@ -6,8 +6,8 @@ from typing import Any
 from fhirbridge.access import tokens
 from fhirbridge.access.tokens import Principal, Role, Room
 from fhirbridge.audit.log import Action
+from fhirbridge.bulking import Bulking
 from fhirbridge.deliver import stopping
-from fhirbridge.facing import Facing
 from fhirbridge.house import Parts
 from fhirbridge.intake.once import Answer, Message, Once
 from fhirbridge.outbox import stuck
@@ -20,7 +20,7 @@ from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.translate import identity
 
 
-class Calling(Facing):
+class Calling(Bulking):
     """Everything about callers of the API that a door may ask for."""
 
     def __init__(self, parts: Parts) -> None:

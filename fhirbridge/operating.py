@@ -15,6 +15,7 @@ from fhirbridge.deliver.stopping import Resumed
 from fhirbridge.destinations.pulls import Pull
 from fhirbridge.destinations.registry import Destination
 from fhirbridge.events import log as events
+from fhirbridge.exporting import Exporting
 from fhirbridge.intake import live
 from fhirbridge.intake.incident import Lifted, Retracted
 from fhirbridge.intake.replay import Replayed
@@ -37,7 +38,6 @@ from fhirbridge.reconcile.watch import Watch
 from fhirbridge.reconcile.weigh import Choice
 from fhirbridge.records import history
 from fhirbridge.records.history import Chart
-from fhirbridge.reporting import Reporting
 from fhirbridge.store import moment
 from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.translate import identity
@@ -55,7 +55,7 @@ def _always() -> bool:
     return True
 
 
-class Operating(Reporting):
+class Operating(Exporting):
     """Everything about deliveries that a door may ask for."""
 
     # --- deliver ------------------------------------------------------------------------------

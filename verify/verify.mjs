@@ -82,6 +82,27 @@ function grew(old, now, proof) {
   return last === 0 && same(before, old.root) && same(after, now.root);
 }
 
+// An export: a row of the log names these very bytes; each resource is in the index, its record and delivery in the log.
+function resources(said, rows) {
+  const proofs = ["evidence.ndjson", "checkpoint.txt", "consistency.ndjson", "keys.txt"];
+  const listed = said.files.filter((one) => !proofs.includes(one.name)).map((one) => `${one.sha256}  ${one.name}\n`).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const content = sha(listed.join("")).toString("hex");
+  const known = rows.filter((row) => row.number !== null);
+  if (!known.some((row) => row.action === "resources.exported" && JSON.parse(row.detail).content === content)) bad("no row of the log says that this was handed over");
+  const about = new Set(known.flatMap((row) => [row.record_id, row.delivery_id]));
+  const left = new Map();
+  for (const one of said.files) if (one.name.startsWith("resources/")) left.set(one.name, file(one.name).toString().split("\n").slice(0, -1));
+  const read = new Map();
+  file("index.ndjson").toString().split("\n").filter(Boolean).map((line) => JSON.parse(line)).forEach((row, index) => {
+    const before = read.get(row.file) ?? 0;
+    const line = left.get(row.file)?.[before];
+    if (line === undefined || row.line !== before + 1 || sha(line).toString("hex") !== row.sha256) bad(`index.ndjson line ${index + 1} is not of the resource that it names`);
+    if (!about.has(row.record_id) || (row.delivery && !about.has(row.delivery))) bad(`index.ndjson line ${index + 1}: the log has no row of its record or its delivery`);
+    read.set(row.file, before + 1);
+  });
+  for (const [name, lines] of left) if (read.get(name) !== lines.length) bad("index.ndjson does not name every resource");
+}
+
 function main() {
   const raw = file("manifest.json");
   const [head, empty, signature] = file("manifest.jws").toString("latin1").trim().split(".");
@@ -114,6 +135,7 @@ function main() {
     return leaf;
   });
   if (whole && (leaves.length !== now.size || !same(rootOf(leaves), now.root))) bad("evidence.ndjson holds other rows than the checkpoint was made of");
+  if (said.format === "fhirbridge/export/v1") resources(said, rows);
   const proofs = Object.fromEntries(file("consistency.ndjson").toString().split("\n").filter(Boolean).map((line) => JSON.parse(line)).map((row) => [row.size, row.proof]));
   for (const name of kept) {
     const old = checkpoint(readFileSync(name, "utf8"));

@@ -96,6 +96,7 @@ class Action(StrEnum):
     CROSSWALK_READ = "crosswalk.read"
     CROSSWALK_REMOVED = "crosswalk.removed"
     LEGAL_BASIS = "destination.legal-basis"
+    RESOURCES_EXPORTED = "resources.exported"
     DESTINATION_EXPORTED = "destination.exported"
     SIGN_IN_SET = "sign-in.set"
     SIGN_IN_KEY = "sign-in.key"

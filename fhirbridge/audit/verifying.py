@@ -3,15 +3,18 @@
 What is checked, in this order, and the first fault ends it:
 1. the manifest is signed by a trusted key, and every file is as it says: none more, none less;
 2. the checkpoint is signed by a trusted key; where an older one is given, the log only grew;
-3. each evidence row is as it was when it got its place, each payload is the row's.
+3. each evidence row is as it was when it got its place, each payload is the row's;
+4. of an export of resources: a row of the log names these very bytes, each resource is in the
+   index, and its record and its delivery are in the log.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fhirbridge.audit import notes, signatures, tree
 from fhirbridge.audit.log import LEAF_FIELDS, leaf_hash
@@ -21,7 +24,12 @@ from fhirbridge.fhir import codec
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.jws"
 CHECKPOINT, EVIDENCE, GROWN = "checkpoint.txt", "evidence.ndjson", "consistency.ndjson"
+KEYS = "keys.txt"
+PROOFS = (EVIDENCE, CHECKPOINT, GROWN, KEYS)  # the rest of an export is what is handed over
 WHOLE = "fhirbridge/evidence/v1"  # every row up to the checkpoint
+RESOURCES = "fhirbridge/export/v1"
+INDEX, OF_RESOURCES = "index.ndjson", "resources/"
+EXPORTED = "resources.exported"
 LARGEST_MANIFEST = 100_000_000
 TRUSTED = re.compile(r"(\S+)(?: compromised (\S+))?")
 
@@ -84,6 +92,8 @@ def verify(package: Path, keys: Sequence[Trusted], older: Sequence[str] = ()) ->
     checkpoint, by = _checkpoint(_read(package, CHECKPOINT), keys)
     rows = _Rows(package, checkpoint, whole=said.get("format") == WHOLE)
     rows.check()
+    if said.get("format") == RESOURCES:
+        _check_resources(package, listed, rows)
     grown = _grown(package, checkpoint, older, keys, rows)
     return Proven(
         origin=checkpoint.origin,
@@ -162,6 +172,8 @@ class _Rows:
         self._whole = whole
         self._nodes: dict[tuple[int, int], bytes] = {}
         self.count = self.later = self.erased = 0
+        self.about: set[str] = set()  # ids of records and deliveries of which there is a row
+        self.exported: set[str] = set()  # what was handed over, as rows of the log say it
 
     def check(self) -> None:
         """Read every row. Raises UnprovenError at the first that is not as it was."""
@@ -175,6 +187,7 @@ class _Rows:
                 self.later += 1
             else:
                 self._prove(row, leaf, where)
+                self._note(row)
         if self._whole and self._root(self.count) != self._checkpoint.root:
             raise _bad(f"{EVIDENCE} holds other rows than the checkpoint was made of")
 
@@ -209,11 +222,77 @@ class _Rows:
         if tree.root_of_inclusion(leaf, row["number"], size, proof) != self._checkpoint.root:
             raise _bad(f"{where} is not in the log that was signed")
 
+    def _note(self, row: dict[str, Any]) -> None:
+        self.about |= {row["record_id"], row["delivery_id"]}
+        if row["action"] == EXPORTED:
+            said = codec.decode(row["detail"].encode())
+            self.exported.add(str(said.get("content")))
+
     def _node(self, level: int, index: int) -> bytes:
         return self._nodes[level, index]
 
     def _root(self, size: int) -> bytes:
         return tree.root(size, self._node)
+
+
+def content(listed: Iterable[Mapping[str, Any]]) -> str:
+    """Return one SHA-256 for all that an export hands over: of its files, as sha256sum has them."""
+    lines = sorted(f"{one['sha256']}  {one['name']}\n" for one in listed if _is_handed_over(one))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _is_handed_over(listed: Mapping[str, Any]) -> bool:
+    return listed["name"] not in PROOFS
+
+
+def _check_resources(package: Path, listed: list[dict[str, Any]], rows: _Rows) -> None:
+    """Check that the log knows what is handed over, and each resource's record and delivery."""
+    if content(listed) not in rows.exported:
+        raise _bad("no row of the log says that this was handed over")
+    if not any(one["name"] == INDEX for one in listed):
+        raise _bad(f"{INDEX} is missing")
+    reading = _Reading(package)
+    with reading.files:
+        for line, row in _lines(package / INDEX):
+            where = f"{INDEX} line {line}"
+            if reading.sha256(str(row.get("file")), row.get("line")) != row.get("sha256"):
+                raise _bad(f"{where} is not of the resource that it names")
+            about = {row.get("record_id"), row.get("delivery") or row.get("record_id")}
+            if not about <= rows.about:
+                raise _bad(f"{where}: the log has no row of its record or its delivery")
+        there = {one["name"] for one in listed if one["name"].startswith(OF_RESOURCES)}
+        if reading.unread() or there != reading.names:
+            raise _bad(f"{INDEX} does not name every resource")
+
+
+class _Reading:
+    """Reads files of resources line by line, as the index names them: in their order."""
+
+    def __init__(self, package: Path) -> None:
+        self._package = package
+        self._open: dict[str, tuple[BinaryIO, int]] = {}
+        self.files = ExitStack()
+
+    @property
+    def names(self) -> set[str]:
+        """Return which files were read."""
+        return {*self._open}
+
+    def sha256(self, name: str, line: Any) -> str:
+        """Return the SHA-256 of the next line of a file; "" where another one is meant."""
+        if name not in self._open:
+            path = self._package / name
+            if not name.startswith(OF_RESOURCES) or ".." in name or not path.is_file():
+                return ""
+            self._open[name] = (self.files.enter_context(path.open("rb")), 0)
+        file, before = self._open[name]
+        self._open[name] = (file, before + 1)
+        raw = file.readline()
+        return hashlib.sha256(raw[:-1]).hexdigest() if raw and line == before + 1 else ""
+
+    def unread(self) -> bool:
+        """Say whether any file has lines left."""
+        return any(file.read(1) for file, _ in self._open.values())
 
 
 def _grown(

@@ -51,6 +51,10 @@ COMMANDS = {
         "List, take back and pack what went out of a patient's chart.",
     ),
     "report": ("fhirbridge.cli.report:report", "Make the reports that a clinic owes."),
+    "export": (
+        "fhirbridge.cli.export:export",
+        "Write what an EHR holds of ours into a signed package.",
+    ),
     "audit": ("fhirbridge.cli.audit:audit", "Sign, hand out and check the evidence log."),
     "verify": ("fhirbridge.cli.audit:verify", "Check a package of evidence, offline."),
     "settings": (

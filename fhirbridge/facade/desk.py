@@ -56,7 +56,7 @@ class Desk:
         """Open it. Raises NotThereError where it was removed, FacadeClosedError where paused."""
         self._tx = tx
         self._vault = vault
-        self._destination = _open(tx, facade)
+        self._destination = opened(tx, facade)
         self._held = Held(tx, vault, self._destination)
         self._now = now
 
@@ -134,7 +134,8 @@ class Desk:
         return self._vault.key(self._tx, link_owner(self._destination.name))
 
 
-def _open(tx: Connection, name: str) -> Destination:
+def opened(tx: Connection, name: str) -> Destination:
+    """Return a facade that may be read. Raises NotThereError or FacadeClosedError."""
     known = registry.find(tx, name)
     if known is None or not known.is_facade:
         raise search.not_there()

@@ -39,6 +39,7 @@ class Chosen:
     history: bool = False  # also what was replaced
     number: int | None = None  # this version alone
     newest_first: bool = False
+    not_shared: bool = False  # only what stands in a patient's chart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,20 @@ class Held:
         rows = self._tx.execute(counted).all()
         return sum(row.many for row in rows if self._gate.lets(row.lane, part_2=row.part_2))
 
+    def sizes(self, chosen: Chosen, *, upto: int) -> Iterator[tuple[str, int, int]]:
+        """Yield type, number and size in bytes of what `walk` would yield, by type and number."""
+        at = facade_version.c
+        asked = (
+            select(at.type, at.sequence, at.lane, at.part_2, func.length(at.sealed).label("size"))
+            .join(payload_key, payload_key.c.owner == at.owner)
+            .where(*self._conditions(chosen, upto), payload_key.c.wrapped.is_not(None))
+            .order_by(at.type, at.sequence)
+            .execution_options(yield_per=AT_ONCE)
+        )
+        for row in self._tx.execute(asked):
+            if self._gate.lets(row.lane, part_2=row.part_2):
+                yield row.type, row.sequence, row.size
+
     def lane_of(self, patient: str) -> str | None:
         """Return whose chart a Patient's id names, where it may be read; None else."""
         chosen = Chosen(kinds=("Patient",), own=(patient,))
@@ -167,6 +182,8 @@ class Held:
             found.append(at.resource_id.in_(list(chosen.own)))
         if chosen.lane is not None:
             found.append(at.lane == chosen.lane)
+        if chosen.not_shared:
+            found.append(at.lane != SHARED_LANE)
         if chosen.number is not None:
             found.append(at.sequence == chosen.number)
         if chosen.word is not None:

@@ -119,12 +119,14 @@ class Contents:
 
     def opened(self, sealed: Sequence[Row[Any]]) -> dict[str, dict[str, Any]]:
         """Open the bodies of resource versions, by row id."""
+        return {row: codec.decode_own(raw) for row, raw in self.unsealed(sealed).items()}
+
+    def unsealed(self, sealed: Sequence[Row[Any]]) -> dict[str, bytes]:
+        """Open the same as it was written: compact JSON."""
         wrapped = {row.record_id: row.wrapped for row in sealed}
         keys = {owner: self._vault.unwrap(key, owner) for owner, key in wrapped.items()}
         return {
-            row.id: codec.decode_own(
-                self._vault.unseal(keys[row.record_id], row.sealed, f"resource:{row.id}")
-            )
+            row.id: self._vault.unseal(keys[row.record_id], row.sealed, f"resource:{row.id}")
             for row in sealed
         }
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.fhir import codec
@@ -28,6 +28,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path  # as long as it is being filled
         self.files: list[dict[str, Any]] = []
+        self._begun: list[Rows] = []
 
     def write(self, name: str, raw: bytes) -> None:
         """Add one file; `name` may lie in a folder of its own."""
@@ -47,20 +48,62 @@ class Folder:
         self.write(MANIFEST, codec.encode({**said, "files": files}) + b"\n")
         return str(self.files[-1]["sha256"])
 
+    def begin(self, name: str) -> "Rows":
+        """Begin a file of rows that grows beside others; it counts once it is ended."""
+        self._begun.append(Rows(self._open(name), name))
+        return self._begun[-1]
+
+    def end(self, rows: "Rows") -> None:
+        """Note a file of rows for the manifest; nothing is added to it any more."""
+        self._begun.remove(rows)
+        self.files.append(rows.close())
+
+    def abandon(self) -> None:
+        """Close what was begun and not ended."""
+        for rows in self._begun:
+            rows.abandon()
+
     def _write(self, name: str, parts: Iterable[bytes], *, counts_rows: bool = False) -> None:
+        rows = self.begin(name)
+        for part in parts:
+            rows.add(part)
+        self.end(rows)
+        if not counts_rows:
+            del self.files[-1]["rows"]
+
+    def _open(self, name: str) -> BinaryIO:
         path = self.path / name
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        digest, size, rows = hashlib.sha256(), 0, 0
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-        with os.fdopen(opened, "wb") as file:
-            for part in parts:
-                file.write(part)
-                digest.update(part)
-                size, rows = size + len(part), rows + 1
-            file.flush()
-            os.fsync(file.fileno())
-        noted = {"name": name, "bytes": size, "sha256": digest.hexdigest()}
-        self.files.append({**noted, "rows": rows} if counts_rows else noted)
+        return os.fdopen(opened, "wb")
+
+
+class Rows:
+    """A file of a folder that is being written; it knows its size, SHA-256 and rows so far."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.name = name
+        self.count = self.size = 0
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def add(self, row: bytes) -> None:
+        """Add one row as it is: with its end of line."""
+        self._file.write(row)
+        self._digest.update(row)
+        self.size, self.count = self.size + len(row), self.count + 1
+
+    def abandon(self) -> None:
+        """Let go of the file, which nobody will read."""
+        self._file.close()
+
+    def close(self) -> dict[str, Any]:
+        """Have it on the disk; return what the manifest says of it."""
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        said = {"name": self.name, "bytes": self.size, "sha256": self._digest.hexdigest()}
+        return {**said, "rows": self.count}
 
 
 @contextmanager
@@ -75,7 +118,11 @@ def made(target: Path) -> Iterator[Folder]:
     part = place.with_name(f".{place.name}.part")
     try:
         with _alone(part):
-            yield Folder(part)
+            out = Folder(part)
+            try:
+                yield out
+            finally:
+                out.abandon()
             for folder in (*part.iterdir(), part):
                 if folder.is_dir():
                     _sync(folder)

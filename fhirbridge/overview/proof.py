@@ -16,7 +16,6 @@ from fhirbridge.overview.folder import Folder
 from fhirbridge.store.evidence_tables import evidence_place
 from fhirbridge.store.tables import evidence
 
-KEYS = "keys.txt"
 ABOUT_KEYS = "# Believe only keys that you were given in another way than with this folder.\n"
 
 
@@ -53,8 +52,9 @@ def seal(
     """
     out.write(verifying.CHECKPOINT, signed.note.encode())
     out.lines(verifying.GROWN, _grown(tx, signed.size))
-    listed = "".join(f"{one.line()}\n" for one in checkpoints.keys(tx))
-    out.write(KEYS, (ABOUT_KEYS + listed).encode())
+    known = [one for one in checkpoints.keys(tx) if one.since <= signed.at]
+    listed = "".join(f"{one.line()}\n" for one in known)
+    out.write(verifying.KEYS, (ABOUT_KEYS + listed).encode())
     digest = out.manifest(said)
     out.write(verifying.SIGNATURE, signing.signature(tx, out.read(folder.MANIFEST)).encode())
     return digest
@@ -95,6 +95,7 @@ def _every(tx: Connection, size: int) -> Iterator[dict[str, Any]]:
 def _grown(tx: Connection, size: int) -> Iterator[dict[str, Any]]:
     """Yield, for each older checkpoint, the proof that its log is how this one begins."""
     node = places.node_of(tx)
-    for size_then in dict.fromkeys(one.size for one in checkpoints.every(tx)):
+    sizes = dict.fromkeys(one.size for one in checkpoints.every(tx) if one.size <= size)
+    for size_then in sizes:
         proof = tree.consistency(size_then, size, node)
         yield {"size": size_then, "proof": [one.hex() for one in proof]}

@@ -5,11 +5,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import cast
+
+from sqlalchemy import Connection, StaticPool, create_engine
 
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import lineage
 from fhirbridge.store.engine import Store, StoreError
-from fhirbridge.store.sqlite import PRIVATE, damaged
+from fhirbridge.store.errors import busy
+from fhirbridge.store.sqlite import PRIVATE, damaged, wal_is_safe
 
 
 def copy(store: Store, to: Path, rng: Rng) -> None:
@@ -30,6 +34,30 @@ def copy(store: Store, to: Path, rng: Rng) -> None:
             target.commit()
             target.execute("PRAGMA journal_mode=DELETE")  # no second file beside it
     sync(to)
+
+
+@contextmanager
+def snapshot(store: Store) -> Iterator[Connection]:
+    """Give one moment's view of the whole database to who reads for long; writers go on meanwhile.
+
+    A file without a write-ahead log lets nobody write while somebody reads. It is copied first,
+    into a temporary file that has no name and goes with this process. Raises StoreError.
+    """
+    if store.path is None or wal_is_safe(sqlite3.sqlite_version_info):
+        with store.read() as tx:
+            yield tx
+        return
+    # One connection for all that asks: a second one would be another, empty database.
+    with closing(sqlite3.connect("", check_same_thread=False)) as copied:
+        try:
+            with closing(store.engine.raw_connection()) as source:
+                cast(sqlite3.Connection, source.driver_connection).backup(copied)
+        except sqlite3.Error as error:
+            raise busy(error.sqlite_errorname) from error
+        copied.isolation_level = None
+        engine = create_engine("sqlite://", creator=lambda: copied, poolclass=StaticPool)
+        with engine.connect() as tx:
+            yield tx
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from fhirbridge.store import (
     columns,
     drift_tables,
     evidence_tables,
+    export_tables,
     facade_tables,
     hook_tables,
     patient_tables,
@@ -32,13 +33,14 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 14  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 15  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
     access_tables,
     drift_tables,
     evidence_tables,
+    export_tables,
     facade_tables,
     hook_tables,
     patient_tables,

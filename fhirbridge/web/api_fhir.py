@@ -27,19 +27,19 @@ TAKEN = [codec.FHIR_JSON, "application/json", "text/json"]
 
 def metadata() -> Response:
     """Say what can be read and how: a CapabilityStatement, the same for all."""
-    _check_format(_asked())
+    _check_format(asked())
     return _written(Shown(body=capability.statement()))
 
 
 def read(kind: str, own: str) -> Response:
     """Show one resource as it is now. 304 where the reader has that version."""
-    _check_format(_asked())
+    _check_format(asked())
     return _unless_known(bridge().facade_resource(caller(), kind, own))
 
 
 def vread(kind: str, own: str, version: str) -> Response:
     """Show one version of a resource."""
-    _check_format(_asked())
+    _check_format(asked())
     return _unless_known(bridge().facade_resource(caller(), kind, own, version))
 
 
@@ -48,39 +48,45 @@ def search(kind: str) -> Response:
 
     What is looked for stands in the address: where it says something of a patient, search by POST.
     """
-    return _page(desk.SEARCH, kind, "", _asked())
+    return _page(desk.SEARCH, kind, "", asked())
 
 
 def search_by_post(kind: str) -> Response:
     """Search one type by a form, so that no address says what was looked for."""
     form = exchange.body(FORM)
-    return _page(desk.SEARCH, kind, "", [*_asked(), *_pairs(form)])
+    return _page(desk.SEARCH, kind, "", [*asked(), *_pairs(form)])
 
 
 def history(kind: str, own: str) -> Response:
     """Show the versions of one resource, the newest first."""
-    return _page(desk.HISTORY, kind, own, _asked())
+    return _page(desk.HISTORY, kind, own, asked())
 
 
 def history_of_type(kind: str) -> Response:
     """Show the versions of all resources of a type, the newest first."""
-    return _page(desk.HISTORY, kind, "", _asked())
+    return _page(desk.HISTORY, kind, "", asked())
 
 
 def everything(own: str) -> Response:
     """Show a patient's whole chart, with what it names of staff and places."""
-    return _page(desk.EVERYTHING, "Patient", own, _asked())
+    return _page(desk.EVERYTHING, "Patient", own, asked())
 
 
 def _page(way: str, kind: str, own: str, pairs: Pairs) -> Response:
     _check_format(pairs)
+    strict = "handling=strict" in preferences()
+    page = Asked(way=way, kind=kind, own=own, pairs=pairs, strict=strict)
+    return _written(bridge().facade_page(caller(), page))
+
+
+def preferences() -> list[str]:
+    """Return what the reader would rather have, such as `handling=strict`."""
     preferred = request.headers.get("Prefer", "").replace(" ", "").lower()
-    strict = "handling=strict" in preferred.replace(";", ",").split(",")
-    asked = Asked(way=way, kind=kind, own=own, pairs=pairs, strict=strict)
-    return _written(bridge().facade_page(caller(), asked))
+    return preferred.replace(";", ",").split(",")
 
 
-def _asked() -> Pairs:
+def asked() -> Pairs:
+    """Return the parameters in the address. Raises FacadeError."""
     return _pairs(request.query_string)
 
 

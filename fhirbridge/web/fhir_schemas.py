@@ -24,3 +24,14 @@ class FhirOutcome(FhirResource):
     resourceType = fields.String(  # noqa: N815
         required=True, validate=validate.Equal("OperationOutcome")
     )
+
+
+class FhirManifest(Schema):
+    """Which files a Bulk Data export has, and as of when."""
+
+    transactionTime = fields.String(required=True)  # noqa: N815
+    request = fields.String(required=True)
+    requiresAccessToken = fields.Boolean(required=True)  # noqa: N815
+    output = fields.List(fields.Dict(), required=True)
+    deleted = fields.List(fields.Dict(), required=True)
+    error = fields.List(fields.Dict(), required=True)

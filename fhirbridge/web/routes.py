@@ -52,7 +52,7 @@ class Operation:
     """A route of the API. Its view's docstring is its text in the document."""
 
     room: str  # the heading under which it stands
-    method: Literal["GET", "POST"]
+    method: Literal["DELETE", "GET", "POST"]
     rule: str
     view: View
     access: Access

@@ -1,0 +1,1 @@
+"""Packages of resources for auditors: chosen, written, signed, and checked without us."""
