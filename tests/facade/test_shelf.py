@@ -1,5 +1,7 @@
 """What is owed to a facade stands on its shelf, once, in order; the journey knows no difference."""
 
+from collections.abc import Callable
+
 import pytest
 
 from fhirbridge.destinations.errors import DestinationError
@@ -97,7 +99,7 @@ def test_p11_after_a_restore_no_number_names_two_versions(reading: Reading) -> N
 
 def test_there_is_no_server_to_ask_of_a_facade(reading: Reading) -> None:
     bridge = reading.bridge
-    asked = {
+    asked: dict[str, Callable[[], object]] = {
         "probe": lambda: bridge.probe_destination("portal", actor="test"),
         "test": lambda: bridge.test_destination("portal", actor="test"),
         "reconcile": lambda: bridge.reconcile("portal", actor="test"),
