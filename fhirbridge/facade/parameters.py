@@ -279,8 +279,7 @@ TYPES: Mapping[str, Shown] = MappingProxyType({
     "Provenance": Shown(parameters={"target": _reference("target")}),
 })  # fmt: skip
 
-# What every type is searched by besides, and what shapes an answer.
-OF_ALL = ("_id", "_lastUpdated")
+# What may be asked for along with a match that it names.
 REVERSE = ("Provenance:target",)
 
 
