@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from fhirbridge.events import log as events
 from fhirbridge.store import moment, upsert
@@ -15,6 +15,7 @@ from fhirbridge.webhooks.decide import Judged, Next, State
 from fhirbridge.webhooks.endpoints import Endpoint
 
 KEPT_FOR = timedelta(days=30)
+LEASE = timedelta(seconds=60)  # four times the longest exchange
 ROWS_AT_ONCE = 500
 
 
@@ -102,7 +103,7 @@ def ready(tx: Connection, now: datetime) -> list[str]:
     chosen = select(webhook_endpoint.c.id).where(
         webhook_endpoint.c.removed_at == "",
         webhook_endpoint.c.disabled_why == "",
-        webhook_endpoint.c.leased_until <= at,
+        ~is_leased(now),
         webhook_endpoint.c.quiet_until <= at,
         select(webhook_message.c.id)
         .where(
@@ -113,6 +114,12 @@ def ready(tx: Connection, now: datetime) -> list[str]:
         .exists(),
     )
     return list(tx.scalars(chosen))
+
+
+def is_leased(now: datetime) -> ColumnElement[bool]:
+    """Say whether somebody sends to an endpoint; a clock that went back keeps no lease longer."""
+    until = webhook_endpoint.c.leased_until
+    return and_(until > moment.to_text(now), until <= moment.to_text(now + LEASE))
 
 
 def note(

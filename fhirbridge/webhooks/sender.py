@@ -26,7 +26,6 @@ from fhirbridge.webhooks.endpoints import Endpoint, Endpoints
 from fhirbridge.webhooks.owed import Attempt
 
 DEADLINE_SECONDS = 15.0
-LEASE = timedelta(seconds=60)  # four times the longest exchange
 ACTOR = "webhooks"
 
 Connect = Callable[[tuple[str, ...]], Transport]
@@ -129,7 +128,7 @@ def send_test(rooms: Rooms, name: str) -> str:
 
 def _write(rooms: Rooms, endpoint_id: str) -> bool:
     with rooms.store.begin() as tx:
-        row = _live(tx, endpoint_id)
+        row = tx.execute(_live(endpoint_id)).one_or_none()
         return row is not None and owed.write(tx, endpoints.read(row), now=rooms.clock.now())
 
 
@@ -137,18 +136,19 @@ def _of(endpoint_id: str) -> Select[Any]:
     return select(webhook_endpoint).where(webhook_endpoint.c.id == endpoint_id)
 
 
-def _live(tx: Connection, endpoint_id: str) -> Row[Any] | None:
+def _live(endpoint_id: str) -> Select[Any]:
     live = (webhook_endpoint.c.removed_at == "", webhook_endpoint.c.disabled_why == "")
-    return tx.execute(_of(endpoint_id).where(*live)).one_or_none()
+    return _of(endpoint_id).where(*live)
 
 
 def _lease(rooms: Rooms, endpoint_id: str) -> int | None:
     now = rooms.clock.now()
     with rooms.store.begin() as tx:
-        row = _live(tx, endpoint_id)
-        if row is None or row.leased_until > moment.to_text(now):
+        free = _live(endpoint_id).where(~owed.is_leased(now))
+        row = tx.execute(free).one_or_none()
+        if row is None:
             return None
-        until = moment.to_text(now + LEASE)
+        until = moment.to_text(now + owed.LEASE)
         endpoints.change(tx, endpoint_id, fence=row.fence + 1, leased_until=until)
         return int(row.fence) + 1
 
@@ -162,7 +162,7 @@ def _release(rooms: Rooms, endpoint_id: str, fence: int) -> None:
 def _next(rooms: Rooms, endpoint_id: str, fence: int) -> tuple[Endpoint, Row[Any]] | None:
     now = rooms.clock.now()
     with rooms.store.read() as tx:
-        row = _live(tx, endpoint_id)
+        row = tx.execute(_live(endpoint_id)).one_or_none()
         if row is None or row.fence != fence or row.quiet_until > moment.to_text(now):
             return None
         message = owed.due(tx, endpoint_id, now)
@@ -192,7 +192,7 @@ def _try(rooms: Rooms, chosen: tuple[Endpoint, Row[Any]], fence: int) -> bool:
             endpoint.id,
             failing_since=_text(then.failing_since),
             quiet_until=_text(then.quiet_until),
-            leased_until=moment.to_text(now + LEASE),
+            leased_until=moment.to_text(now + owed.LEASE),
         )
         if then.disabled and not current.disabled:  # a person may have been quicker
             _disable(rooms, tx, current, then.disabled, now)

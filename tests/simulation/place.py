@@ -23,6 +23,7 @@ from fhirbridge.store.room import ENDLESS
 from fhirbridge.store.sealed import Vault
 from fhirbridge.store.tables import destination, resource
 from fhirbridge.translate.values import Translation
+from fhirbridge.webhooks.sender import nowhere
 from tests.factories import World, a_short_visit
 from tests.fakes import FarSide, FrozenClock, SeededRng
 from tests.mapping_sets import compiled, few_mappings
@@ -126,6 +127,7 @@ class Place(World):
         self.memory.fill(beginning.pattern)
         self.ehr.model.restore(beginning.held)
         self.live = _live()
+        self.webhooks = nowhere
         self.bridge = self._open()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fhirbridge.egress.exchange import Request, Response
 from fhirbridge.events.log import Kind
-from fhirbridge.webhooks import schedule, sender
+from fhirbridge.webhooks import owed, schedule, sender
 from tests.egress.fake_server import (
     HTML_200,
     answer,
@@ -178,7 +178,7 @@ def test_killed_between_sending_and_noting_it_goes_again_with_the_same_id(
         with pytest.raises(KilledError):
             telling.post()
     assert telling.post() == 0  # its lease lasts
-    telling.clock.advance(sender.LEASE)
+    telling.clock.advance(owed.LEASE)
     telling.post()
 
     assert len(receiver.ids) == 2
@@ -198,7 +198,7 @@ def test_s39_of_two_processes_one_sends_and_who_lost_the_lease_notes_nothing(
 
         def send(self, request: Request, *, deadline_seconds: float) -> Response:
             made = [sender.send_due(telling.hooks, endpoint, lambda: True)]
-            telling.clock.advance(sender.LEASE)
+            telling.clock.advance(owed.LEASE)
             made.append(sender.send_due(telling.hooks, endpoint, lambda: True))
             assert (made, deadline_seconds) == ([0, 1], sender.DEADLINE_SECONDS)
             return Response(status=500, headers={}, body=request.body or b"")
@@ -208,6 +208,24 @@ def test_s39_of_two_processes_one_sends_and_who_lost_the_lease_notes_nothing(
 
     assert [one["outcome"] for one in telling.tries()] == ["delivered"]
     assert telling.standing()["messages"]["delivered"] == 1
+
+
+def test_p05_a_clock_that_went_back_keeps_no_lease_longer(
+    telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling.happens()
+    with monkeypatch.context() as killed:
+        killed.setattr(sender, "_note", _die)
+        killed.setattr(sender, "_release", lambda *_: None)
+        with pytest.raises(KilledError):
+            telling.post()
+
+    telling.clock.jump(-timedelta(hours=5))
+    telling.happens()
+    telling.post()
+
+    assert telling.standing()["messages"]["delivered"] == 1
+    assert len(receiver.seen) == 2
 
 
 def test_only_what_passes_the_filters_is_told(receiver: Receiver) -> None:
