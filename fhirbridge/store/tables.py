@@ -33,7 +33,7 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 15  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 16  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
@@ -176,7 +176,10 @@ Index(
     "resource_newest",
     *(resource.c[name] for name in ("type", "resource_id", "overlay", "as_of", "recorded_at")),
 )
-Index("resource_record", resource.c.record_id)
+Index(
+    "resource_record",
+    *(resource.c[name] for name in ("record_id", "type", "resource_id", "overlay")),
+)
 
 delivery = Table(
     "delivery",

@@ -94,6 +94,15 @@ def test_the_newest_word_of_what_all_share_is_the_first_that_is_looked_at(asked:
     assert not any("USE TEMP B-TREE FOR ORDER BY" in plans for plans in newest)
 
 
+def test_what_one_record_says_of_what_all_share_is_found_by_that_record(asked: Asked) -> None:
+    asked.world.take(amended(a_short_visit(1), rate(80)))
+
+    within = [plans for plans in asked.plans().values() if any("resource_2" in p for p in plans)]
+    by_record = "resource_record (record_id=? AND type=? AND resource_id=? AND overlay=?)"
+    found = {p for plans in within for p in plans if "resource_2" in p}
+    assert found == {f"SEARCH resource_2 USING INDEX {by_record}"}
+
+
 def test_the_test_sees_a_scan_where_there_is_one(asked: Asked) -> None:
     with asked.world.store.read() as tx:
         tx.execute(text("SELECT id FROM record WHERE held = 7")).all()

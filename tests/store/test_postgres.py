@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.engine import make_url
 
+from fhirbridge.outbox import contents
+from fhirbridge.outbox.contents import Identity
 from fhirbridge.store.engine import Store, StoreBusyError, StoreDoubtError, StoreError
 from fhirbridge.store.tables import meta, resource
 from tests.factories import World, a_short_visit
@@ -50,6 +52,17 @@ def kill_others(url: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
+
+
+def test_a_statement_is_planned_for_its_own_values_however_often_it_is_asked(store: Store) -> None:
+    with store.read() as tx:
+        for _ in range(20):
+            contents.winner(tx, Identity("Organization", "o"), "", "lane")
+        asked = "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+        plans = [tuple(one) for one in tx.execute(text(f"{asked} WHERE statement ~ 'resource'"))]
+
+    assert [generic for generic, _ in plans] == [0] * len(plans)
+    assert sum(custom for _, custom in plans) > 20
 
 
 # --- P13 ----------------------------------------------------------------------------------------
