@@ -97,9 +97,9 @@ def test_the_newest_word_of_what_all_share_is_the_first_that_is_looked_at(asked:
 def test_what_one_record_says_of_what_all_share_is_found_by_that_record(asked: Asked) -> None:
     asked.world.take(amended(a_short_visit(1), rate(80)))
 
-    within = [plans for plans in asked.plans().values() if any("resource_2" in p for p in plans)]
+    newest = [plans for sql, plans in asked.plans().items() if "record_1.session_key" in sql]
     by_record = "resource_record (record_id=? AND type=? AND resource_id=? AND overlay=?)"
-    found = {p for plans in within for p in plans if "resource_2" in p}
+    found = {plan for plans in newest for plan in plans if "resource_2" in plan}
     assert found == {f"SEARCH resource_2 USING INDEX {by_record}"}
 
 
