@@ -11,7 +11,7 @@ from fhirbridge.exports import bulk
 from fhirbridge.facade.errors import FacadeError
 from fhirbridge.fhir import codec
 from fhirbridge.web.api_fhir import REFUSALS, asked, preferences
-from fhirbridge.web.exchange import answer, bridge
+from fhirbridge.web.exchange import PATH, answer, bridge
 from fhirbridge.web.fhir_schemas import FhirManifest, FhirOutcome, FhirResource
 from fhirbridge.web.guard import caller
 from fhirbridge.web.routes import Operation, only
@@ -62,8 +62,8 @@ def _begun(level: str, path: str) -> Response:
 
 GONE = {HTTPStatus.NOT_FOUND: "there is no such export for this reader, or not any more"}
 BEGUN = {HTTPStatus.ACCEPTED: "it is begun: Content-Location says where it is asked for"}
-EXPORT = {"in": "path", "name": "export_id", "description": "the id of an export"}
-NAME = {"in": "path", "name": "name", "description": "of a file, as the manifest has it"}
+EXPORT = {**PATH, "name": "export_id", "description": "the id of an export"}
+NAME = {**PATH, "name": "name", "description": "of a file, as the manifest has it"}
 
 
 def _operation(rule: str, view: object, **more: object) -> Operation:

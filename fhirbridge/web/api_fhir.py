@@ -14,7 +14,7 @@ from fhirbridge.facade.errors import FacadeError, NotAcceptableError
 from fhirbridge.facade.query import MOST_PAIRS, Pairs
 from fhirbridge.fhir import codec
 from fhirbridge.web import exchange
-from fhirbridge.web.exchange import bridge
+from fhirbridge.web.exchange import PATH, bridge
 from fhirbridge.web.fhir_outcomes import MEDIA
 from fhirbridge.web.fhir_schemas import FhirBundle, FhirOutcome, FhirResource
 from fhirbridge.web.guard import caller
@@ -165,9 +165,9 @@ POSTED = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "it is no form",
 }
 KNOWN = {HTTPStatus.NOT_MODIFIED: "the reader has this version"}
-KIND = {"in": "path", "name": "kind", "description": "a resource type, such as Observation"}
-OWN = {"in": "path", "name": "own", "description": "the id of a resource"}
-VERSION = {"in": "path", "name": "version", "description": "its meta.versionId"}
+KIND = {**PATH, "name": "kind", "description": "a resource type, such as Observation"}
+OWN = {**PATH, "name": "own", "description": "the id of a resource"}
+VERSION = {**PATH, "name": "version", "description": "its meta.versionId"}
 ONE = "/fhir/<kind>/<own>"
 FORM_BODY = {
     "required": True,

@@ -129,7 +129,7 @@ def a_service(home: Path, log: io.StringIO) -> Service:
     chosen = settings_below(home)
     opening.initialise(chosen)
     bridge = opening.open_bridge(chosen)
-    app = create_app(bridge, most_bytes=chosen.most_bytes)
+    app = create_app(bridge, most_bytes=chosen.most_bytes, requests_per_second=0)
     hold_to_its_document(app)
     log.truncate(0)
     log.seek(0)

@@ -52,6 +52,11 @@ MAY_USE = {
     ("GET", "/fhir/<kind>/<own>/_history"): {Role.READER},
     ("GET", "/fhir/<kind>/<own>/_history/<version>"): {Role.READER},
     ("GET", "/fhir/Patient/<own>/$everything"): {Role.READER},
+    ("GET", "/fhir/$export"): {Role.READER},
+    ("GET", "/fhir/Patient/$export"): {Role.READER},
+    ("GET", "/fhir/$export-status/<export_id>"): {Role.READER},
+    ("DELETE", "/fhir/$export-status/<export_id>"): {Role.READER},
+    ("GET", "/fhir/$export-file/<export_id>/<name>"): {Role.READER},
     ("GET", "/metrics"): {Role.OPERATOR, Role.AUDITOR, Role.ADMIN},
     ("GET", SESSIONS): set(Role) - {Role.READER},
     ("POST", SEARCH): set(Role) - {Role.READER},
@@ -78,7 +83,11 @@ def address(rule: str) -> str:
     named = rule.replace("<record_id>", "0" * 32).replace("<stock_id>", "0" * 32)
     named = named.replace("<patient_id>", "0" * 32).replace("<delivery_id>", "0" * 32)
     named = named.replace("destinations/<name>", "destinations/nowhere")
-    named = named.replace("<kind>", "Observation").replace("<token>", "0" * 43)
+    named = (
+        named.replace("<export_id>", "0" * 32)
+        .replace("<kind>", "Observation")
+        .replace("<token>", "0" * 43)
+    )
     named = named.replace("<own>", "0" * 32).replace("<version>", "1")
     return named.replace("<name>", "swagger-ui.css")
 
