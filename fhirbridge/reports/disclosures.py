@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, or_, select
 from fhirbridge.audit.log import Action
 from fhirbridge.audit.reasons import Reasons
 from fhirbridge.deliver.prepare import Step
+from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
 from fhirbridge.reports.table import Cell, Period, Report, Table, texts
 from fhirbridge.reports.table import Row as TableRow
@@ -21,9 +22,9 @@ from fhirbridge.store.tables import delivery, delivery_item, destination, eviden
 
 TITLE = "Accounting of disclosures of one patient"
 SCOPE = (
-    "Every request to an EHR that carried or named something of this patient, and every package "
-    "and report that went out of the program, in these UTC days. Shown beside it is who looked "
-    "within the clinic. What is done with a file afterwards, and what others disclose, is not "
+    "Every request to an EHR that carried or named something of this patient, every reading of a "
+    "facade that showed some, and every package, report and export that went out of the program "
+    "and may hold some, in these UTC days. Shown beside it is who looked within the clinic. What is done with a file afterwards, and what others disclose, is not "
     "known here."
 )
 NOTICE = (
@@ -40,9 +41,12 @@ ASKS: dict[str, str] = {
 OUTWARD = (
     Action.DELIVERY_STARTED,
     Action.EHR_PULLED,
+    Action.FACADE_READ,
     Action.INCIDENT_PACKED,
     Action.REPORT_MADE,
+    Action.RESOURCES_EXPORTED,
 )
+FOLDER = "a folder of this machine"
 INWARD = {
     Action.RECORD_READ: "read a record with all that became of it",
     Action.INCIDENT_READ: "listed the chart",
@@ -107,6 +111,8 @@ class _Account:
         self._records = {row.id: row.labels.split() for row in tx.execute(chosen)}
         of_lane = select(delivery.c.id).where(delivery.c.lane == patient)
         self._deliveries = set(tx.scalars(of_lane))
+        facades = select(destination.c.name).where(destination.c.mode == Mode.FACADE)
+        self._facades = set(tx.scalars(facades))
         self._bases: dict[str, list[tuple[str, str]]] = {}
 
     def outward(self) -> Iterator[TableRow]:
@@ -118,7 +124,7 @@ class _Account:
                 step = detail["step"]
                 sends = step in SENDS
                 asked = ASKS.get(step, f"asked: {step}")  # what a newer version may ask
-                what = f"sent {detail['entries']} resources" if sends else asked
+                what = f"{self._way(row.destination)} {detail['entries']}" if sends else asked
                 of = self._types(row.delivery_id) if sends else ""
                 answer: Cell = next(iter(answers.get(row.delivery_id, [])[:1]), None)
                 answers[row.delivery_id] = answers.get(row.delivery_id, [])[1:]
@@ -129,7 +135,16 @@ class _Account:
                 yield self._line(row, row.destination, what, "", row.outcome)
             elif row.action == Action.INCIDENT_PACKED and row.outcome == "done":
                 what = f"packed the evidence of the chart: {detail['files']} files"
-                yield self._line(row, "a folder of this machine", what, "", None)
+                yield self._line(row, FOLDER, what, "", None)
+            elif row.action == Action.FACADE_READ:
+                what = f"read at its facade: {detail['interaction']}"
+                yield self._line(row, row.destination, what, detail["type"], row.outcome)
+            elif row.action == Action.RESOURCES_EXPORTED and "file" in detail:
+                what = f"took a file of an export: {detail['file']}"
+                yield self._line(row, row.destination, what, "", None)
+            elif row.action == Action.RESOURCES_EXPORTED and "asked" in detail:
+                what = f"exported what {row.destination} has"
+                yield self._line(row, FOLDER, what, "", None)
             elif row.action == Action.REPORT_MADE and detail.get("of_patients"):
                 what = f"report {detail['report']}, {detail['since']} to {detail['until']}"
                 yield self._line(row, "a file or screen of this machine", what, "", None)
@@ -152,7 +167,7 @@ class _Account:
         about = or_(
             evidence.c.record_id.in_(self._records),
             evidence.c.detail.contains(self._patient, autoescape=True),
-            evidence.c.action == Action.REPORT_MADE,
+            evidence.c.action.in_((Action.REPORT_MADE, Action.RESOURCES_EXPORTED)),
         )
         chosen = select(evidence).where(
             evidence.c.action.in_(actions),
@@ -170,6 +185,9 @@ class _Account:
         if row.action == Action.REPORT_MADE:
             only = codec.decode(row.detail.encode()).get("patient")
             return only in (None, self._patient)
+        if row.action == Action.RESOURCES_EXPORTED:
+            asked = codec.decode(row.detail.encode()).get("asked", {})
+            return asked.get("patient") in (None, self._patient)
         return True
 
     def _answers(self) -> dict[str, list[str]]:
@@ -195,6 +213,9 @@ class _Account:
         basis = self._basis(row.destination, row.at) if row.destination else None
         of_record = row.record_id or None
         return (row.at, row.actor, to, what, of, of_record, answer, labelled, basis, row.id)
+
+    def _way(self, name: str) -> str:
+        return "put resources on its facade:" if name in self._facades else "sent resources:"
 
     def _basis(self, name: str, at: str) -> Cell:
         """Return what a person had said by then that the legal basis is; None for nothing."""

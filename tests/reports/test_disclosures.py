@@ -1,17 +1,21 @@
 """R70: to whom something of one patient went, when, and on which basis; and of no other patient."""
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fhirbridge.access.tokens import Principal, Role
 from fhirbridge.audit.reasons import ReasonError
 from fhirbridge.destinations.errors import DestinationError
+from fhirbridge.exports.question import Question
 from fhirbridge.fhir import codec
 from fhirbridge.records.history import Chart
 from fhirbridge.reports.catalog import Asked
 from fhirbridge.reports.table import Period, Report
 from fhirbridge.reports.written import Format, written
+from tests.facade.reading import Reading
 from tests.factories import World, a_short_visit, amended, rate
 from tests.journey.canaries import hits, record_with_canaries
 from tests.mapping_sets import few_mappings
@@ -180,3 +184,29 @@ def test_safety_03_the_account_of_disclosures_shows_ids_and_no_content() -> None
     (noted,) = world.evidence("report.made")
     assert hits(noted.detail.encode(), tokens) == []
     assert codec.decode(noted.detail.encode())["of_patients"] is True
+
+
+def test_r70_what_a_reader_was_shown_of_the_patient_at_a_facade_is_listed(tmp_path: Path) -> None:
+    world = Reading()
+    world.take(a_short_visit(1, patient="pt-1"))
+    world.take(a_short_visit(1, patient="pt-2"))
+    reader = Principal(id="0" * 32, name="hospital", role=Role.READER, facade="portal")
+    (own,) = [
+        one.identity.id
+        for one in world.held()
+        if one.identity.type == "Observation" and one.lane == world.bridge.patient_named("pt-1")
+    ]
+    world.bridge.facade_resource(reader, "Observation", own)
+    for number, patient in enumerate(("", world.bridge.patient_named("pt-2"))):
+        question = Question(destination="portal", patient=patient)
+        world.bridge.export(question, tmp_path / f"export-{number}", actor="test")
+
+    mine, others = (
+        [one for one in told(account(world, patient)) if "report" not in one[1]]
+        for patient in ("pt-1", "pt-2")
+    )
+    exported = ("a folder of this machine", "exported what portal has", "", None)
+
+    assert mine[0][:2] == ("portal", "put resources on its facade: 7")
+    assert mine[1:] == [("portal", "read at its facade: read", "Observation", "ok"), exported]
+    assert others[1:] == [exported, exported]
