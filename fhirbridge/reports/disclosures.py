@@ -24,8 +24,8 @@ TITLE = "Accounting of disclosures of one patient"
 SCOPE = (
     "Every request to an EHR that carried or named something of this patient, every reading of a "
     "facade that showed some, and every package, report and export that went out of the program "
-    "and may hold some, in these UTC days. Shown beside it is who looked within the clinic. What is done with a file afterwards, and what others disclose, is not "
-    "known here."
+    "and may hold some, in these UTC days. Shown beside it is who looked within the clinic. What "
+    "is done with a file afterwards, and what others disclose, is not known here."
 )
 NOTICE = (
     "Where 42 CFR Part 2 applies, the recipient may disclose further only as Part 2 permits. These "
@@ -121,33 +121,26 @@ class _Account:
         for row in self._rows(OUTWARD):
             detail = codec.decode(row.detail.encode())
             if row.action == Action.DELIVERY_STARTED:
-                step = detail["step"]
-                sends = step in SENDS
-                asked = ASKS.get(step, f"asked: {step}")  # what a newer version may ask
-                what = f"{self._way(row.destination)} {detail['entries']}" if sends else asked
-                of = self._types(row.delivery_id) if sends else ""
-                answer: Cell = next(iter(answers.get(row.delivery_id, [])[:1]), None)
-                answers[row.delivery_id] = answers.get(row.delivery_id, [])[1:]
-                yield self._line(row, row.destination, what, of, answer)
+                yield self._asked(row, detail, answers.get(row.delivery_id, []))
             elif row.action == Action.EHR_PULLED:
                 asked = ", ".join(sorted(detail["asked"]))
                 what = f"asked what it knows: {asked or 'nothing'}"
                 yield self._line(row, row.destination, what, "", row.outcome)
-            elif row.action == Action.INCIDENT_PACKED and row.outcome == "done":
-                what = f"packed the evidence of the chart: {detail['files']} files"
-                yield self._line(row, FOLDER, what, "", None)
             elif row.action == Action.FACADE_READ:
                 what = f"read at its facade: {detail['interaction']}"
                 yield self._line(row, row.destination, what, detail["type"], row.outcome)
-            elif row.action == Action.RESOURCES_EXPORTED and "file" in detail:
-                what = f"took a file of an export: {detail['file']}"
-                yield self._line(row, row.destination, what, "", None)
-            elif row.action == Action.RESOURCES_EXPORTED and "asked" in detail:
-                what = f"exported what {row.destination} has"
-                yield self._line(row, FOLDER, what, "", None)
-            elif row.action == Action.REPORT_MADE and detail.get("of_patients"):
-                what = f"report {detail['report']}, {detail['since']} to {detail['until']}"
-                yield self._line(row, "a file or screen of this machine", what, "", None)
+            elif (handed := _handed_over(row, detail)) is not None:
+                yield self._line(row, *handed, "", None)
+
+    def _asked(self, row: Row[Any], detail: dict[str, Any], answers: list[str]) -> TableRow:
+        """Tell one request of a delivery, with the first of the answers that are left."""
+        step = detail["step"]
+        sends = step in SENDS
+        asked = ASKS.get(step, f"asked: {step}")  # what a newer version may ask
+        what = f"{self._way(row.destination)} {detail['entries']}" if sends else asked
+        of = self._types(row.delivery_id) if sends else ""
+        answer: Cell = answers.pop(0) if answers else None
+        return self._line(row, row.destination, what, of, answer)
 
     def inward(self) -> Iterator[TableRow]:
         """Yield who looked."""
@@ -225,6 +218,21 @@ class _Account:
         known = self._bases[name]
         place = bisect_right([since for since, _ in known], at)
         return known[place - 1][1] if place else None
+
+
+def _handed_over(row: Row[Any], detail: dict[str, Any]) -> tuple[str, str] | None:
+    """Say where a package, report or export went, and what it was; None for what went nowhere."""
+    match Action(row.action):
+        case Action.INCIDENT_PACKED if row.outcome == "done":
+            return FOLDER, f"packed the evidence of the chart: {detail['files']} files"
+        case Action.REPORT_MADE if detail.get("of_patients"):
+            what = f"report {detail['report']}, {detail['since']} to {detail['until']}"
+            return "a file or screen of this machine", what
+        case Action.RESOURCES_EXPORTED if "file" in detail:
+            return row.destination, f"took a file of an export: {detail['file']}"
+        case Action.RESOURCES_EXPORTED if "asked" in detail:
+            return FOLDER, f"exported what {row.destination} has"
+    return None
 
 
 _SAID = Action.LEGAL_BASIS.value
