@@ -147,17 +147,20 @@ class Contents:
 
 
 def of_record(tx: Connection, record_id: str, overlay: str | None = None) -> list[Row[Any]]:
-    """Return what one record version was translated to: with one overlay, or (None) with all."""
+    """Return what one record version was translated to, in that order.
+
+    With one overlay, or (None) with all.
+    """
     chosen = select(resource).where(
         resource.c.record_id == record_id, resource.c.purpose.in_(CONTRIBUTIONS)
     )
     if overlay is not None:
         chosen = chosen.where(resource.c.overlay == overlay)
-    return list(tx.execute(chosen))
+    return list(tx.execute(chosen.order_by(resource.c.sequence)))
 
 
 def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]:
-    """Return what all versions of one session made or withdrew with one overlay."""
+    """Return what all versions of one session made or withdrew with one overlay, in order."""
     chosen = (
         select(resource)
         .join(record, record.c.id == resource.c.record_id)
@@ -167,7 +170,7 @@ def of_session(tx: Connection, session_key: str, overlay: str) -> list[Row[Any]]
             resource.c.purpose.in_(STATEMENTS),
         )
     )
-    return list(tx.execute(chosen))
+    return list(tx.execute(chosen.order_by(resource.c.sequence)))
 
 
 def outdate(tx: Connection, record_id: str, overlay: str) -> None:
