@@ -88,6 +88,7 @@ class Action(StrEnum):
     DESTINATION_PULL = "destination.pull"
     EHR_PULLED = "ehr.pulled"
     EHR_READ = "ehr.read"
+    EHR_LOST = "ehr.lost"
     FACADE_READ = "facade.read"
     THEIRS_DECIDED = "theirs.decided"
     THEIRS_POLICY = "theirs.policy"

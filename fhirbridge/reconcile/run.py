@@ -295,7 +295,17 @@ class Look:
         lost = [one for one in back if one.kind in LOST]
         report.repaired += len(lost)
         if lost:
+            self._note_lost(tx, lost, made)
             self._tell_of_repair(tx, lost, made)
+
+    def _note_lost(self, tx: Connection, lost: Sequence[Found], made: Sequence[str]) -> None:
+        """Note what the EHR has no more: the ledger forgets it, and not all of it goes again."""
+        named = sorted(f"{one.line.identity.type}/{one.line.identity.id}" for one in lost)
+        detail = {"resources": named, "deliveries": list(made)}
+        entry = Entry(
+            actor=self._actor, action=Action.EHR_LOST, destination=self._name, detail=detail
+        )
+        self._rooms.audit.append(tx, entry)
 
     def _tell_of_repair(self, tx: Connection, lost: Sequence[Found], made: Sequence[str]) -> None:
         repaired = Event(

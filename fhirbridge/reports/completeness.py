@@ -27,6 +27,7 @@ WHAT = {
     Fate.HELD: "held for a person",
     Fate.PARKED: "parked",
     Fate.WITHHELD: "withheld (consent, or held by the check)",
+    Fate.LOST: "lost by the EHR, which went back",
     Fate.SKIPPED: "not sent as itself",
     Fate.THEIRS: "left as the EHR has it",
     Fate.REPLACED: "replaced by something newer",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, select
 from fhirbridge.audit.log import Action
 from fhirbridge.destinations import registry
 from fhirbridge.destinations.registry import Destination
+from fhirbridge.fhir import codec
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import Identity
 from fhirbridge.reports.fates import Carried, Case, Fate, Verdict, judge
@@ -118,6 +119,7 @@ class _Part:
         self._tx = tx
         self._records = records
         self._where = where
+        self._lost_by: dict[str, frozenset[Identity]] = {}
         ids = [row.id for row in records]
         made = select(
             *(column for column in resource.c if not column.name.startswith("sealed"))
@@ -167,6 +169,7 @@ class _Part:
             alike=[] if carried else self._alike(identity, made.digest, where.name),
             newer=best is not None and best.id != made.id,
             in_ledger=known is not None,
+            was_lost=known is None and identity in self._lost(where.name),
             removed=bool(where.removed_at),
         )
         verdict = judge(case)
@@ -200,6 +203,20 @@ class _Part:
             delivery_item.c.digest == digest,
         )
         return [_carried(one) for one in self._tx.execute(chosen)]
+
+    def _lost(self, destination: str) -> frozenset[Identity]:
+        """Return what it was found that a destination had lost, at any time."""
+        if destination not in self._lost_by:
+            chosen = select(evidence.c.detail).where(
+                evidence.c.action == Action.EHR_LOST, evidence.c.destination == destination
+            )
+            named = [
+                one
+                for detail in self._tx.scalars(chosen)
+                for one in codec.decode(detail.encode())["resources"]
+            ]
+            self._lost_by[destination] = frozenset(Identity(*one.split("/")) for one in named)
+        return self._lost_by[destination]
 
     def _ledger(self, identity: Identity, destination: str) -> Row[Any] | None:
         chosen = select(ledger).where(

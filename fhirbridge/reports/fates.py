@@ -17,6 +17,7 @@ class Fate(StrEnum):
     HELD = "held"  # for a person
     PARKED = "parked"  # refused, or set aside: one command sends it again
     WITHHELD = "withheld"  # no consent, or the record holds an element of it back
+    LOST = "lost"  # the EHR had it and went back: what still counts of it was sent again
     SKIPPED = "skipped"  # the destination does not take it as itself: carried, or a task
     THEIRS = "theirs"  # somebody left it as the EHR has it
     REPLACED = "replaced"  # something newer says it, or another translation
@@ -68,6 +69,7 @@ class Case:
     alike: Sequence[Carried] = ()  # what carried the same content by another version's word
     newer: bool = False  # another version's word counts
     in_ledger: bool = False
+    was_lost: bool = False  # it was found that the EHR has it no more
     removed: bool = False  # the destination
 
 
@@ -108,6 +110,9 @@ def _of_carried(case: Case, carried: Sequence[Carried]) -> Verdict:
     if fate is Fate.SENT and case.purpose == RETRACTION:
         return Verdict(fate=Fate.RETRACTED, reason=last.why, delivery=last.delivery)
     if fate is Fate.SENT and not (case.in_ledger or case.removed):
+        if case.was_lost:
+            said = "the EHR lost it; what still counts of it was sent again"
+            return Verdict(fate=Fate.LOST, reason=said, delivery=last.delivery)
         said = "it was delivered, and the ledger does not know it"
         return Verdict(fate=Fate.UNEXPLAINED, reason=said, delivery=last.delivery)
     # What landed of a delivery that waits for a person does not wait for him.

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select
 
 from fhirbridge.fhir import codec
 from fhirbridge.records.checked import InvalidRecordError
+from fhirbridge.reports.fates import Fate
 from fhirbridge.reports.table import Period, Report
 from fhirbridge.reports.written import Format, written
 from fhirbridge.store.tables import delivery_item, ledger, metadata, record
@@ -199,3 +200,20 @@ def test_safety_03_the_report_of_completeness_holds_nothing_of_a_patient() -> No
     for form in Format:
         assert hits(written(report, form, made_at=world.clock.now()), tokens) == []
     assert [hits(row.detail.encode(), tokens) for row in world.evidence("report.made")] == [[]]
+
+
+def test_r55_what_a_restored_ehr_lost_for_good_is_said_to_be_lost(world: World) -> None:
+    first = a_short_visit(1)
+    world.take(first)
+    world.take(amended(first, rate(75)))
+    world.ehr.model.restore(())
+    world.clock.advance(timedelta(hours=1))
+
+    world.bridge.reconcile("ehr", full=True, repair=True, actor="test")
+    world.settle(days=1)
+
+    report = reported(world)
+    assert summary(report)["difference: lines without an explanation"] == 0
+    lost = [one for one in rows(report, "lines") if one["state"] == Fate.LOST]
+    # The account of a delivery whose resources have newer versions is not sent again.
+    assert {one["resource"].partition("/")[0] for one in lost} == {"Provenance"}
