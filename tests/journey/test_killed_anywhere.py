@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 FIRST = SAMPLES / "03-iv-series-visit-3.v1.json"
 SECOND = SAMPLES / "07-iv-series-visit-3.v2.json"
 EVERY_NTH_STATEMENT = 97  # a prime: over the run it meets statements of every kind
-FEW = 10
+FEW = 40
 AFTER_A_LEASE = timedelta(minutes=5)
 
 
