@@ -3,15 +3,15 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
-from fhirbridge.access import signature
+from fhirbridge.access import rotating, signature
+from fhirbridge.access.rotating import Rotating
 from fhirbridge.access.signature import Head
 from fhirbridge.access.tokens import NAME
 from fhirbridge.errors import BridgeError
@@ -23,7 +23,6 @@ from fhirbridge.store.sealed import Vault
 PREFIX = "whsec_"
 SECRET_BYTES = 32
 SHORTEST, LONGEST = 24, 64  # bytes, as Standard Webhooks says
-OVERLAP = timedelta(hours=24)
 MOST = 20  # each one is tried for each message
 SKEW_NOTED_EACH = timedelta(minutes=1)
 SKEW_LASTS = timedelta(minutes=15)
@@ -97,13 +96,7 @@ class Sources:
         One that was on its way out already is gone at once. Raises NoSuchSourceError, SourceError.
         """
         source = _find(tx, name)
-        for row in self._secrets(tx, source.id):
-            if row.expires_at:
-                self._shred(tx, row.id, now)
-            else:
-                until = moment.to_text(now + OVERLAP)
-                left = update(webhook_secret).where(webhook_secret.c.id == row.id)
-                tx.execute(left.values(expires_at=until))
+        self._kept.end(tx, source.id, now=now)
         return self._put(tx, source.id, given, now)
 
     def revoke(self, tx: Connection, name: str, *, now: datetime) -> None:
@@ -130,7 +123,7 @@ class Sources:
             )
         )
         rows = tx.execute(found.order_by(webhook_secret.c.id)).all()
-        signed = signature.is_signed(head, body, [self._unseal(tx, row) for row in rows])
+        signed = signature.is_signed(head, body, [self._kept.opened(tx, row) for row in rows])
         by = [row for row, is_it in zip(rows, signed, strict=True) if is_it]
         if not by:
             raise signature.not_signed()
@@ -147,53 +140,39 @@ class Sources:
                 "name": row.name,
                 "added_at": row.added_at,
                 "revoked_at": row.revoked_at,
-                "secrets": [
-                    {"made_at": one.made_at, "expires_at": one.expires_at}
-                    for one in self._secrets(tx, row.id)
-                ],
+                "secrets": rotating.times(tx, webhook_secret.c.source, row.id),
             }
             for row in rows
         ]
 
     def _put(self, tx: Connection, source: str, given: str | None, now: datetime) -> str:
-        secret = given or PREFIX + base64.b64encode(self.rng.token(SECRET_BYTES)).decode()
+        secret = given or fresh(self.rng)
         key_bytes = read_secret(secret)
         # Two sources with one secret could not be told apart.
         known = [
-            self._unseal(tx, row)
+            self._kept.opened(tx, row)
             for row in tx.execute(
                 select(webhook_secret).where(webhook_secret.c.sealed.is_not(None))
             )
         ]
         if any(hmac.compare_digest(one, key_bytes) for one in known):
             raise SourceError("this secret is in use already", hint="ask the sender for a new one")
-        made = new_id(self.rng)
-        key = self.vault.new_key(tx, _owner(made))
-        sealed = self.vault.seal(key, key_bytes, _owner(made))
-        row = {"id": made, "source": source, "sealed": sealed, "made_at": moment.to_text(now)}
-        tx.execute(insert(webhook_secret).values(**row, expires_at=""))
+        self._kept.put(tx, source, key_bytes, now=now)
         return secret
 
-    def _secrets(self, tx: Connection, source: str) -> Sequence[Row[Any]]:
-        chosen = select(webhook_secret).where(
-            webhook_secret.c.source == source, webhook_secret.c.sealed.is_not(None)
-        )
-        return tx.execute(chosen.order_by(webhook_secret.c.made_at, webhook_secret.c.id)).all()
-
     def _revoke(self, tx: Connection, source: Source, now: datetime) -> None:
-        for row in self._secrets(tx, source.id):
-            self._shred(tx, row.id, now)
+        self._kept.erase(tx, source.id, now=now)
         gone = update(webhook_source).where(webhook_source.c.id == source.id)
         tx.execute(gone.values(revoked_at=moment.to_text(now)))
 
-    def _shred(self, tx: Connection, secret_id: str, now: datetime) -> None:
-        self.vault.shred(tx, _owner(secret_id), moment.to_text(now))
-        gone = update(webhook_secret).where(webhook_secret.c.id == secret_id)
-        tx.execute(gone.values(sealed=None))
+    @property
+    def _kept(self) -> Rotating:
+        return Rotating(self.vault, self.rng, webhook_secret.c.source, "webhook")
 
-    def _unseal(self, tx: Connection, row: Row[Any]) -> bytes:
-        key = self.vault.key(tx, _owner(row.id))
-        return self.vault.unseal(key, row.sealed, _owner(row.id))
+
+def fresh(rng: Rng) -> str:
+    """Make a secret, as it is handed over."""
+    return PREFIX + base64.b64encode(rng.token(SECRET_BYTES)).decode()
 
 
 def read_secret(text: str) -> bytes:
@@ -243,7 +222,3 @@ def _find(tx: Connection, name: str) -> Source:
 def _live(tx: Connection) -> list[Source]:
     chosen = select(webhook_source).where(webhook_source.c.revoked_at == "")
     return [Source(id=row.id, name=row.name) for row in tx.execute(chosen)]
-
-
-def _owner(secret_id: str) -> str:
-    return f"webhook:{secret_id}"

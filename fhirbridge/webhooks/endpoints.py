@@ -1,15 +1,16 @@
 """Who is told: each endpoint with its filters, and secrets of its own, sealed, shown once."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from fhirbridge.access.sources import PREFIX, SECRET_BYTES, read_secret
+from fhirbridge.access import rotating
+from fhirbridge.access.rotating import Rotating
+from fhirbridge.access.sources import fresh, read_secret
 from fhirbridge.access.tokens import NAME
 from fhirbridge.destinations import registry
 from fhirbridge.errors import BridgeError
@@ -23,7 +24,7 @@ from fhirbridge.store.webhook_tables import webhook_endpoint, webhook_endpoint_s
 from fhirbridge.webhooks import reach
 from fhirbridge.webhooks.decide import BY_ITSELF
 
-OVERLAP = timedelta(hours=24)
+OWNER = "webhook-endpoint"  # of keys that seal
 MOST = 100  # each has a hand of its own while it has something to take
 
 
@@ -103,20 +104,13 @@ class Endpoints:
         One that was on its way out already is gone at once. Raises NoSuchEndpointError.
         """
         endpoint = get(tx, name)
-        for row in _secrets(tx, endpoint.id):
-            if row.expires_at:
-                self._shred(tx, row.id, now)
-            else:
-                until = moment.to_text(now + OVERLAP)
-                left = update(webhook_endpoint_secret).where(webhook_endpoint_secret.c.id == row.id)
-                tx.execute(left.values(expires_at=until))
+        self._kept.end(tx, endpoint.id, now=now)
         return self._put(tx, endpoint.id, now)
 
     def remove(self, tx: Connection, name: str, *, now: datetime) -> Endpoint:
         """Tell this one nothing any more; erase its secrets and what it answered."""
         endpoint = get(tx, name)
-        for row in _secrets(tx, endpoint.id):
-            self._shred(tx, row.id, now)
+        self._kept.erase(tx, endpoint.id, now=now)
         at = moment.to_text(now)
         self.vault.shred(tx, _owner(endpoint.id), at)
         change(tx, endpoint.id, removed_at=at)
@@ -125,10 +119,9 @@ class Endpoints:
     def secrets(self, tx: Connection, endpoint_id: str, *, now: datetime) -> list[bytes]:
         """Return the secrets that sign now, the newest first."""
         at = moment.to_text(now)
-        good = [
-            row for row in _secrets(tx, endpoint_id) if not row.expires_at or row.expires_at > at
-        ]
-        return [self._unseal(tx, row) for row in reversed(good)]
+        there = rotating.standing(tx, webhook_endpoint_secret.c.endpoint, endpoint_id)
+        good = [row for row in there if not row.expires_at or row.expires_at > at]
+        return [self._kept.opened(tx, row) for row in reversed(good)]
 
     def seal(self, tx: Connection, endpoint_id: str, answer: str, attempt: str) -> bytes:
         """Seal what an endpoint answered to one attempt."""
@@ -141,22 +134,14 @@ class Endpoints:
         return self.vault.unseal(key, sealed, f"attempt:{attempt}").decode()
 
     def _put(self, tx: Connection, endpoint_id: str, now: datetime) -> str:
-        secret = PREFIX + base64.b64encode(self.rng.token(SECRET_BYTES)).decode()
-        made = new_id(self.rng)
-        key = self.vault.new_key(tx, _owner(made))
-        sealed = self.vault.seal(key, read_secret(secret), _owner(made))
-        row = {"id": made, "endpoint": endpoint_id, "sealed": sealed, "expires_at": ""}
-        tx.execute(insert(webhook_endpoint_secret).values(**row, made_at=moment.to_text(now)))
+        secret = fresh(self.rng)
+        self._kept.put(tx, endpoint_id, read_secret(secret), now=now)
         return secret
 
-    def _shred(self, tx: Connection, secret_id: str, now: datetime) -> None:
-        self.vault.shred(tx, _owner(secret_id), moment.to_text(now))
-        gone = update(webhook_endpoint_secret).where(webhook_endpoint_secret.c.id == secret_id)
-        tx.execute(gone.values(sealed=None))
-
-    def _unseal(self, tx: Connection, row: Row[Any]) -> bytes:
-        key = self.vault.key(tx, _owner(row.id))
-        return self.vault.unseal(key, row.sealed, _owner(row.id))
+    @property
+    def _kept(self) -> Rotating:
+        of = webhook_endpoint_secret.c.endpoint
+        return Rotating(self.vault, self.rng, of, OWNER)
 
 
 def every(tx: Connection) -> list[Endpoint]:
@@ -222,9 +207,7 @@ def disabled_by_itself(tx: Connection) -> list[str]:
 
 def secret_times(tx: Connection, endpoint_id: str) -> list[dict[str, str]]:
     """Say of each secret when it was made and until when it signs; "": until it is rotated."""
-    return [
-        {"made_at": one.made_at, "expires_at": one.expires_at} for one in _secrets(tx, endpoint_id)
-    ]
+    return rotating.times(tx, webhook_endpoint_secret.c.endpoint, endpoint_id)
 
 
 def _checked(tx: Connection, new: New) -> dict[str, str]:
@@ -263,13 +246,5 @@ def _listed(texts: Sequence[str]) -> str:
     return codec.canonical(sorted(set(texts))).decode()
 
 
-def _secrets(tx: Connection, endpoint_id: str) -> Sequence[Row[Any]]:
-    of_it = webhook_endpoint_secret.c.endpoint == endpoint_id
-    there = webhook_endpoint_secret.c.sealed.is_not(None)
-    chosen = select(webhook_endpoint_secret).where(of_it, there)
-    by_age = (webhook_endpoint_secret.c.made_at, webhook_endpoint_secret.c.id)
-    return tx.execute(chosen.order_by(*by_age)).all()
-
-
 def _owner(of: str) -> str:
-    return f"webhook-endpoint:{of}"
+    return f"{OWNER}:{of}"
