@@ -7,7 +7,7 @@ from flask import Response
 from fhirbridge.access.tokens import Role
 from fhirbridge.outbox.states import State
 from fhirbridge.web import idempotency, list_schemas
-from fhirbridge.web.api_records import REFUSALS
+from fhirbridge.web.api_records import READERS, REFUSALS
 from fhirbridge.web.exchange import IF_NONE_MATCH, PATH, answer, bridge, shown
 from fhirbridge.web.guard import caller
 from fhirbridge.web.query import DELIVERY_STATES, Filter
@@ -48,7 +48,6 @@ def _put_back(delivery_id: str, state: State) -> Response:
     return answer(told)
 
 
-READERS = only(Role.INTEGRATOR, Role.OPERATOR, Role.AUDITOR, Role.ADMIN)
 OPERATORS = only(Role.OPERATOR, Role.ADMIN)
 ID = {**PATH, "name": "delivery_id", "description": "id of a list, a receipt or a record"}
 NO_DELIVERY = {HTTPStatus.NOT_FOUND: "no delivery has this id"}
