@@ -270,6 +270,9 @@ class Ending:
             arrived = [(reading.send, reading.ehr_id, reading.version)]
             self._save(tx, job, arrived, now, read_back=True)
             return
+        if reading.found is Found.GONE and reading.ehr_id:
+            self._note_removed(tx, job, reading, now)
+            return
         if reading.known is not None:
             self._rebase(tx, job, reading, reading.known, now)
         gone = reading.found is Found.ABSENT and reading.send.retracts
@@ -306,6 +309,20 @@ class Ending:
             for send, _, _ in arrived
         }
         self._settlement.note_items(tx, job.row.id, became)
+
+    def _note_removed(self, tx: Connection, job: Job, reading: Reading, now: datetime) -> None:
+        """Note under which id it was: its removal is drift then, for a person to settle."""
+        held = ledger.Holding(
+            identity=reading.send.identity,
+            held=reading.send,
+            ehr_id=reading.ehr_id,
+            version=reading.version,
+            sequence=job.row.sequence,
+            read_back=False,
+            decided=reading.send.there.decided,
+        )
+        ledger.save(tx, job.row.destination, [held], at=moment.to_text(now))
+        self._settlement.note_item(tx, job.row.id, reading.send.position, Became.WAITING)
 
     def _rebase(
         self, tx: Connection, job: Job, reading: Reading, known: Known, now: datetime

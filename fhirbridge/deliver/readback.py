@@ -35,7 +35,7 @@ class Reading:
     found: Found
     version: str = ""
     known: Known | None = None  # where it is BASE: which of our earlier versions
-    ehr_id: str = ""  # where it is OURS or BASE
+    ehr_id: str = ""  # where it is OURS or BASE; GONE too, where it was heard of only now
 
     @property
     def wrote_over(self) -> bool:
@@ -57,17 +57,27 @@ def _reading(send: Send, entry: Any) -> Reading:
     if not isinstance(entry, dict):
         return Reading(send=send, found=Found.UNREADABLE)
     response = entry.get("response")
-    status = str(response.get("status", ""))[:3] if isinstance(response, dict) else ""
+    response = response if isinstance(response, dict) else {}
+    status = str(response.get("status", ""))[:3]
     if status == "404":
         return Reading(send=send, found=Found.ABSENT if send.base == NOT_THERE else Found.MISSING)
     if status == "410":
-        return Reading(send=send, found=Found.GONE)
+        return _gone(send, str(response.get("location", "")))
     if status == "412":
         return Reading(send=send, found=Found.SEVERAL)
     theirs = entry.get("resource")
     if not status.startswith("2") or not isinstance(theirs, dict):
         return Reading(send=send, found=Found.UNREADABLE)
     return _compared(send, theirs)
+
+
+def _gone(send: Send, location: str) -> Reading:
+    """Say that it is not there any more; and where it was, of what has no other name yet."""
+    place, _, version = location.partition("/_history/")
+    own = place.removeprefix(f"{send.identity.type}/")
+    if send.ehr_id or not (is_id(own) and is_id(version)):
+        return Reading(send=send, found=Found.GONE)
+    return Reading(send=send, found=Found.GONE, version=version, ehr_id=own)
 
 
 def _compared(send: Send, theirs: dict[str, Any]) -> Reading:

@@ -103,7 +103,10 @@ class Ehr:
         return replace(outcome, body=codec.encode(bearing[0]))
 
     def _happened(self, key: Key, since: datetime) -> Outcome | None:
-        """Read by its id what the history of its type shows under a key, or None: it shows none."""
+        """Read by its id what the history of its type shows under a key, or None: it shows none.
+
+        Where it was removed since, the 410's Location names which version of it was there.
+        """
         text = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         outcome: Outcome | None = self.history(key.type, _since=text, _count="200", _offset="0")
         for _ in range(MOST_PAGES):
@@ -112,7 +115,7 @@ class Ehr:
             answer = _decoded(outcome) or {}
             for one in _resources(answer):
                 if key.is_of(one):
-                    return self.read(f"{key.type}/{one.get('id')}")
+                    return _where_it_was(one, self.read(f"{key.type}/{one.get('id')}"))
             onward = _next(answer)
             outcome = self.next_page(onward) if onward else None
         return None
@@ -203,11 +206,22 @@ def _as_entry(outcome: Outcome) -> dict[str, Any] | None:
     """Return what a batch would say of this read; None where it does not say what is there."""
     if not isinstance(outcome, Response) or outcome.status not in READ:
         return None
-    response = {"response": {"status": str(int(outcome.status))}}
+    response = {"status": str(int(outcome.status))}
+    if outcome.status == HTTPStatus.GONE and "location" in outcome.headers:
+        response["location"] = outcome.headers["location"]
     if outcome.status != HTTPStatus.OK:
-        return response
+        return {"response": response}
     body = _decoded(outcome)
-    return None if body is None else {**response, "resource": body}
+    return None if body is None else {"response": response, "resource": body}
+
+
+def _where_it_was(was: dict[str, Any], seen: Outcome) -> Outcome:
+    """Say in a 410 which version of it the history showed."""
+    if not isinstance(seen, Response) or seen.status != HTTPStatus.GONE:
+        return seen
+    version = _object(was.get("meta")).get("versionId")
+    location = f"{was.get('resourceType')}/{was.get('id')}/_history/{version}"
+    return replace(seen, headers={**seen.headers, "location": location})
 
 
 def _against(seen: Outcome, key: Key | None, if_match: str) -> Outcome | None:

@@ -4,6 +4,9 @@ import pytest
 
 from fhirbridge.destinations.modes import Mode
 from fhirbridge.fhir import codec
+from fhirbridge.outbox.selection import Selection
+from fhirbridge.outbox.states import State
+from fhirbridge.reconcile.weigh import Choice
 from tests.deliver.refusing import outcome
 from tests.egress import fake_server
 from tests.egress.fake_server import Seen, Step, Talk, http
@@ -139,7 +142,22 @@ def test_o04_what_somebody_removed_before_its_create_was_heard_of_is_not_made_ag
     assert [row.reason for row in place.rows("held")] == [
         f"gone: {place.pulse(receipt)} removed in the EHR"
     ]
-    assert len([one for one in place.ehr.references() if one.startswith("Observation/")]) == 1
+    assert len(place.ehr.all_of("Observation")) == 1
+
+    place.bridge.put_back(Selection(), [State.HELD], actor="test")
+    place.settle()
+    assert len(place.ehr.all_of("Observation")) == 1, "a release does not make it again"
+
+    place.bridge.reconcile("ehr", full=True, actor="test")
+    (finding,) = place.bridge.drift("ehr")
+    assert finding["kind"] == "deleted"
+    place.bridge.decide(finding["id"], Choice.OURS, reason="a test", actor="test")
+    place.settle()
+    place.bridge.put_back(Selection(), [State.PARKED], actor="test")  # what points to it
+    place.settle()
+    assert len(place.ehr.all_of("Observation")) == 2
+    assert set(place.states()) == {"delivered"}
+    assert place.differing() == []
 
 
 def test_nothing_of_a_key_stands_in_a_url(place: Place) -> None:
