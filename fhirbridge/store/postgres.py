@@ -13,7 +13,8 @@ from fhirbridge.store.errors import StoreConflictError, StoreError, busy, lackin
 OLDEST = 13
 CONNECT_SECONDS = 10
 LOCK_TIMEOUT_MS = 15_000
-IDLE_TIMEOUT_MS = 30_000  # a program that sleeps within a transaction would stop all writers
+# A host that sleeps within a transaction stops all writers: it is put out before they give up.
+IDLE_TIMEOUT_MS = 12_000
 AT_ONCE = 40  # connections of one process at most
 SETTINGS = {
     "lock_timeout": LOCK_TIMEOUT_MS,

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.contents import Identity
+from fhirbridge.store import postgres as postgres_ways
 from fhirbridge.store.engine import Store, StoreBusyError, StoreDoubtError, StoreError
 from fhirbridge.store.tables import meta, resource
 from tests.factories import World, a_short_visit
@@ -194,6 +195,40 @@ def test_p13_a_program_that_sleeps_within_a_transaction_does_not_stop_the_others
 
     store.commit(lambda tx: note(tx, "three"))
     assert names(store) == {"three"}
+
+
+def test_p13_who_waits_for_a_program_that_sleeps_comes_through_before_giving_up(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real times, divided by ten."""
+    assert postgres_ways.IDLE_TIMEOUT_MS < postgres_ways.LOCK_TIMEOUT_MS
+    for name, own in (("idle_in_transaction_session_timeout", "IDLE"), ("lock_timeout", "LOCK")):
+        shorter = getattr(postgres_ways, f"{own}_TIMEOUT_MS") // 10
+        monkeypatch.setitem(postgres_ways.SETTINGS, name, shorter)
+    asleep, awake = Store(url), Store(url)
+    holds, over = Event(), Event()
+
+    def hold() -> None:
+        with asleep.begin() as tx:
+            note(tx, "one")
+            holds.set()
+            over.wait(10)
+            note(tx, "two")
+
+    def sleep() -> None:
+        with pytest.raises(StoreBusyError):
+            hold()
+
+    sleeper = Thread(target=sleep)
+    sleeper.start()
+    assert holds.wait(10)
+    awake.commit(lambda tx: note(tx, "three"))
+    over.set()
+    sleeper.join()
+
+    assert names(awake) == {"three"}
+    asleep.close()
+    awake.close()
 
 
 def test_p13_a_server_that_is_gone_is_busy_and_works_again_when_it_is_back(
