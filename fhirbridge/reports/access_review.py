@@ -1,4 +1,4 @@
-"""Who may knock, who did, and which keys changed. No patient data."""
+"""Who may come in, who is told, where charts go, who did, which keys changed. No patient data."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ from fhirbridge.audit.log import Action
 from fhirbridge.reports.table import Cell, Period, Report, Table, numbers, texts
 from fhirbridge.store import moment
 from fhirbridge.store.hook_tables import webhook_source
-from fhirbridge.store.tables import evidence
+from fhirbridge.store.tables import destination, evidence
+from fhirbridge.store.webhook_tables import webhook_endpoint
 
 TITLE = "Access review"
 NOTE = (
@@ -25,6 +26,13 @@ CHANGES = (
     Action.SOURCE_ADDED,
     Action.SOURCE_ROTATED,
     Action.SOURCE_REVOKED,
+    Action.ENDPOINT_ADDED,
+    Action.ENDPOINT_ROTATED,
+    Action.ENDPOINT_DISABLED,
+    Action.ENDPOINT_ENABLED,
+    Action.ENDPOINT_REMOVED,
+    Action.DESTINATION_ADDED,
+    Action.DESTINATION_REMOVED,
     Action.SIGN_IN_SET,
     Action.SIGN_IN_KEY,
     Action.EVIDENCE_KEY,
@@ -50,6 +58,8 @@ def report(tx: Connection, period: Period, *, now: str) -> Report:
             columns=texts(
                 ("name", "Name"),
                 ("role", "Role"),
+                ("rooms", "Only"),
+                ("facade", "Reads the facade"),
                 ("made_at", "Made"),
                 ("expires_at", "Expires"),
                 ("revoked_at", "Revoked"),
@@ -75,6 +85,38 @@ def report(tx: Connection, period: Period, *, now: str) -> Report:
                     seen.get(Source(id=row.id, name=row.name).actor),
                 )
                 for row in tx.execute(select(webhook_source).order_by(webhook_source.c.name))
+            ),
+        ),
+        Table(
+            name="endpoints",
+            title="Who is told by webhooks",
+            columns=texts(
+                ("name", "Name"),
+                ("address", "Address"),
+                ("added_at", "Added"),
+                ("removed_at", "Removed"),
+                ("disabled_at", "Disabled"),
+            ),
+            rows=tuple(
+                (row.name, row.url, row.added_at, row.removed_at or None, row.disabled_at or None)
+                for row in tx.execute(
+                    select(webhook_endpoint).order_by(webhook_endpoint.c.added_at)
+                )
+            ),
+        ),
+        Table(
+            name="destinations",
+            title="Where charts go",
+            columns=texts(
+                ("name", "Name"),
+                ("address", "Address"),
+                ("added_at", "Added"),
+                ("removed_at", "Removed"),
+                ("paused", "Paused"),
+            ),
+            rows=tuple(
+                (row.name, row.base_url, row.created_at, row.removed_at or None, row.paused or None)
+                for row in tx.execute(select(destination).order_by(destination.c.created_at))
             ),
         ),
         Table(
@@ -140,6 +182,8 @@ def _token(one: dict[str, Any], seen: dict[str, str], now: str) -> tuple[Cell, .
     return (
         one["name"],
         one["role"],
+        one["rooms"] or None,
+        one["facade"] or None,
         one["created_at"],
         one["expires_at"],
         one["revoked_at"] or None,

@@ -9,6 +9,7 @@ from fhirbridge.reports.catalog import CATALOG, Asked
 from fhirbridge.reports.documents import Kept
 from fhirbridge.reports.table import Period, Report
 from fhirbridge.reports.written import Format, written
+from fhirbridge.webhooks.endpoints import New
 from tests.factories import World, a_short_visit
 from tests.journey.canaries import hits, record_with_canaries
 from tests.mapping_sets import few_mappings, mappings
@@ -87,6 +88,9 @@ def test_who_may_come_in_who_did_and_what_changed() -> None:
     bridge.make_token(name="old", role=Role.AUDITOR, actor="admin")
     bridge.revoke_token("old", actor="admin")
     bridge.add_source("monitor", None, actor="admin")
+    url = "https://registry.example.org/told"
+    bridge.webhooks.add(New(name="registry", url=url), actor="admin")
+    world.connect()
     bridge.record("nobody", actor="token:lab")
     bridge.refused(actor="nobody", reason="no token", route="/x")
     bridge.checkpoint()
@@ -99,8 +103,13 @@ def test_who_may_come_in_who_did_and_what_changed() -> None:
     )  # fmt: skip
     assert (old["standing"], old["last_seen"]) == ("revoked", None)
     assert [row["name"] for row in rows(report, "sources")] == ["monitor"]
+    assert [(row["name"], row["address"]) for row in rows(report, "endpoints")] == [
+        ("registry", url)
+    ]
+    assert [row["name"] for row in rows(report, "destinations")] == ["ehr"]
     assert sorted(row["what"] for row in rows(report, "changes")) == [
-        "token.made", "token.made", "token.revoked", "webhook.source-added",
+        "token.made", "token.made", "token.revoked", "webhook.endpoint-added",
+        "webhook.source-added",
     ]  # fmt: skip
     assert [row["times"] for row in rows(report, "refused")] == [1]
     assert len(rows(report, "evidence-keys")) == 1
