@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
@@ -113,8 +114,9 @@ def _rows(
     chosen = select(delivery).where(delivery.c.state.in_(states))
     if destination:
         chosen = chosen.where(delivery.c.destination == destination)
-    order = (delivery.c.created_at, delivery.c.destination, delivery.c.lane, delivery.c.sequence)
-    return [row for row in tx.execute(chosen.order_by(*order)) if meant is None or row.id in meant]
+    # Sorted here: asked to sort, SQLite reads all deliveries of a destination in that order.
+    found = (row for row in tx.execute(chosen) if meant is None or row.id in meant)
+    return sorted(found, key=attrgetter("created_at", "destination", "lane", "sequence"))
 
 
 def _foreseen(row: Row[Any], step: Step, reason: str = "") -> Foreseen:
