@@ -129,7 +129,10 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot; takes no write lock and writes nothing."""
-        with self._told(), self._connected(self._database.reader) as connection:
+        reader = self._database.reader
+        with self._told(), self._connected(reader) as connection:
+            if reader.first:
+                connection.exec_driver_sql(reader.first)
             yield connection
             connection.rollback()
 

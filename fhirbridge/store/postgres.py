@@ -13,8 +13,10 @@ from fhirbridge.store.errors import StoreConflictError, StoreError, busy, lackin
 OLDEST = 13
 CONNECT_SECONDS = 10
 LOCK_TIMEOUT_MS = 15_000
-# A host that sleeps within a transaction stops all writers: it is put out before they give up.
-IDLE_TIMEOUT_MS = 12_000
+# A host that sleeps within a transaction stops all writers: it is put out before they give up. It
+# may do so twice, since a lock for which it waits is given to it in its sleep.
+IDLE_TIMEOUT_MS = 5_000
+READER_IDLE_TIMEOUT_MS = 600_000  # who reads stops nobody, and thinks long over a report
 AT_ONCE = 40  # connections of one process at most
 SETTINGS = {
     "lock_timeout": LOCK_TIMEOUT_MS,
@@ -47,7 +49,10 @@ class Postgres:
     beside: Beginning | None = Beginning(
         options={"isolation_level": "SERIALIZABLE"}, first="LOCK TABLE meta IN ROW SHARE MODE"
     )
-    reader = Beginning(options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+    reader = Beginning(
+        options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+        first=f"SET LOCAL idle_in_transaction_session_timeout = {READER_IDLE_TIMEOUT_MS}",
+    )
     maker = Beginning(
         options={"isolation_level": "READ COMMITTED"},
         first=f"SELECT pg_advisory_xact_lock({MAKING})",

@@ -55,6 +55,16 @@ def kill_others(url: str) -> None:
         )
 
 
+def wait_for_a_waiter(url: str) -> None:
+    """Return once somebody waits for a lock."""
+    with psycopg.connect(url, autocommit=True) as own:
+        for _ in range(200):
+            if own.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (0,):
+                return
+            Event().wait(0.05)
+    raise AssertionError("nobody waits")
+
+
 def test_a_statement_is_planned_for_its_own_values_however_often_it_is_asked(store: Store) -> None:
     with store.read() as tx:
         for _ in range(20):
@@ -200,31 +210,42 @@ def test_p13_a_program_that_sleeps_within_a_transaction_does_not_stop_the_others
 def test_p13_who_waits_for_a_program_that_sleeps_comes_through_before_giving_up(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The real times, divided by ten."""
-    assert postgres_ways.IDLE_TIMEOUT_MS < postgres_ways.LOCK_TIMEOUT_MS
+    """The real times, divided by ten; it sleeps with one lock, and is given the next one."""
     for name, own in (("idle_in_transaction_session_timeout", "IDLE"), ("lock_timeout", "LOCK")):
         shorter = getattr(postgres_ways, f"{own}_TIMEOUT_MS") // 10
         monkeypatch.setitem(postgres_ways.SETTINGS, name, shorter)
     asleep, awake = Store(url), Store(url)
-    holds, over = Event(), Event()
+    sleeping = [Event(), Event()]
+    over = Event()
 
-    def hold() -> None:
-        with asleep.begin() as tx:
-            note(tx, "one")
-            holds.set()
-            over.wait(10)
-            note(tx, "two")
+    def hold(tx: Connection, mine: Event) -> None:
+        note(tx, "one")
+        mine.set()
+        over.wait(10)
+        note(tx, "two")
 
-    def sleep() -> None:
+    def beside() -> None:
         with pytest.raises(StoreBusyError):
-            hold()
+            asleep.commit(lambda tx: hold(tx, sleeping[0]))
 
-    sleeper = Thread(target=sleep)
-    sleeper.start()
-    assert holds.wait(10)
+    def hold_alone() -> None:
+        with asleep.begin() as tx:
+            hold(tx, sleeping[1])
+
+    def alone() -> None:
+        with pytest.raises(StoreBusyError):
+            hold_alone()
+
+    sleepers = [Thread(target=beside), Thread(target=alone)]
+    sleepers[0].start()
+    assert sleeping[0].wait(10)
+    sleepers[1].start()
+    wait_for_a_waiter(url)
     awake.commit(lambda tx: note(tx, "three"))
+    assert sleeping[1].is_set()
     over.set()
-    sleeper.join()
+    for one in sleepers:
+        one.join()
 
     assert names(awake) == {"three"}
     asleep.close()
