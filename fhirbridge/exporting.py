@@ -11,7 +11,9 @@ from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry
 from fhirbridge.exports import proofs, sbom, zipped
 from fhirbridge.exports.holdings import Holdings
-from fhirbridge.exports.question import Question
+from fhirbridge.exports.question import ExportError, Question
+from fhirbridge.exports.scrub import Scrub, words_of
+from fhirbridge.exports.scrubbed import ScrubbedWriting
 from fhirbridge.exports.writing import Writing
 from fhirbridge.overview import folder, proof
 from fhirbridge.overview.folder import Folder
@@ -51,8 +53,14 @@ class Exporting(Reporting):
 
         It is noted before anything is read and, with the SHA-256 of all that is handed over, before
         the folder is there. `at_checkpoint`: byte for byte as it was made at that checkpoint.
-        Raises DestinationError, ExportError, FolderError or SigningKeyError; then nothing is there.
+        One without identifiers is made with a key that is thrown away, so that it is never made
+        again. Raises DestinationError, ExportError, FolderError or SigningKeyError; then nothing
+        is there.
         """
+        if question.identifiers and at_checkpoint is not None:
+            raise ExportError(
+                "an export without identifiers cannot be made again", hint="make a new one"
+            )
         with self._store.begin() as tx:
             registry.get(tx, question.destination)
             export = new_id(self._parts.rng)
@@ -62,6 +70,8 @@ class Exporting(Reporting):
             written = self._write(question, out)
             said = {"content": verifying.content(out.files), **_counted(written)}
             with self._store.begin() as tx:
+                if question.identifiers:
+                    own.clear()  # who asked, for what and when: nothing that goes out
                 own.append(
                     self._note_export(tx, question, export, actor, outcome=proofs.SEALED, **said)
                 )
@@ -93,7 +103,7 @@ class Exporting(Reporting):
             checkpoint=signed.size,
         )
 
-    def _write(self, question: Question, out: Folder) -> Writing:
+    def _write(self, question: Question, out: Folder) -> Writing | ScrubbedWriting:
         """Write all that one snapshot of the database holds of it."""
         site = self._parts.site
         with copying.snapshot(self._store) as tx:
@@ -104,7 +114,18 @@ class Exporting(Reporting):
                 destination=registry.get(tx, question.destination),
                 question=question,
             )
-            written = Writing(out, holdings, question, f"https://{site.host}/{site.tenant}/fhir")
+            written: Writing | ScrubbedWriting
+            if question.identifiers:
+                scrub = Scrub(
+                    kind=question.identifiers,
+                    words=words_of(self._parts.live.current(tx).files.by_name),
+                    key=self._parts.rng.token(32),
+                    year=self.clock.now().year,
+                )
+                written = ScrubbedWriting(out, holdings, question, scrub)
+            else:
+                base = f"https://{site.host}/{site.tenant}/fhir"
+                written = Writing(out, holdings, question, base)
             written.write()
         out.write(SBOM, sbom.document())
         return written
@@ -142,7 +163,7 @@ class Exporting(Reporting):
         return self._audit.append(tx, entry)
 
 
-def _counted(written: Writing) -> dict[str, Any]:
+def _counted(written: Writing | ScrubbedWriting) -> dict[str, Any]:
     return {
         "resources": written.counts.total(),
         "withheld": dict(sorted(written.withheld.items())),
@@ -152,16 +173,20 @@ def _counted(written: Writing) -> dict[str, Any]:
 
 
 def _manifest(
-    question: Question, signed: Signed, written: Writing, said: dict[str, Any]
+    question: Question, signed: Signed, written: Writing | ScrubbedWriting, said: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what the manifest says: nothing that another run at this checkpoint would not."""
+    if isinstance(written, ScrubbedWriting):
+        more: dict[str, Any] = {"left_out": dict(sorted(written.left_out.items()))}
+    else:
+        more = {"newest": written.newest}
     return {
-        "format": verifying.RESOURCES,
+        "format": verifying.SCRUBBED if question.identifiers else verifying.RESOURCES,
         "made_at": signed.at,
         "software": f"fhirbridge {__version__}",
         "signed": True,
         "question": question.said(),
-        "newest": written.newest,
+        **more,
         "mapping_sets": sorted(written.sets),
         "types": dict(sorted(written.counts.items())),
         "counts": {

@@ -28,6 +28,7 @@ KEYS = "keys.txt"
 PROOFS = (EVIDENCE, CHECKPOINT, GROWN, KEYS)  # the rest of an export is what is handed over
 WHOLE = "fhirbridge/evidence/v1"  # every row up to the checkpoint
 RESOURCES = "fhirbridge/export/v1"
+SCRUBBED = "fhirbridge/scrubbed/v1"  # without identifiers, so without an index
 INDEX, OF_RESOURCES = "index.ndjson", "resources/"
 EXPORTED = "resources.exported"
 LARGEST_MANIFEST = 100_000_000
@@ -92,6 +93,8 @@ def verify(package: Path, keys: Sequence[Trusted], older: Sequence[str] = ()) ->
     checkpoint, by = _checkpoint(_read(package, CHECKPOINT), keys)
     rows = _Rows(package, checkpoint, whole=said.get("format") == WHOLE)
     rows.check()
+    if said.get("format") in (RESOURCES, SCRUBBED) and content(listed) not in rows.exported:
+        raise _bad("no row of the log says that this was handed over")
     if said.get("format") == RESOURCES:
         _check_resources(package, listed, rows)
     grown = _grown(package, checkpoint, older, keys, rows)
@@ -246,9 +249,7 @@ def _is_handed_over(listed: Mapping[str, Any]) -> bool:
 
 
 def _check_resources(package: Path, listed: list[dict[str, Any]], rows: _Rows) -> None:
-    """Check that the log knows what is handed over, and each resource's record and delivery."""
-    if content(listed) not in rows.exported:
-        raise _bad("no row of the log says that this was handed over")
+    """Check that the log knows each resource's record and delivery."""
     if not any(one["name"] == INDEX for one in listed):
         raise _bad(f"{INDEX} is missing")
     reading = _Reading(package)

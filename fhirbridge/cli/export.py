@@ -14,8 +14,15 @@ from fhirbridge.cli.paths import NEW_FOLDER
 from fhirbridge.cli.printing import as_json
 from fhirbridge.exporting import Package
 from fhirbridge.exports.question import Form, Question, moment_text
+from fhirbridge.exports.scrub import Identifiers
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
+WHAT = {
+    None: "patient data",
+    Identifiers.SAFE_HARBOR: "de-identified (Safe Harbor); README.txt says how",
+    Identifiers.LIMITED: "a limited data set, patient data: README.txt says what it is for",
+    Identifiers.MASKED: "patient data, masked and not de-identified",
+}
 WHY = {
     "consent": "there is no consent to sharing any more",
     "part-2": "they are labelled 42 CFR Part 2, without an active consent for it",
@@ -46,6 +53,12 @@ WHY = {
     type=click.Choice([one.value for one in Form]),
     help="Write it as this too, beside NDJSON; may be repeated.",
 )
+@click.option(
+    "--identifiers",
+    type=click.Choice([one.value for one in Identifiers]),
+    help="Take them out. safe-harbor: de-identified, years only; limited: a limited data set, "
+    "dates moved; masked: names and texts covered, for support.",
+)
 @click.option("--zip", "zip_wanted", is_flag=True, help="Write FOLDER.zip beside it.")
 @click.option(
     "--at-checkpoint",
@@ -66,6 +79,7 @@ def export(  # noqa: PLR0917  each is an option
     end: datetime | None,
     since: datetime | None,
     forms: tuple[str, ...],
+    identifiers: str | None,
     at_checkpoint: int | None,
     *,
     zip_wanted: bool,
@@ -75,7 +89,8 @@ def export(  # noqa: PLR0917  each is an option
 
     FOLDER is there whole and signed, or not at all. Without a narrowing option all is written; with
     one, what the chosen resources point to comes with them. What may not be sent to the destination
-    now, for want of a consent, is not exported either: it is counted.
+    now, for want of a consent, is not exported either: it is counted. With --identifiers the
+    charts of all patients are written, and what may not stay is left out.
     """
     if patient and patient_file:
         raise click.UsageError("name the patient once: --patient or --patient-file")
@@ -87,6 +102,7 @@ def export(  # noqa: PLR0917  each is an option
         end=_text(end),
         since=_text(since),
         forms=frozenset(map(Form, forms)),
+        identifiers=Identifiers(identifiers) if identifiers else None,
     )
     with opened() as bridge:
         asked = _narrowed(bridge, question, patient, patient_file, records, series_of)
@@ -96,7 +112,7 @@ def export(  # noqa: PLR0917  each is an option
     if json_wanted:
         printing.data(asdict(made))
     else:
-        _tell(made, folder)
+        _tell(made, folder, question.identifiers)
 
 
 def _narrowed(  # noqa: PLR0917  each is an option
@@ -120,8 +136,8 @@ def _text(moment: datetime | None) -> str:
     return "" if moment is None else moment_text(moment.replace(tzinfo=UTC))
 
 
-def _tell(made: Package, folder: Path) -> None:
-    printing.words(f"{made.resources} resources are in {folder.name}: patient data.")
+def _tell(made: Package, folder: Path, identifiers: Identifiers | None) -> None:
+    printing.words(f"{made.resources} resources are in {folder.name}: {WHAT[identifiers]}.")
     for reason, count in made.withheld.items():
         printing.words(f"{count} were left out: {WHY.get(reason, reason)}.")
     if made.erased:
@@ -130,4 +146,5 @@ def _tell(made: Package, folder: Path) -> None:
         printing.words(f"{made.dangling} references point to what is not in it.")
     printing.words(f"Next: fhirbridge verify {folder.name} --key FILE. SHA-256 of the manifest:")
     printing.words(made.manifest)
-    printing.words(f"Again, byte for byte: --at-checkpoint {made.checkpoint}")
+    if identifiers is None:
+        printing.words(f"Again, byte for byte: --at-checkpoint {made.checkpoint}")

@@ -134,13 +134,26 @@ class Holdings:
         self.gate = Gate(tx, destination)
         self.erased = 0
 
-    def charts(self) -> Iterator[tuple[str, Iterator[Held]]]:
+    def lanes(self) -> list[str]:
+        """Return of which patients there are charts."""
+        chosen = (
+            select(resource.c.lane)
+            .distinct()
+            .join(ledger, ledger.c.resource == resource.c.id)
+            .where(
+                ledger.c.destination == self._question.destination,
+                resource.c.lane != SHARED_LANE,
+            )
+        )
+        return list(self._tx.scalars(chosen))
+
+    def charts(self, question: Question | None = None) -> Iterator[tuple[str, Iterator[Held]]]:
         """Yield each chart (lane) with what is chosen of it, by type and id.
 
         A chart is to be read before the next one is asked for. What belongs to no patient comes
-        last, and only where all is meant.
+        last, and only where all is meant. `question` chooses instead of the one of the export.
         """
-        asked = self._asked(self._question).execution_options(yield_per=AT_ONCE)
+        asked = self._asked(question or self._question).execution_options(yield_per=AT_ONCE)
         rows = iter(self._tx.execute(asked))
         following: list[Row[Any]] = []
         if (first := next(rows, None)) is not None:

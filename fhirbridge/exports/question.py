@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from fhirbridge.errors import BridgeError
+from fhirbridge.exports.scrub import Identifiers
 from fhirbridge.fhir import codec
 from fhirbridge.store import moment
 
@@ -47,6 +48,7 @@ class Question:
     begin: str = ""
     end: str = ""
     forms: frozenset[Form] = frozenset()
+    identifiers: Identifiers | None = None  # taken out; None: all stays as it is
 
     def __post_init__(self) -> None:
         """Refuse what can choose nothing. Raises ExportError."""
@@ -55,6 +57,19 @@ class Question:
                 raise ExportError("a type is no FHIR type", hint="write it as FHIR does: Encounter")
         if self.begin and self.end and self.begin >= self.end:
             raise ExportError("the range ends before it begins", hint="the end is not included")
+        if self.identifiers is None:
+            return
+        if self.narrow or self.since:
+            raise ExportError(
+                "without identifiers an export is of all charts: a choice would say whose they are",
+                hint="choose by type alone",
+            )
+        if self.forms - {Form.CSV}:
+            raise ExportError(
+                "without identifiers there are NDJSON and CSV: notes and Bundles name people, "
+                "servers and times",
+                hint="leave --as out, or --as csv",
+            )
 
     @property
     def whole(self) -> bool:

@@ -21,6 +21,33 @@ INDEXED = ("type", "resource_id", "record_id", "record_version", "purpose", "map
 INDEXED_TOO = ("set_digest", "as_of", "ehr_id", "ehr_version", "delivered_at")
 
 
+class ByType:
+    """NDJSON files of resources by type, each of so many lines and bytes at most."""
+
+    def __init__(self, out: Folder) -> None:
+        self._out = out
+        self._open: dict[str, Rows] = {}
+        self._begun: Counter[str] = Counter()
+
+    def add(self, kind: str, line: bytes) -> Rows:
+        """Write one resource; return the file, of which it is the last line."""
+        rows = self._open.get(kind)
+        if rows is not None and (rows.count >= MOST_ROWS or rows.size >= MOST_BYTES):
+            self._out.end(rows)
+            rows = None
+        if rows is None:
+            self._begun[kind] += 1
+            rows = self._out.begin(f"resources/{kind}.{self._begun[kind]:03}.ndjson")
+            self._open[kind] = rows
+        rows.add(line + b"\n")
+        return rows
+
+    def end(self) -> None:
+        """Say that no more comes."""
+        for rows in self._open.values():
+            self._out.end(rows)
+
+
 class Writing:
     """Writes each chosen resource once; keeps of what it wrote names alone, and one chart."""
 
@@ -32,8 +59,7 @@ class Writing:
         self._base = base
         self._index = out.begin(INDEX)
         self._elements = out.begin(ELEMENTS) if Form.CSV in question.forms else None
-        self._open: dict[str, Rows] = {}
-        self._begun: Counter[str] = Counter()
+        self._files = ByType(out)
         self._shared: dict[Identity, Held] = {}  # of no patient: a clinic's own, few
         self.counts: Counter[str] = Counter()
         self.records: set[str] = set()
@@ -51,9 +77,10 @@ class Writing:
             self._elements.add(elements.HEAD)
         for lane, chosen in self._holdings.charts():
             self._chart(lane, chosen)
-        for rows in (*self._open.values(), self._index, self._elements):
-            if rows is not None:
-                self._out.end(rows)
+        self._files.end()
+        self._out.end(self._index)
+        if self._elements is not None:
+            self._out.end(self._elements)
         self.erased, self.newest = self._holdings.erased, self._holdings.newest()
 
     def _chart(self, lane: str, chosen: Iterator[Held]) -> None:
@@ -96,8 +123,7 @@ class Writing:
 
     def _write(self, held: Held) -> None:
         row, line = held.row, held.raw
-        rows = self._file(row.type)
-        rows.add(line + b"\n")
+        rows = self._files.add(row.type, line)
         said = {name: getattr(row, name) for name in (*INDEXED, *INDEXED_TOO)}
         place = {"file": rows.name, "line": rows.count, "sha256": hashlib.sha256(line).hexdigest()}
         self._index.add(codec.encode({**place, **said, "delivery": held.delivery}) + b"\n")
@@ -112,17 +138,6 @@ class Writing:
         self.sets.add(row.set_digest)
         if held.delivery:
             self.deliveries.add(held.delivery)
-
-    def _file(self, kind: str) -> Rows:
-        rows = self._open.get(kind)
-        if rows is not None and (rows.count >= MOST_ROWS or rows.size >= MOST_BYTES):
-            self._out.end(rows)
-            rows = None
-        if rows is None:
-            self._begun[kind] += 1
-            rows = self._out.begin(f"resources/{kind}.{self._begun[kind]:03}.ndjson")
-            self._open[kind] = rows
-        return rows
 
     def _bundles(self, chart: list[Held]) -> None:
         bodies = [one.body for one in chart]
