@@ -36,7 +36,15 @@ class Whole:
     beside: Mapping[str, Leaf]  # these may go alone
 
 
-Spec: TypeAlias = "Leaf | Whole | Mapping[str, Spec]"
+@dataclass(frozen=True, slots=True)
+class Led:
+    """An object that means nothing without any of these parts, and goes with the last of them."""
+
+    by: frozenset[str]
+    parts: "Mapping[str, Spec]"
+
+
+Spec: TypeAlias = "Leaf | Whole | Led | Mapping[str, Spec]"
 
 CODING = Whole({"system": Leaf.WORD, "code": Leaf.WORD}, {"display": Leaf.WORD})
 CONCEPT: Spec = {"coding": CODING, "text": Leaf.TEXT}
@@ -60,7 +68,9 @@ MEDICATION: Spec = {
     "id": Leaf.WORD,
     "code": CONCEPT,
     "form": CONCEPT,
-    "ingredient": {"itemCodeableConcept": CONCEPT, "strength": RATIO},
+    "ingredient": Led(
+        frozenset({"itemCodeableConcept"}), {"itemCodeableConcept": CONCEPT, "strength": RATIO}
+    ),
 }
 WHEN: dict[str, Spec] = {"effectiveDateTime": Leaf.DATE, "effectivePeriod": PERIOD}
 VALUE: dict[str, Spec] = {
@@ -88,10 +98,9 @@ ALLOWED: Mapping[str, Mapping[str, Spec]] = {
         "seriousness": CONCEPT,
         "severity": CONCEPT,
         "outcome": CONCEPT,
-        "suspectEntity": {
-            "instance": REFERENCE,
-            "causality": {"assessment": CONCEPT},
-        },
+        "suspectEntity": Led(
+            frozenset({"instance"}), {"instance": REFERENCE, "causality": {"assessment": CONCEPT}}
+        ),
     },
     "CarePlan": {
         "status": Leaf.WORD,
@@ -143,13 +152,16 @@ ALLOWED: Mapping[str, Mapping[str, Spec]] = {
         "reasonReference": REFERENCE,
         "supportingInformation": REFERENCE,
         "request": REFERENCE,
-        "dosage": {
-            "route": CONCEPT,
-            "method": CONCEPT,
-            "site": CONCEPT,
-            "dose": QUANTITY,
-            "rateQuantity": QUANTITY,
-        },
+        "dosage": Led(  # R4's mad-1
+            frozenset({"dose", "rateQuantity"}),
+            {
+                "route": CONCEPT,
+                "method": CONCEPT,
+                "site": CONCEPT,
+                "dose": QUANTITY,
+                "rateQuantity": QUANTITY,
+            },
+        ),
         "note": NOTE,
     },
     "MedicationRequest": {
@@ -193,7 +205,7 @@ ALLOWED: Mapping[str, Mapping[str, Spec]] = {
         "interpretation": CONCEPT,
         "bodySite": CONCEPT,
         "method": CONCEPT,
-        "component": {**VALUE, "code": CONCEPT},
+        "component": Led(frozenset({"code"}), {**VALUE, "code": CONCEPT}),
         "note": NOTE,
     },
     "Patient": {
@@ -244,9 +256,13 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 # the census of 2000 (HHS, guidance on de-identification, 2012) and of 2010. That of 2020 was not
 # seen.
 FEW_PEOPLE = frozenset(
-    "036 059 063 102 203 205 369 556 692 790 821 823 830 831 878 879 884 890 893".split()  # noqa: SIM905
+    """
+    036 059 063 102 203 205 369 556 692 790 821 823 830 831 878 879 884 890 893
+    """.split()  # noqa: SIM905  a word list reads best as text
 )
 STATES = frozenset(
-    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM "
-    "NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC AS GU MP PR VI".split()  # noqa: SIM905
+    """
+    AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM
+    NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC AS GU MP PR VI
+    """.split()  # noqa: SIM905
 )

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from fhirbridge.exports.allowed import ALLOWED, FEW_PEOPLE, REQUIRED, STATES, Leaf, Spec, Whole
+from fhirbridge.exports.allowed import ALLOWED, FEW_PEOPLE, REQUIRED, STATES, Leaf, Led, Spec, Whole
 from fhirbridge.fhir.references import LITERAL
 from fhirbridge.translate import yaml_tree
 from fhirbridge.translate.yaml_tree import Fields, Node, Scalar
@@ -111,6 +111,9 @@ class Scrub:
             return None
         if isinstance(spec, Whole):
             return self._whole(value, spec, lane)
+        if isinstance(spec, Led):
+            kept = self._object(value, spec.parts, lane)
+            return kept if spec.by & kept.keys() else None
         return self._object(value, spec, lane) or None
 
     def _whole(self, value: dict[str, Any], spec: Whole, lane: str) -> dict[str, Any] | None:

@@ -78,7 +78,8 @@ class ScrubbedWriting:
     def _chart(self, lane: str) -> list[tuple[str, bytes]]:
         self.charts += 1
         kept: list[tuple[str, bytes]] = []
-        for _, chosen in self._holdings.charts(replace(self._question, patient=lane)):
+        own = replace(self._question, patient=lane, identifiers=None)
+        for _, chosen in self._holdings.charts(own):
             for held in chosen:
                 self.sets.add(held.row.set_digest)
                 body = self._scrub.resource(held.body, lane)
