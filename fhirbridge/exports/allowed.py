@@ -252,6 +252,16 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "Procedure": ("status", "subject"),
 }  # fmt: skip
 
+# R4's own codes of what is required (status, intent, gender): a record brings them as they are.
+CODES_OF_R4 = frozenset(
+    """
+    active actual amended arrived cancelled completed corrected draft entered-in-error female final
+    finished in-progress intended male not-done not-taken on-hold onleave order other plan planned
+    potential preliminary preparation proposal proposed registered rejected revoked stopped triaged
+    unknown
+    """.split()  # noqa: SIM905
+)
+
 # Three digits of ZIP codes under which 20,000 people or fewer live: both lists that are in use, of
 # the census of 2000 (HHS, guidance on de-identification, 2012) and of 2010. That of 2020 was not
 # seen.

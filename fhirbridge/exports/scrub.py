@@ -14,7 +14,17 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from fhirbridge.exports.allowed import ALLOWED, FEW_PEOPLE, REQUIRED, STATES, Leaf, Led, Spec, Whole
+from fhirbridge.exports.allowed import (
+    ALLOWED,
+    CODES_OF_R4,
+    FEW_PEOPLE,
+    REQUIRED,
+    STATES,
+    Leaf,
+    Led,
+    Spec,
+    Whole,
+)
 from fhirbridge.fhir.references import LITERAL
 from fhirbridge.translate import yaml_tree
 from fhirbridge.translate.yaml_tree import Fields, Node, Scalar
@@ -43,8 +53,8 @@ class Identifiers(StrEnum):
 
 
 def words_of(files: Mapping[str, bytes]) -> frozenset[str]:
-    """Return every word that mapping files hold: {"resources/patient.yaml": bytes}."""
-    found: set[str] = set()
+    """Return R4's own codes and every word that mapping files hold: {"codes.yaml": bytes}."""
+    found = {*CODES_OF_R4}
     for name, raw in files.items():
         if name.endswith(".yaml"):
             found.update(_scalars(yaml_tree.read(raw.decode("utf-8"), name)))

@@ -145,6 +145,23 @@ def test_r69_what_is_left_is_sound_r4() -> None:
                 assert problems(found) == [], (one["resourceType"], one["id"])
 
 
+def test_what_a_dose_a_reading_and_a_patient_are_is_not_lost() -> None:
+    """Of each kind, what has a value and a unit or a code has it still."""
+    lost = set()
+    for one in golden():
+        found = scrubbed(one) or one
+        for name in ("status", "gender", "valueQuantity", "medicationCodeableConcept"):
+            if name in one and name not in found:
+                lost.add((one["resourceType"], name))
+        if (
+            (dose := one.get("dosage", {}))
+            and isinstance(dose, dict)
+            and "value" in dose.get("dose", {})
+        ):
+            assert found["dosage"]["dose"] == dose["dose"]
+    assert lost == set()
+
+
 def test_r69_dates_are_years_and_who_is_over_89_is_90_or_older() -> None:
     patient = {"resourceType": "Patient", "id": "p", "gender": "female"}
     of = {year: scrubbed({**patient, "birthDate": f"{year}-05-06"}) for year in (1936, 1937, 2001)}
