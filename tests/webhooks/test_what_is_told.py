@@ -1,5 +1,6 @@
 """What becomes an event, in the commit of what it tells of; and that no event holds PHI (R53)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fhirbridge.egress.exchange import Request
 from fhirbridge.events.log import Kind
+from fhirbridge.exports.question import Question
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import State
 from fhirbridge.store.errors import StoreError
@@ -129,7 +131,9 @@ def test_events_are_numbered_in_the_order_of_their_writing_without_a_gap() -> No
     assert [one["at"] for one in found] == sorted(one["at"] for one in found)
 
 
-def test_r53_safety_03_nothing_of_a_patient_is_sent_whatever_happens(receiver: Receiver) -> None:
+def test_r53_safety_03_nothing_of_a_patient_is_sent_whatever_happens(
+    receiver: Receiver, tmp_path: Path
+) -> None:
     telling = Telling(mapped=mappings)
     telling.add("clinic", receiver.url)
     far = telling.connect()
@@ -143,6 +147,7 @@ def test_r53_safety_03_nothing_of_a_patient_is_sent_whatever_happens(receiver: R
     telling.take(amended(record, rate(80)))
     far.transport.choose = _refuses
     telling.take(a_short_visit(1, tokens[0]))
+    telling.bridge.export(Question(destination="ehr"), tmp_path / tokens[1], actor=tokens[2])
     telling.post()
 
     kinds = {one["type"] for one in receiver.messages()}
