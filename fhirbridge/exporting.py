@@ -9,8 +9,6 @@ from fhirbridge.audit import verifying
 from fhirbridge.audit.checkpoints import Signed
 from fhirbridge.audit.log import Action, Entry
 from fhirbridge.destinations import registry
-from fhirbridge.events import log as events
-from fhirbridge.events.log import Made
 from fhirbridge.exports import proofs, sbom, zipped
 from fhirbridge.exports.holdings import Holdings
 from fhirbridge.exports.question import Question
@@ -86,7 +84,6 @@ class Exporting(Reporting):
                 digest = proof.seal(out, tx, signed, manifest, self._checkpoints)
         if zip_wanted:
             zipped.beside(target)
-        self._tell_ready(question, export, written)
         return Package(
             manifest=digest,
             resources=written.counts.total(),
@@ -111,13 +108,6 @@ class Exporting(Reporting):
             written.write()
         out.write(SBOM, sbom.document())
         return written
-
-    def _tell_ready(self, question: Question, export: str, written: Writing) -> None:
-        """Tell others, now that the folder is there: not before, since it might never be."""
-        there, made = written.counts.total(), Made.PACKAGE
-        ready = events.export_ready(question.destination, export, made, resources=there)
-        with self._store.begin() as tx:
-            events.wait(tx, ready, at=self.clock.now())
 
     def in_series(self, question: Question, record_id: str) -> Question:
         """Narrow a question to the sessions of one treatment series: that of a record version.

@@ -44,7 +44,7 @@ class Kind(StrEnum):
     DELIVERY_PARKED = "delivery.parked"
     RECORD_WARNING = "record.warning"  # taken in with warnings, or with elements that are held
     RECONCILE_REPAIRED = "reconcile.repaired"  # what an EHR had lost is owed to it again
-    EXPORT_READY = "export.ready"  # Bulk Data may be read, or a package lies in its folder
+    EXPORT_READY = "export.ready"  # Bulk Data may be read by whoever began it
 
 
 class Subkind(StrEnum):
@@ -56,13 +56,6 @@ class Subkind(StrEnum):
     ALLERGY_CHANGED = "allergy.changed"
     MEDICATION_CHANGED = "medication.changed"
     PLAN_CHANGED = "plan.changed"  # CarePlan or Goal
-
-
-class Made(StrEnum):
-    """As what an export is ready."""
-
-    BULK = "bulk"  # Bulk Data, for the reader of a facade who began it
-    PACKAGE = "package"  # a signed folder, where whoever ran the command wanted it
 
 
 # Of which types a change in an EHR is told.
@@ -108,12 +101,6 @@ def wait(tx: Connection, one: Event, *, at: datetime) -> None:
         "detail": codec.canonical(dict(one.detail)).decode(),
     }
     tx.execute(_WAITS, values)
-
-
-def export_ready(destination: str, export: str, made: Made, *, resources: int) -> Event:
-    """Return the event that an export can be had; it names no patient, whosever it may be."""
-    detail = {"export": export, "made": made.value, "resources": resources}
-    return Event(kind=Kind.EXPORT_READY, destination=destination, patient="", detail=detail)
 
 
 def append(tx: Connection, rng: Rng, one: Event, *, at: datetime) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from fhirbridge.access import signature
-from fhirbridge.events.log import Kind, Made
+from fhirbridge.events.log import Kind
 from fhirbridge.fhir import codec
 
 TEST = "webhook.test"
@@ -36,7 +36,7 @@ def where_more_is(event: Mapping[str, Any]) -> str:
         return f"/api/v1/sessions/{event['detail']['record']}"
     if event["kind"] == Kind.EHR_CHANGED and event["patient"]:
         return f"/api/v1/patients/{event['patient']}/ehr"
-    if event["kind"] == Kind.EXPORT_READY and event["detail"]["made"] == Made.BULK:
+    if event["kind"] == Kind.EXPORT_READY:
         return f"/fhir/$export-status/{event['detail']['export']}"
     return "/api/v1/status"
 

@@ -15,7 +15,6 @@ from fhirbridge.exports import zipped
 from fhirbridge.exports.question import ExportError, Form
 from fhirbridge.fhir import codec
 from fhirbridge.overview import proof
-from fhirbridge.overview.folder import FolderError
 from fhirbridge.store.tables import evidence
 from tests.exports.conftest import Clinic, bytes_of, lines, names, resources
 from tests.factories import A_DAY, a_short_visit, amended, rate
@@ -196,24 +195,3 @@ def test_it_is_in_the_log_who_asked_for_what_before_anything_is_there(clinic: Cl
         "destination": "ehr",
         "patient": patient,
     }
-
-
-def test_that_a_package_lies_there_is_told_and_of_one_that_was_refused_nothing(
-    clinic: Clinic, tmp_path: Path
-) -> None:
-    there = tmp_path / "there"
-    there.mkdir()
-    with pytest.raises(FolderError):
-        clinic.export("there")
-
-    clinic.export("pack", patient=clinic.world.patient_rows()[0].lane)
-
-    (told,) = clinic.world.heard_of("export.ready")
-    (made,) = clinic.made
-    noted = [
-        codec.decode(row.detail.encode()) for row in clinic.world.evidence("resources.exported")
-    ]
-    assert told["detail"] == {
-        "export": noted[-1]["export"], "made": "package", "resources": made.resources
-    }  # fmt: skip
-    assert (told["destination"], told["patient"]) == ("ehr", "")

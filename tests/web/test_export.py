@@ -206,7 +206,7 @@ def test_r59_that_it_is_ready_is_told_without_whose_it_is(reader: Reader) -> Non
     (told,) = [one for one in events if one["kind"] == "export.ready"]
     export = said["output"][0]["url"].split("/")[-2]
     counted = sum(one["count"] for one in said["output"])
-    assert told["detail"] == {"export": export, "made": "bulk", "resources": counted}
+    assert told["detail"] == {"export": export, "resources": counted}
     assert (told["destination"], told["patient"], told["patient_sequence"]) == ("portal", "", 0)
     assert payload.where_more_is(told) == f"/fhir/$export-status/{export}"
     assert reader.ask(f"$export-status/{export}").status_code == 200

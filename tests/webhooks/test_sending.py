@@ -183,7 +183,8 @@ def test_killed_between_sending_and_noting_it_goes_again_with_the_same_id(
 
     assert len(receiver.ids) == 2
     assert len(set(receiver.ids)) == 1
-    assert [one["outcome"] for one in telling.tries()] == ["delivered"]
+    assert [one["outcome"] for one in telling.tries()] == ["begun", "delivered"]
+    assert [one["number"] for one in telling.tries()] == [1, 1]
 
 
 def test_s39_of_two_processes_one_sends_and_who_lost_the_lease_notes_nothing(
@@ -206,7 +207,7 @@ def test_s39_of_two_processes_one_sends_and_who_lost_the_lease_notes_nothing(
     slow = replace(telling.hooks, connect=lambda _networks: Slow())
     assert sender.send_due(slow, endpoint, lambda: True) == 0
 
-    assert [one["outcome"] for one in telling.tries()] == ["delivered"]
+    assert [one["outcome"] for one in telling.tries()] == ["begun", "delivered"]
     assert telling.standing()["messages"]["delivered"] == 1
 
 
