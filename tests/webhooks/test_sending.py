@@ -168,8 +168,9 @@ def test_any_2xx_is_taken_whatever_it_says(telling: Telling, receiver: Receiver)
 
 
 def test_killed_between_sending_and_noting_it_goes_again_with_the_same_id(
-    telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    anywhere: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    telling = anywhere
     telling.happens()
 
     with monkeypatch.context() as killed:
@@ -188,8 +189,9 @@ def test_killed_between_sending_and_noting_it_goes_again_with_the_same_id(
 
 
 def test_s39_of_two_processes_one_sends_and_who_lost_the_lease_notes_nothing(
-    telling: Telling,
+    anywhere: Telling,
 ) -> None:
+    telling = anywhere
     telling.happens()
     sender.prepare(telling.hooks)
     (endpoint,) = sender.ready(telling.hooks)
