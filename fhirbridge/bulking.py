@@ -5,6 +5,8 @@ from typing import Any
 
 from fhirbridge.access.tokens import Principal
 from fhirbridge.audit.log import Action
+from fhirbridge.events import log as events
+from fhirbridge.events.log import Event, Kind
 from fhirbridge.exports import begun, bulk
 from fhirbridge.exports.begun import Begun
 from fhirbridge.exports.bulk import File, Wanted
@@ -47,6 +49,7 @@ class Bulking(Facing):
             said = {"level": new.level, "since": new.since, "upto": upto}
             counted = {one.name: one.count for one in listed}
             self._note_bulk(tx, reader, new, "begun", **said, files=counted)
+            events.wait(tx, _ready(new), at=now)
         return f"{destination.base_url}/$export-status/{new.id}"
 
     def bulk_manifest(self, reader: Principal, export: str) -> tuple[dict[str, Any], str]:
@@ -101,3 +104,9 @@ class Bulking(Facing):
             destination=reader.facade,
             detail={"export": found.id, **more},
         )
+
+
+def _ready(new: Begun) -> Event:
+    """Return what others are told: which export, and how much it is."""
+    detail = {"export": new.id, "resources": sum(one.count for one in new.files)}
+    return Event(kind=Kind.EXPORT_READY, destination=new.destination, patient="", detail=detail)

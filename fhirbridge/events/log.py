@@ -44,6 +44,7 @@ class Kind(StrEnum):
     DELIVERY_PARKED = "delivery.parked"
     RECORD_WARNING = "record.warning"  # taken in with warnings, or with elements that are held
     RECONCILE_REPAIRED = "reconcile.repaired"  # what an EHR had lost is owed to it again
+    EXPORT_READY = "export.ready"  # Bulk Data may be read by whoever began it
 
 
 class Subkind(StrEnum):

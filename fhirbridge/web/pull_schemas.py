@@ -28,7 +28,7 @@ class Happened(Closed):
             "the EHR's own; or drift, found, elements, of what we sent and somebody there changed; "
             "or link. delivery.*: delivery, record, state, reason. record.warning: record, "
             "version, and how many warnings and held elements. reconcile.repaired: deliveries, and "
-            "how many resources"
+            "how many resources. export.ready: export, and how many resources"
         },
     )
     patient_sequence = _count("one more with each event of this patient; 0: of nobody")

@@ -22,6 +22,7 @@ BY_ITSELF = (GONE, FAILING)
 class Outcome(StrEnum):
     """What one try came to."""
 
+    BEGUN = "begun"  # under way; or who sent it ended, or lost its lease, before it was noted
     DELIVERED = "delivered"
     FAILED = "failed"  # it is tried again
     GONE = "gone"  # the receiver wants no more

@@ -11,7 +11,7 @@ from fhirbridge.events import log as events
 from fhirbridge.store import moment, upsert
 from fhirbridge.store.webhook_tables import webhook_attempt, webhook_endpoint, webhook_message
 from fhirbridge.webhooks import endpoints, payload
-from fhirbridge.webhooks.decide import Judged, Next, State
+from fhirbridge.webhooks.decide import Judged, Next, Outcome, State
 from fhirbridge.webhooks.endpoints import Endpoint
 
 KEPT_FOR = timedelta(days=30)
@@ -20,12 +20,18 @@ ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try, as it is noted. `said` is the beginning of the answer, which may hold anything."""
+class Begun:
+    """One try before it is made: when it is signed and sent."""
 
     id: str
     at: datetime
-    signed_at: int  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What came of one try. `said` is the beginning of the answer, which may hold anything."""
+
+    id: str
     took: timedelta
     judged: Judged
     said: str
@@ -122,20 +128,38 @@ def is_leased(now: datetime) -> ColumnElement[bool]:
     return and_(until > moment.to_text(now), until <= moment.to_text(now + LEASE))
 
 
+def begin(tx: Connection, message: Row[Any], begun: Begun, *, sealed: bytes) -> None:
+    """Note one try before it is made, so that it is known of whatever happens; no answer, sealed.
+
+    One of which nothing more is heard uses up none of the message's tries.
+    """
+    tx.execute(
+        insert(webhook_attempt).values(
+            id=begun.id,
+            endpoint=message.endpoint,
+            message=message.id,
+            number=message.attempts + 1,
+            at=moment.to_text(begun.at),
+            signed_at=int(begun.at.timestamp()),
+            status=0,
+            outcome=Outcome.BEGUN.value,
+            reason="",
+            took_ms=0,
+            sealed=sealed,
+        )
+    )
+
+
 def note(
     tx: Connection, message: Row[Any], attempt: Attempt, then: Next | None, *, sealed: bytes
 ) -> None:
-    """Note one try, its answer sealed, and what follows of it; None: it was a test."""
+    """Note what came of a try, its answer sealed, and what follows of it; None: it was a test."""
     made = message.attempts + 1
     judged = attempt.judged
     tx.execute(
-        insert(webhook_attempt).values(
-            id=attempt.id,
-            endpoint=message.endpoint,
-            message=message.id,
-            number=made,
-            at=moment.to_text(attempt.at),
-            signed_at=attempt.signed_at,
+        update(webhook_attempt)
+        .where(webhook_attempt.c.id == attempt.id)
+        .values(
             status=judged.status,
             outcome=judged.outcome.value,
             reason=judged.reason,

@@ -36,6 +36,8 @@ def where_more_is(event: Mapping[str, Any]) -> str:
         return f"/api/v1/sessions/{event['detail']['record']}"
     if event["kind"] == Kind.EHR_CHANGED and event["patient"]:
         return f"/api/v1/patients/{event['patient']}/ehr"
+    if event["kind"] == Kind.EXPORT_READY:
+        return f"/fhir/$export-status/{event['detail']['export']}"
     return "/api/v1/status"
 
 

@@ -1,7 +1,7 @@
 """Send to one endpoint what it is owed, one message after the other, under a lease.
 
-Killed between sending and noting, a message goes once more, with the same id: receivers drop what
-they have. Whoever lost the lease meanwhile notes nothing.
+A try is noted before it is made. Killed between sending and noting what came of it, a message goes
+once more, with the same id: receivers drop what they have. So where the lease was lost meanwhile.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from fhirbridge.store.sealed import Vault
 from fhirbridge.store.webhook_tables import webhook_endpoint
 from fhirbridge.webhooks import decide, endpoints, owed, payload
 from fhirbridge.webhooks.endpoints import Endpoint, Endpoints
-from fhirbridge.webhooks.owed import Attempt
+from fhirbridge.webhooks.owed import Attempt, Begun
 
 DEADLINE_SECONDS = 15.0
 ACTOR = "webhooks"
@@ -120,7 +120,8 @@ def send_test(rooms: Rooms, name: str) -> str:
         endpoint = endpoints.get(tx, name)
         owed.put_test(tx, endpoint, message, payload.of_test(name, message, at), at)
         row = owed.message(tx, endpoint.id, message)
-    attempt = _exchange(rooms, endpoint, row)
+        begun = _begin(rooms, tx, row)
+    attempt = _exchange(rooms, endpoint, row, begun)
     with rooms.store.begin() as tx:
         _note(rooms, tx, row, attempt, None)
     return attempt.id
@@ -172,11 +173,15 @@ def _next(rooms: Rooms, endpoint_id: str, fence: int) -> tuple[Endpoint, Row[Any
 def _try(rooms: Rooms, chosen: tuple[Endpoint, Row[Any]], fence: int) -> bool:
     """Send one message and note what came of it; False where the lease was lost meanwhile."""
     endpoint, message = chosen
-    attempt = _exchange(rooms, endpoint, message)
+    with rooms.store.begin() as tx:
+        if _held(tx, endpoint.id, fence) is None:
+            return False
+        begun = _begin(rooms, tx, message)
+    attempt = _exchange(rooms, endpoint, message, begun)
     now = rooms.clock.now()
     with rooms.store.begin() as tx:
-        row = tx.execute(_of(endpoint.id)).one()
-        if row.removed_at or row.fence != fence:
+        row = _held(tx, endpoint.id, fence)
+        if row is None:
             return False
         current = endpoints.read(row)
         then = decide.follow(
@@ -200,14 +205,27 @@ def _try(rooms: Rooms, chosen: tuple[Endpoint, Row[Any]], fence: int) -> bool:
     return True
 
 
-def _exchange(rooms: Rooms, endpoint: Endpoint, message: Row[Any]) -> Attempt:
-    at, body = rooms.clock.now(), message.body.encode()
+def _held(tx: Connection, endpoint_id: str, fence: int) -> Row[Any] | None:
+    """Return the endpoint where it is there and this lease of it is the last one given."""
+    row = tx.execute(_of(endpoint_id)).one()
+    return None if row.removed_at or row.fence != fence else row
+
+
+def _begin(rooms: Rooms, tx: Connection, message: Row[Any]) -> Begun:
+    begun = Begun(id=new_id(rooms.rng), at=rooms.clock.now())
+    nothing = rooms.endpoints.seal(tx, message.endpoint, "", begun.id)
+    owed.begin(tx, message, begun, sealed=nothing)
+    return begun
+
+
+def _exchange(rooms: Rooms, endpoint: Endpoint, message: Row[Any], begun: Begun) -> Attempt:
+    body = message.body.encode()
     with rooms.store.read() as tx:
-        secrets = rooms.endpoints.secrets(tx, endpoint.id, now=at)
+        secrets = rooms.endpoints.secrets(tx, endpoint.id, now=begun.at)
     request = Request(
         method="POST",
         url=endpoint.url,
-        headers=payload.headers(message.id, at, body, secrets),
+        headers=payload.headers(message.id, begun.at, body, secrets),
         body=body,
     )
     began = rooms.clock.monotonic()
@@ -215,9 +233,7 @@ def _exchange(rooms: Rooms, endpoint: Endpoint, message: Row[Any]) -> Attempt:
     took = timedelta(seconds=rooms.clock.monotonic() - began)
     said = payload.scrubbed(answer.body) if isinstance(answer, Response) else ""
     return Attempt(
-        id=new_id(rooms.rng),
-        at=at,
-        signed_at=int(at.timestamp()),
+        id=begun.id,
         took=took,
         judged=decide.judge(answer, rooms.clock.now()),
         said=said,

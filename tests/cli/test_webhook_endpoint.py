@@ -111,7 +111,7 @@ def test_wrong_use_is_told() -> None:
         ("replay", "clinic"),
         ("replay", "clinic", "--event", "x", "--since", "2026-01-01"),
         ("replay", "clinic", "--until", "2026-01-01"),
-        ("add", "clinic", "https://example.org/", "--kind", "export.ready"),
+        ("add", "clinic", "https://example.org/", "--kind", "export.gone"),
     ]
 
     assert [run(*words).exit_code for words in wrong] == [2] * len(wrong)

@@ -13,6 +13,15 @@ TARGET = PROJECT / "target"
 BUILT_FROM = TARGET / "built-from"
 CLASSPATH = TARGET / "classpath"
 LONGEST_GOODBYE = 20
+QUICKLY = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]
+
+
+def answer(main: str, given: bytes) -> bytes:
+    """Run a Java program to its end with this input; return what it prints."""
+    command = ["java", *QUICKLY, "-cp", class_path(), main]
+    done = subprocess.run(command, input=given, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Run a piece of work in a process of its own and kill that process -9 at the n-th boundary.
 
 A boundary is every SQL statement, both sides of every COMMIT, and both sides of every exchange with
-the EHR: all that is durable or visible happens at one of them.
+the EHR or an endpoint: all that is durable or visible happens at one of them.
 """
 
 import os
@@ -39,7 +39,7 @@ class Boundaries:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self, bridge: Bridge) -> None:
-        """Hook into the bridge's database and its way to the EHR."""
+        """Hook into the bridge's database, and its ways to EHRs and to endpoints of webhooks."""
         engine = bridge._store.engine
 
         @event.listens_for(engine, "before_cursor_execute")
@@ -66,6 +66,10 @@ class Boundaries:
             return ehr
 
         object.__setattr__(bridge._parts, "ehr_for", watched)
+        connect = bridge._parts.webhooks
+        object.__setattr__(
+            bridge._parts, "webhooks", lambda networks: _Watched(connect(networks), self)
+        )
 
 
 class _Watched:

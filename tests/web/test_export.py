@@ -9,9 +9,10 @@ from fhirbridge.access.tokens import Role
 from fhirbridge.exports import bulk
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.pauses import Stopped
+from fhirbridge.webhooks import payload
 from tests.factories import a_short_visit, amended, rate
 from tests.web.fhir_reading import Reader, issue
-from tests.web.service import FHIR_BASE, Service
+from tests.web.service import EVENTS, FHIR_BASE, Service
 
 ASYNC = {"Prefer": "respond-async", "Accept": "application/fhir+json"}
 
@@ -196,6 +197,19 @@ def test_s17_who_began_and_who_read_is_noted_before_it_is_read(reader: Reader) -
 
     noted = [row[2] for row in reader.service.evidence() if row[1] == "resources.exported"]
     assert noted == ["begun", "read"]
+
+
+def test_r59_that_it_is_ready_is_told_without_whose_it_is(reader: Reader) -> None:
+    said = manifest(reader, "$export?_type=Patient,Observation")
+
+    events = codec.decode(reader.service.client(Role.ADMIN).get(EVENTS).data)["events"]
+    (told,) = [one for one in events if one["kind"] == "export.ready"]
+    export = said["output"][0]["url"].split("/")[-2]
+    counted = sum(one["count"] for one in said["output"])
+    assert told["detail"] == {"export": export, "resources": counted}
+    assert (told["destination"], told["patient"], told["patient_sequence"]) == ("portal", "", 0)
+    assert payload.where_more_is(told) == f"/fhir/$export-status/{export}"
+    assert reader.ask(f"$export-status/{export}").status_code == 200
 
 
 def test_r61_a_file_ends_before_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:

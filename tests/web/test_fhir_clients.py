@@ -1,12 +1,17 @@
-"""Clients that are not ours read a facade over a socket and page through it: fhirclient, fhirpy."""
+"""Clients that are not ours read a facade and page through it: two of PyPI and one of npm."""
+
+from pathlib import Path
 
 import fhirpy
 from fhirclient.client import FHIRClient
 from fhirclient.models.observation import Observation
 from fhirclient.models.patient import Patient
 
+from tests.npm import packages
 from tests.web.fhir_served import serving
 from tests.web.service import Service
+
+FHIR_KIT = Path(__file__).parent / "fhir_kit.mjs"
 
 
 def test_fhirpy_and_fhirclient_read_search_and_page_through_a_facade(service: Service) -> None:
@@ -31,3 +36,17 @@ def test_fhirpy_and_fhirclient_read_search_and_page_through_a_facade(service: Se
     assert len(found) > 5
     assert paged == {one.id for one in found}
     assert read.birthDate.isostring == patient["birthDate"]
+
+
+def test_npms_fhir_kit_client_reads_searches_and_pages_through_a_facade(
+    service: Service, tmp_path: Path
+) -> None:
+    package = packages.installed(tmp_path) / "fhir-kit-client"
+
+    with serving(service) as served:
+        found = packages.node(FHIR_KIT, str(package), served.base, served.token)
+
+    assert found["pages"] > 3
+    assert len(found["observations"]) == len(set(found["observations"])) > 5
+    assert found["posted"] > 0
+    assert (found["told"], found["versions"]) == ("CapabilityStatement", 1)

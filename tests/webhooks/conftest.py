@@ -17,3 +17,12 @@ def telling(receiver: Receiver) -> Telling:
     made = Telling()
     made.add("clinic", receiver.url)
     return made
+
+
+@pytest.fixture
+def anywhere(either: str, receiver: Receiver) -> Iterator[Telling]:
+    """The same on SQLite, and on PostgreSQL."""
+    made = Telling(url=either)
+    made.add("clinic", receiver.url)
+    yield made
+    made.store.close()

@@ -84,6 +84,7 @@ def test_r50_what_is_shown_as_signed_is_what_was_signed(
         ({}, "/api/v1/sessions/r1"),
         ({"kind": "ehr.changed", "detail": {"type": "Goal"}}, "/api/v1/patients/kpatient/ehr"),
         ({"kind": "reconcile.repaired", "detail": {"resources": 2}}, "/api/v1/status"),
+        ({"kind": "export.ready", "detail": {"export": "e1"}}, "/fhir/$export-status/e1"),
     ],
 )
 def test_a_message_says_where_more_is(change: dict[str, Any], path: str) -> None:

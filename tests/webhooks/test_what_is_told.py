@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from fhirbridge.access.tokens import Role
 from fhirbridge.egress.exchange import Request
 from fhirbridge.events.log import Kind
+from fhirbridge.exports import bulk
 from fhirbridge.fhir import codec
 from fhirbridge.outbox.states import State
 from fhirbridge.store.errors import StoreError
@@ -143,6 +145,7 @@ def test_r53_safety_03_nothing_of_a_patient_is_sent_whatever_happens(receiver: R
     telling.take(amended(record, rate(80)))
     far.transport.choose = _refuses
     telling.take(a_short_visit(1, tokens[0]))
+    read_in_bulk(telling, tokens[1])
     telling.post()
 
     kinds = {one["type"] for one in receiver.messages()}
@@ -151,6 +154,18 @@ def test_r53_safety_03_nothing_of_a_patient_is_sent_whatever_happens(receiver: R
         sent = "\n".join([seen.target, *map(str, seen.headers.items())]).encode() + seen.body
         assert hits(sent, tokens) == []
     assert hits(receiver.seen[0].body + tokens[0].encode(), tokens)  # it would be seen
+
+
+def read_in_bulk(telling: Telling, name: str) -> None:
+    """Begin an export of a facade, by a reader of this name."""
+    bridge = telling.bridge
+    bridge.add_facade(
+        name="pulled", base_url="https://us.invalid/fhir", requires_consent=False, actor="test"
+    )
+    secret = bridge.make_token(name=name, role=Role.READER, facade="pulled", actor="test")
+    reader = bridge.authenticate(secret)
+    assert reader is not None
+    bridge.begin_bulk(reader, bulk.read(bulk.SYSTEM, [], lenient=False), "$export")
 
 
 def _refuses(request: Request) -> Says:
