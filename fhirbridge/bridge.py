@@ -48,7 +48,8 @@ class Bridge(Calling):
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
     what other systems send as signed messages in receiving.py, how a destination ends in
-    removing.py, what callers of the API ask for in calling.py, what readers pull in facing.py.
+    removing.py, how long charts are kept in keeping.py, what callers of the API ask for in
+    calling.py, what readers pull in facing.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
