@@ -99,6 +99,7 @@ def _purge(tx: Connection, rooms: Rooms, chart: Expired, days: int, *, actor: st
     ids, at = [row.id for row in rows], moment.to_text(rooms.clock.now())
     said = erasing.shared(tx, ids)
     heirs = {one.id: found for one in said if (found := erasing.heir(tx, one, ids)) is not None}
+    erasing.hand_on(tx, heirs)
     ledger.hand_on(tx, heirs)
     rooms.shelf.hand_on(tx, said, heirs)
     rooms.shelf.erase(tx, said, lane=chart.patient, owners=ids)
