@@ -28,11 +28,11 @@ class Archive(World):
         *,
         url: str = "sqlite://",
         mapped: Callable[[], Files] = few_mappings,
-        is_new: bool = True,
+        goes_on: int = 0,
     ) -> None:
-        """`is_new`: with an EHR that is added now; else the database of another one goes on."""
-        super().__init__(url=url, mapped=mapped, seed=1 if is_new else 2)
-        if is_new:
+        """With an EHR that is added now, or, as run `goes_on`, with the database of another."""
+        super().__init__(url=url, mapped=mapped, seed=1 + goes_on)
+        if not goes_on:
             self.connect()
 
     def take_old(self, *visits: Record) -> list[Receipt]:
