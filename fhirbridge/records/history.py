@@ -36,7 +36,7 @@ class PurgedError(BridgeError):
     """A new version is of a session whose time was over and whose content was erased."""
 
     code = "E248"
-    http_status = HTTPStatus.GONE
+    http_status = HTTPStatus.CONFLICT
 
 
 class UnknownChartError(BridgeError):
