@@ -28,7 +28,7 @@ from fhirbridge.intake.reload import Reloaded
 from fhirbridge.intake.stock import StockReceipt
 from fhirbridge.outbox import contents
 from fhirbridge.outbox.selection import EVERYTHING, Selection
-from fhirbridge.overview import health, metrics, status
+from fhirbridge.overview import changes, health, metrics, status
 from fhirbridge.overview import record as record_view
 from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
 from fhirbridge.reconcile import stops
@@ -48,7 +48,8 @@ class Bridge(Calling):
 
     How deliveries are driven stands in operating.py, how we sign in to EHRs in connecting.py,
     what other systems send as signed messages in receiving.py, how a destination ends in
-    removing.py, what callers of the API ask for in calling.py, what readers pull in facing.py.
+    removing.py, how long charts are kept in keeping.py, what callers of the API ask for in
+    calling.py, what readers pull in facing.py.
     """
 
     # --- accept -------------------------------------------------------------------------------
@@ -249,6 +250,20 @@ class Bridge(Calling):
             known = record_id if found else ""
             self._note(tx, actor, Action.RECORD_READ, outcome=outcome, record_id=known)
             return found
+
+    def record_changes(
+        self, record_id: str, *, before: int | None, after: int | None, actor: str
+    ) -> dict[str, Any]:
+        """Say what changed between two versions of a session; the reading is noted. Holds PHI.
+
+        Raises UnknownVersionError or ShreddedError.
+        """
+        with self._store.begin() as tx:
+            old, new = changes.versions(tx, record_id, before, after)
+            for one, other in ((old, new), (new, old)):
+                detail = {"compared_with": other.id}
+                self._note(tx, actor, Action.RECORD_READ, record_id=one.id, detail=detail)
+            return changes.between(tx, self._parts.vault, self._contents, old, new)
 
     def record_reached(self, record_id: str) -> list[dict[str, Any]]:
         """Say how far a record version got, by destination. No PHI; empty where there is none."""

@@ -13,12 +13,12 @@ from fhirbridge.errors import BridgeError
 from fhirbridge.facade.desk import Asked, Desk, Shown
 from fhirbridge.facade.errors import NotThereError
 from fhirbridge.facade.parameters import TYPES
+from fhirbridge.keeping import Keeping
 from fhirbridge.profiles.profile_file import NO_PROFILE, Profile
-from fhirbridge.removing import Removing
 from fhirbridge.store import moment
 
 
-class Facing(Removing):
+class Facing(Keeping):
     """What a door may ask for about facades."""
 
     def add_facade(

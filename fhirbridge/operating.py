@@ -241,8 +241,9 @@ class Operating(Exporting):
             return self._with_values(tx, found) if values else found
 
     def _with_values(self, tx: Any, found: dict[str, Any]) -> dict[str, Any]:
-        bodies = {one["row"]: self._contents.body(tx, one["row"]) for one in found["sent"]}
-        return {**found, "bodies": bodies}
+        sealed = self._contents.sealed(tx, [one["row"] for one in found["sent"]])
+        kept = [one for one in sealed if one.wrapped is not None]  # what was purged has no key
+        return {**found, "bodies": self._contents.opened(kept)}
 
     def retract_chart(self, chart: Chart, *, reason: str, actor: str) -> Retracted:
         """Take sessions back from a patient's chart wherever they went. Raises IncidentError."""

@@ -45,6 +45,7 @@ class Settings:
     quarantine_most: int
     most_bytes: int  # of one request body
     watch_seconds: int  # between two looks at each EHR; 0: none
+    retention_days: int = 2192  # for which a chart is kept after its last change: six years
     pull_seconds: int = 3600  # between two times that an EHR is asked about a patient; 0: never
     pull_days: int = 30  # how long after the last record of a patient
     alert_command: tuple[str, ...] = ()  # gets each alert on its input
@@ -70,6 +71,8 @@ WORDS = {
     "names none itself",
     "quarantine_days": "how long refused records are kept, sealed; 1 to 3650",
     "quarantine_most": "how many of them are kept at most; 1 to 1000000",
+    "retention_days": "how long a chart is kept after its last change, before "
+    "[`retention apply`](operate.md#how-long-charts-are-kept) erases it; 365 to 36500",
     "most_bytes": "largest request body; 1000 to 100000000",
     "requests_per_second": "how often one token or one sender of signed messages may ask, for "
     "long; ten seconds of it at once; more is [429](operate.md#how-often-one-caller-may-ask); "
@@ -110,6 +113,7 @@ def read() -> Settings:
         "ca_file": env.path("CA_FILE", None),
         "quarantine_days": env.int("QUARANTINE_DAYS", 30, validate=validate.Range(1, 3650)),
         "quarantine_most": env.int("QUARANTINE_MOST", 1000, validate=validate.Range(1, 10**6)),
+        "retention_days": env.int("RETENTION_DAYS", 2192, validate=validate.Range(365, 36_500)),
         "most_bytes": env.int("MOST_BYTES", 2_000_000, validate=validate.Range(1000, 10**8)),
         "least_free_mb": env.int("LEAST_FREE_MB", LEAST_FREE_MB, validate=validate.Range(0, 10**7)),
         "requests_per_second": env.int(

@@ -50,6 +50,10 @@ COMMANDS = {
         "fhirbridge.cli.incident:incident",
         "List, take back and pack what went out of a patient's chart.",
     ),
+    "retention": (
+        "fhirbridge.cli.retention:retention",
+        "Purge what was kept for its time; legal holds.",
+    ),
     "report": ("fhirbridge.cli.report:report", "Make the reports that a clinic owes."),
     "export": (
         "fhirbridge.cli.export:export",

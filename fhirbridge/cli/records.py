@@ -9,7 +9,7 @@ import click
 
 from fhirbridge import settings
 from fhirbridge.bridge import Bridge
-from fhirbridge.cli import drop, printing, record_files
+from fhirbridge.cli import drop, printing, record_changes, record_files
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import FILE
 from fhirbridge.cli.printing import as_json
@@ -122,6 +122,25 @@ def show(record_id: str) -> None:
     if found is None:
         raise click.ClickException("there is no record with this id")
     printing.data(found)
+
+
+@record.command()
+@click.argument("record_id")
+@click.option("--from", "before", type=click.IntRange(0), help="Version; else the one before.")
+@click.option("--to", "after", type=click.IntRange(0), help="Version; else that of RECORD_ID.")
+@as_json
+def diff(record_id: str, *, before: int | None, after: int | None, json_wanted: bool) -> None:
+    """Print what changed between two versions of a session, element by element.
+
+    RECORD_ID is the id of any of its versions. Who sent each, when, and the mapping set that
+    translated it stand above. The output holds patient data; that it was read is noted.
+    """
+    with opened() as bridge:
+        found = bridge.record_changes(record_id, before=before, after=after, actor=ACTOR)
+    if json_wanted:
+        printing.data(found)
+    else:
+        record_changes.show(found)
 
 
 @record.command()

@@ -1,7 +1,7 @@
 """Keep the newest consent of each kind; decide from it when a request is about to go."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,12 +97,15 @@ def withdraw(tx: Connection, said: Withdrawal) -> None:
     _apply(tx, said)
 
 
-def forget(tx: Connection, patient_key: str) -> None:
+def forget(tx: Connection, patient_key: str, *, but: Collection[str] = ()) -> None:
     """Forget what a patient's records are known to say; the caller has them remembered anew.
 
-    What was withdrawn by a message stays withdrawn.
+    What was withdrawn by a message stays withdrawn; what the records `but` said stays, too: nobody
+    can read them any more.
     """
-    tx.execute(delete(consent).where(consent.c.patient_key == patient_key))
+    tx.execute(
+        delete(consent).where(consent.c.patient_key == patient_key, consent.c.record_id.not_in(but))
+    )
     told = select(consent_withdrawal).where(consent_withdrawal.c.patient_key == patient_key)
     for row in tx.execute(told.order_by(consent_withdrawal.c.withdrawn_at)):
         _apply(tx, Withdrawal(**row._asdict()))

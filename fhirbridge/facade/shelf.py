@@ -4,12 +4,13 @@ What stands there was let go by all that lets a delivery go. Whether it may be r
 each time it is read: `held.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from fhirbridge.errors import BridgeError
 from fhirbridge.facade import words
@@ -110,6 +111,54 @@ class Shelf:
             tx.execute(delete(table).where(table.c.destination == destination))
         self._vault.shred(tx, link_owner(destination), moment.to_text(at))
 
+    def hand_on(
+        self, tx: Connection, rows: Sequence[Row[Any]], heirs: Mapping[str, Row[Any]]
+    ) -> None:
+        """Seal what stands of `rows` anew with the keys of records that are kept.
+
+        `heirs`: by the row that goes, the same content in such a record.
+        """
+        for row, version in _standing(tx, rows):
+            if (heir := heirs.get(row.id)) is None:
+                continue
+            where = place(version.destination, version.sequence)
+            plain = self._vault.unseal(self._vault.key(tx, version.owner), version.sealed, where)
+            key = self._vault.key(tx, heir.record_id)
+            moved = update(facade_version).where(
+                facade_version.c.destination == version.destination,
+                facade_version.c.sequence == version.sequence,
+            )
+            sealed = self._vault.seal(key, plain, where)
+            tx.execute(moved.values(resource=heir.id, owner=heir.record_id, sealed=sealed))
+
+    def erase(
+        self, tx: Connection, rows: Sequence[Row[Any]], *, lane: str, owners: Collection[str]
+    ) -> None:
+        """Take the content and the words of what these records own: of a lane, and of `rows`.
+
+        Their numbers stay, so that no number is given out twice.
+        """
+        own = facade_version.c.owner.in_(owners)
+        places = [
+            (one.destination, one.sequence) for _, one in _of(tx, rows) if one.owner in owners
+        ]
+        for name in tx.scalars(select(facade_clock.c.destination)).all():
+            there = facade_version.c.destination == name
+            chosen = select(facade_version.c.sequence).where(
+                there, facade_version.c.lane == lane, own
+            )
+            places += [(name, number) for number in tx.scalars(chosen)]
+        for name, number in places:
+            tx.execute(
+                delete(facade_word).where(
+                    facade_word.c.destination == name, facade_word.c.sequence == number
+                )
+            )
+            gone = update(facade_version).where(
+                facade_version.c.destination == name, facade_version.c.sequence == number
+            )
+            tx.execute(gone.values(sealed=b""))
+
 
 def link_owner(destination: str) -> str:
     """Name the owner of the key that seals the links to a facade's pages."""
@@ -140,6 +189,24 @@ def _advance(tx: Connection, destination: str, count: int, at: datetime) -> tupl
     moved = update(facade_clock).where(facade_clock.c.destination == destination)
     tx.execute(moved.values(at=now))
     return row.sequence, now
+
+
+def _of(tx: Connection, rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], Row[Any]]]:
+    """Yield what lies on shelves of resource versions, each with its resource version."""
+    names = tx.scalars(select(facade_clock.c.destination)).all()
+    for name, row in product(names, rows):
+        chosen = select(facade_version).where(
+            facade_version.c.destination == name,
+            facade_version.c.type == row.type,
+            facade_version.c.resource_id == row.resource_id,
+            facade_version.c.resource == row.id,
+        )
+        for version in tx.execute(chosen).all():
+            yield row, version
+
+
+def _standing(tx: Connection, rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], Row[Any]]]:
+    return ((row, version) for row, version in _of(tx, rows) if not version.until)
 
 
 def _owners(tx: Connection, rows: Sequence[str]) -> dict[str, str]:

@@ -86,9 +86,9 @@ class Intake:
 
         A backfill goes after all that is live.
 
-        Raises NotJsonError, InvalidRecordError, VersionTakenError or PatientChangedError after the
-        refused bytes were put in quarantine, and StoreBusyError or NoRoomError where nothing could
-        be written.
+        Raises NotJsonError, InvalidRecordError, VersionTakenError, PatientChangedError or
+        PurgedError after the refused bytes were put in quarantine, and StoreBusyError or
+        NoRoomError where nothing could be written.
         """
         with tracing.span("intake") as step:
             return self._take_in(
@@ -150,6 +150,7 @@ class Intake:
             InvalidRecordError,
             history.VersionTakenError,
             history.PatientChangedError,
+            history.PurgedError,
         ) as error:
             refused.put_aside(self._rooms, raw, error, actor=actor, once=once)
             raise

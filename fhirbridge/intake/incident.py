@@ -77,7 +77,7 @@ class Incident:
         What is marked already is left as it is. Raises IncidentError.
         """
         _refuse_silence(reason)
-        rows = [row for row in history.chart(tx, chart) if not row.retracted]
+        rows = [row for row in history.chart(tx, chart) if not (row.retracted or row.purged_at)]
         done = Retracted(patient=chart.patient, records=[row.id for row in rows])
         at = moment.to_text(self._rooms.clock.now())
         history.mark(tx, done.records, retracted=at)
@@ -98,7 +98,7 @@ class Incident:
     def lift(self, tx: Connection, chart: Chart, reason: str) -> Lifted:
         """Take the marks away and owe anew what each session says now. Raises IncidentError."""
         _refuse_silence(reason)
-        rows = [row for row in history.chart(tx, chart) if row.retracted]
+        rows = [row for row in history.chart(tx, chart) if row.retracted and not row.purged_at]
         for row in rows:
             current = history.current_of(tx, row.session_key)
             if current is not None and current.patient_key != chart.patient:
@@ -225,9 +225,10 @@ class Incident:
 
     def _learn_consents_anew(self, tx: Connection, patient_key: str) -> None:
         """Let count what the patient's own records say: another one's consent allows nothing."""
-        consent.forget(tx, patient_key)
-        for row in history.chart(tx, Chart(patient=patient_key)):
-            if row.retracted:
+        rows = history.chart(tx, Chart(patient=patient_key))
+        consent.forget(tx, patient_key, but=[row.id for row in rows if row.purged_at])
+        for row in rows:
+            if row.retracted or row.purged_at:
                 continue
             document = history.content(tx, self._rooms.vault, row.id)["document"]
             if document.get("consents"):

@@ -59,7 +59,8 @@ def records(rooms: Rooms, owing: Owing, chosen: Selection, *, actor: str) -> Rep
 
 
 def _counts() -> ColumnElement[bool]:
-    return (record.c.state == "current") & record.c.in_error.is_(False) & (record.c.retracted == "")
+    counts = (record.c.state == "current") & record.c.in_error.is_(False)
+    return counts & (record.c.retracted == "") & (record.c.purged_at == "")
 
 
 def _records(tx: Connection, chosen: Selection, owing: Owing) -> list[str]:

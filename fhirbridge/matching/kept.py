@@ -1,6 +1,6 @@
 """What was decided of who is who, as it is stored. Reads, but for the end of what counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -214,6 +214,15 @@ def before(tx: Connection, link: Row[Any]) -> tuple[str, ...]:
         link = of_id(tx, link.follows)
         found.append(reference(link.ehr_id))
     return tuple(dict.fromkeys(found))
+
+
+def forget(tx: Connection, records: Collection[str], *, at: str) -> None:
+    """End the decisions that these records seal, and erase what was compared for them."""
+    sealed_by = patient_link.c.record_id.in_(records)
+    tx.execute(
+        update(patient_link).where(sealed_by, patient_link.c.ended_at == "").values(ended_at=at)
+    )
+    tx.execute(update(patient_link).where(sealed_by).values(sealed=b""))
 
 
 def end(tx: Connection, destination: str, lane: str, *, at: str) -> None:

@@ -256,7 +256,9 @@ class Links:
         )
 
     def seen(self, tx: Connection, link: Row[Any]) -> dict[str, Any]:
-        """Open both sides as compared, and a person's reason: PHI."""
+        """Open both sides as compared, and a person's reason: PHI; of a purged record nothing."""
+        if not link.sealed:
+            return {"ours": {}, "theirs": [], "reason": ""}
         key = self._vault.key(tx, link.record_id)
         plain = self._vault.unseal(key, link.sealed, f"link:{link.id}")
         result: dict[str, Any] = codec.decode(plain)

@@ -249,6 +249,7 @@ def _winner(*purposes: str) -> Select[Any]:
             resource.c.lane.in_([bindparam("of_lane"), SHARED_LANE]),
             record.c.translation == "done",
             record.c.in_error.is_(False),
+            record.c.purged_at == "",
             or_(record.c.retracted == "", resource.c.lane == SHARED_LANE),
             ~replaced,
         )

@@ -18,6 +18,7 @@ from fhirbridge.events.log import Event
 from fhirbridge.fhir import codec, projection
 from fhirbridge.pull import ours
 from fhirbridge.pull.asking import Answer, Ended
+from fhirbridge.retention import holds
 from fhirbridge.rng import Rng, new_id
 from fhirbridge.store import moment
 from fhirbridge.store.pull_tables import ehr_view
@@ -119,9 +120,10 @@ class Views:
         return count
 
     def expire(self, tx: Connection) -> int:
-        """Erase what was not read whole for its time."""
+        """Erase what was not read whole for its time, but of charts on legal hold."""
         old = select(ehr_view).where(ehr_view.c.expires_at <= self._now())
-        return self.drop(tx, tx.execute(old).all())
+        kept = holds.lanes(tx)
+        return self.drop(tx, [row for row in tx.execute(old) if row.lane not in kept])
 
     def keep_only(self, tx: Connection, destination: str, types: Collection[str]) -> int:
         """Erase what of a destination is of no type that is pulled."""

@@ -1,6 +1,6 @@
 """Keep what was found to differ: opaque ids and element names; both sides sealed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -241,6 +241,11 @@ def listed(tx: Connection, destination: str | None, *, every: bool) -> list[dict
         chosen = chosen.where(drift.c.state == OPEN)
     rows = tx.execute(chosen.order_by(drift.c.found_at, drift.c.id)).mappings()
     return [{**row, "elements": row["elements"].split()} for row in rows]
+
+
+def forget(tx: Connection, records: Collection[str]) -> None:
+    """Erase both sides of what was found of these records; that it was found stays."""
+    tx.execute(update(drift).where(drift.c.record_id.in_(records)).values(sealed=b""))
 
 
 def _is(destination: str, identity: Identity) -> tuple[Any, Any, Any]:

@@ -249,7 +249,9 @@ def _chosen(destination: str) -> Select[Any]:
         select(ledger, resource.c.record_id, resource.c.lane, resource.c.purpose)
         .add_columns(resource.c.set_digest)
         .join(resource, resource.c.id == ledger.c.resource)
-        .where(ledger.c.destination == destination)
+        .join(record, record.c.id == resource.c.record_id)
+        # What was purged here stays there as it is: nobody can compare it any more.
+        .where(ledger.c.destination == destination, record.c.purged_at == "")
         # The EHR's own patients are no copy of ours: patients.py looks at them.
         .where(
             (ledger.c.type != PATIENT) | ledger.c.resource_id.not_in(kept.of_theirs(destination))
@@ -261,8 +263,11 @@ def _carrying(destination: str, identity: Identity) -> Select[Any]:
     return (
         select(delivery_item.c.resource, delivery.c.sequence, delivery.c.state)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)
+        .join(resource, resource.c.id == delivery_item.c.resource)
+        .join(record, record.c.id == resource.c.record_id)
         .where(
             delivery.c.destination == destination,
+            record.c.purged_at == "",
             delivery_item.c.type == identity.type,
             delivery_item.c.resource_id == identity.id,
         )

@@ -120,7 +120,8 @@ def page() -> str:
         "finding by a JSON Pointer into the record, a code that never changes its meaning, and a",
         "sentence. Bytes that are no JSON are refused with E101, a version that was taken in with",
         "other content with E201, a session that changes its patient with E202, unless it was",
-        "taken back from the first one (`fhirbridge incident`).",
+        "taken back from the first one (`fhirbridge incident`), a later version of a session that",
+        "was purged after its time with E248.",
     ]
     for title, digits, effect in EFFECTS:
         lines += ["", f"## {title}", effect, "", "| code | found | what to do |", "|---|---|---|"]

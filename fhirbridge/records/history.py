@@ -32,6 +32,13 @@ class PatientChangedError(BridgeError):
     http_status = HTTPStatus.CONFLICT
 
 
+class PurgedError(BridgeError):
+    """A new version is of a session whose time was over and whose content was erased."""
+
+    code = "E248"
+    http_status = HTTPStatus.CONFLICT
+
+
 class UnknownChartError(BridgeError):
     """No record is of the patient, or has the id, that an operator named."""
 
@@ -85,12 +92,13 @@ def append(tx: Connection, vault: Vault, new: NewVersion) -> Appended:
     The same version with the same content is a repeat and stores nothing. What was taken back from
     a patient's chart stays so in a new version for that patient. Raises VersionTakenError for other
     content under the same version, PatientChangedError where the patient differs from one in whose
-    chart the session still is.
+    chart the session still is, PurgedError where the versions before it were purged.
     """
     versions = tx.execute(select(record).where(record.c.session_key == new.session_key)).all()
     same = [row for row in versions if row.version == new.version]
     if same:
         return _repeat(same[0], new)
+    _refuse_purged(versions, new)
     _refuse_other_patient(versions, new)
     current = [row for row in versions if row.state == "current"]
     older = bool(current) and current[0].version > new.version
@@ -177,7 +185,11 @@ def last_whole(tx: Connection, session_key: str) -> str:
     """Return the id of the newest version that tells of the visit, not only of an error."""
     chosen = (
         select(record.c.id)
-        .where(record.c.session_key == session_key, record.c.in_error.is_(False))
+        .where(
+            record.c.session_key == session_key,
+            record.c.in_error.is_(False),
+            record.c.purged_at == "",
+        )
         .order_by(record.c.version.desc())
     )
     return tx.scalar(chosen.limit(1)) or ""
@@ -189,10 +201,10 @@ def find(tx: Connection, record_id: str) -> Row[Any] | None:
 
 
 def current_versions(tx: Connection) -> list[Row[Any]]:
-    """Return every current version in the order in which it was received."""
+    """Return every current version that is not purged, in the order in which it was received."""
     chosen = (
         select(record)
-        .where(record.c.state == "current")
+        .where(record.c.state == "current", record.c.purged_at == "")
         .order_by(record.c.received_at, record.c.id)
     )
     return list(tx.execute(chosen))
@@ -209,6 +221,7 @@ def held_for_translation(
         select(record)
         .where(
             record.c.state == "current",
+            record.c.purged_at == "",
             record.c.retracted == "",
             ((record.c.translation == "held") & (record.c.set_digest != set_digest))
             | record.c.id.in_(also),
@@ -264,6 +277,13 @@ def mark(tx: Connection, ids: Collection[str], *, retracted: str) -> None:
     tx.execute(update(record).where(record.c.id.in_(ids)).values(retracted=retracted))
 
 
+def erase(tx: Connection, vault: Vault, ids: Collection[str], *, at: str) -> None:
+    """Destroy the keys and the content of these versions; their rows and digests stay."""
+    for one in ids:
+        vault.shred(tx, one, at)
+    tx.execute(update(record).where(record.c.id.in_(ids)).values(purged_at=at, sealed=b""))
+
+
 def put_aside(
     tx: Connection,
     vault: Vault,
@@ -313,6 +333,15 @@ def _repeat(row: Row[Any], new: NewVersion) -> Appended:
             hint="send the change as the next version",
         )
     return Appended(id=row.id, state="repeated", replaces="")
+
+
+def _refuse_purged(versions: Sequence[Row[Any]] | Any, new: NewVersion) -> None:
+    if any(row.purged_at and row.patient_key in ("", new.patient_key) for row in versions):
+        raise PurgedError(
+            "/session_id: the earlier versions of this session were purged when their time was "
+            "over; what the EHR has of it stays as it is",
+            hint="correct it in the EHR, or send it as a new session",
+        )
 
 
 def _refuse_other_patient(versions: list[Row[Any]] | Any, new: NewVersion) -> None:

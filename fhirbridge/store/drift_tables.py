@@ -26,6 +26,7 @@ drift = Table(
     Column("sealed", LargeBinary, nullable=False),  # base, ours, theirs, the reason
 )
 Index("drift_identity", drift.c.destination, drift.c.type, drift.c.resource_id)
+Index("drift_record", drift.c.record_id)
 Index("drift_open", drift.c.destination, drift.c.state)
 
 drift_policy = Table(

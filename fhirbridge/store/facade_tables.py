@@ -54,3 +54,4 @@ facade_word = Table(
     Column("word", Text, primary_key=True),  # keyed hash
     Column("sequence", Integer, primary_key=True, autoincrement=False),
 )
+Index("facade_word_version", facade_word.c.destination, facade_word.c.sequence)

@@ -35,4 +35,5 @@ Index(
     sqlite_where=patient_link.c.ended_at == "",
     postgresql_where=patient_link.c.ended_at == "",
 )
+Index("patient_link_record", patient_link.c.record_id)
 Index("patient_link_there", patient_link.c.destination, patient_link.c.ehr_id)

@@ -25,6 +25,7 @@ from fhirbridge.store import (
     hook_tables,
     patient_tables,
     pull_tables,
+    retention_tables,
     sign_in_tables,
     subscription_tables,
     theirs_tables,
@@ -33,7 +34,7 @@ from fhirbridge.store import (
 from fhirbridge.store.columns import Integer, Text
 
 FIRST_SCHEMA = 3  # from which a database can be upgraded
-SCHEMA_VERSION = 16  # one more with each migration: docs/layout.md
+SCHEMA_VERSION = 17  # one more with each migration: docs/layout.md
 metadata = columns.metadata
 # Whose tables are in that list as well.
 PARTS = (
@@ -45,6 +46,7 @@ PARTS = (
     hook_tables,
     patient_tables,
     pull_tables,
+    retention_tables,
     sign_in_tables,
     subscription_tables,
     theirs_tables,
@@ -85,6 +87,7 @@ record = Table(
     Column("held", Integer, nullable=False),
     Column("screen_held", Boolean, nullable=False),  # an answer that a person must hear of may be
     Column("sealed", LargeBinary, nullable=False),  # document, findings, problems, withheld
+    Column("purged_at", Text, nullable=False, server_default=""),  # since when it is erased, or ""
     UniqueConstraint("session_key", "version"),
 )
 Index("record_patient", record.c.patient_key, record.c.state)
@@ -284,6 +287,7 @@ ledger = Table(
     Column("read_back_at", Text, nullable=False),
     Column("decided", Integer, nullable=False, server_default="0"),  # as of delivery_item
 )
+Index("ledger_resource", ledger.c.resource)
 Index("ledger_ehr", ledger.c.destination, ledger.c.type, ledger.c.ehr_id)
 
 traffic = Table(

@@ -37,6 +37,7 @@ Index(
     sqlite_where=theirs_link.c.ended_at == "",
     postgresql_where=theirs_link.c.ended_at == "",
 )
+Index("theirs_link_record", theirs_link.c.record_id)
 Index("theirs_link_to_follow", theirs_link.c.destination, theirs_link.c.followed_at)
 
 # What the clinic calls something, and which one that is in the EHR: loaded from a file.

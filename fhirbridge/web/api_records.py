@@ -167,7 +167,7 @@ OPERATIONS = (
             **REFUSALS,
             HTTPStatus.BAD_REQUEST: "not JSON, or a key that cannot be used",
             HTTPStatus.CONFLICT: "this version, or this key, was sent with other content, or the "
-            "version has another patient",
+            "version has another patient, or its session was purged",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "larger than this service takes",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not application/json, or compressed",
             HTTPStatus.UNPROCESSABLE_ENTITY: "refused, with everything that was found",

@@ -138,3 +138,12 @@ def ask_anew(tx: Connection, link_id: str) -> None:
     """Let what counts be asked about before the next that points to it."""
     asked = update(theirs_link).where(theirs_link.c.id == link_id, theirs_link.c.ended_at == "")
     tx.execute(asked.values(compared="", why="", checked_at=""))
+
+
+def forget(tx: Connection, records: Collection[str], *, at: str) -> None:
+    """End the decisions that these records seal, and erase what was said; nothing follows them."""
+    sealed_by = theirs_link.c.record_id.in_(records)
+    for name in ("ended_at", "followed_at"):
+        column = theirs_link.c[name]
+        tx.execute(update(theirs_link).where(sealed_by, column == "").values({name: at}))
+    tx.execute(update(theirs_link).where(sealed_by).values(sealed=b""))

@@ -165,7 +165,12 @@ class TheirLinks:
         self._audit.append(tx, entry)
 
     def opened(self, tx: Connection, link: Row[Any]) -> dict[str, str]:
-        """Open a decision: the EHR's number, where it is named so, and a person's reason. PHI."""
+        """Open a decision: the EHR's number, where it is named so, and a person's reason. PHI.
+
+        Of a purged record nothing.
+        """
+        if not link.sealed:
+            return {"number": "", "reason": ""}
         key = self._vault.key(tx, link.record_id)
         plain = self._vault.unseal(key, link.sealed, f"theirs:{link.id}")
         result: dict[str, str] = codec.decode(plain)
