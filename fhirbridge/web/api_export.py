@@ -135,10 +135,8 @@ GONE: dict[HTTPStatus, str] = {
     HTTPStatus.NOT_FOUND: "there is no such export for this reader, or not any more"
 }
 BEGUN = {HTTPStatus.ACCEPTED: "it is begun: Content-Location says where it is asked for"}
-KEPT = {
-    **{status: text for status, text in BEGINNING.items() if status != HTTPStatus.BAD_REQUEST},
-    **GONE,
-}
+KEPT: dict[HTTPStatus, str] = BEGINNING | GONE
+KEPT.pop(HTTPStatus.BAD_REQUEST)
 EXPORT = {**PATH, "name": "export_id", "description": "the id of an export"}
 NAME = {**PATH, "name": "name", "description": "of a file, as the manifest has it"}
 
