@@ -72,7 +72,8 @@ class Bulking(Facing):
 
     def _parted(self, reader: Principal, new: Begun, kinds: Iterable[str]) -> list[File]:
         """Part what is meant into files; only what a search narrows is opened for it."""
-        opened = {one for one in kinds if new.sieve.opens(one)}
+        sieve = new.sieve
+        opened = {one for one in kinds if sieve.opens(one)}
         with self._store.read() as tx:
             held = Held(tx, self._parts.vault, desk.opened(tx, reader.facade))
             plain = new.chosen(*(one for one in kinds if one not in opened))
