@@ -21,6 +21,11 @@ LIMITS = (
 EVERYTHING = (
     "A whole chart, with what it names of staff and places: _count, _since, _type, start, end."
 )
+EXPORT = (
+    "Bulk Data Access 2.0, by GET or POST: _type, _since, _typeFilter (by the parameters of a "
+    "search), _elements, _outputFormat{more}. There are no groups."
+)
+_BULK = "http://hl7.org/fhir/uv/bulkdata"
 _OF_ALL = (
     ("_id", "token", "Ids, with commas between them."),
     ("_lastUpdated", "date", "When it was put here; one value each, all but ne."),
@@ -35,6 +40,7 @@ def statement() -> dict[str, Any]:
         "date": DATE,
         "kind": "instance",
         "implementation": {"description": "fhirbridge: what was translated of session records"},
+        "instantiates": [f"{_BULK}/CapabilityStatement/bulk-data"],
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [
@@ -43,6 +49,7 @@ def statement() -> dict[str, Any]:
                 "documentation": LIMITS,
                 "security": {"description": "A bearer token of the role reader."},
                 "resource": [_resource(kind, shown) for kind, shown in TYPES.items()],
+                "operation": [_operation("export", "export", EXPORT.format(more=""))],
             }
         ],
     }
@@ -65,8 +72,15 @@ def _resource(kind: str, shown: Shown) -> dict[str, Any]:
         said["searchInclude"] = followed
     said |= {"searchRevInclude": list(REVERSE), "searchParam": asked}
     if kind == "Patient":
-        definition = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+        of_r4 = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+        charts = EXPORT.format(more=", and by POST patient")
         said["operation"] = [
-            {"name": "everything", "definition": definition, "documentation": EVERYTHING}
+            {"name": "everything", "definition": of_r4, "documentation": EVERYTHING},
+            _operation("export", "patient-export", charts),
         ]
     return said
+
+
+def _operation(name: str, definition: str, words: str) -> dict[str, Any]:
+    where = f"{_BULK}/OperationDefinition/{definition}"
+    return {"name": name, "definition": where, "documentation": words}

@@ -32,7 +32,7 @@ class Chosen:
 
     kinds: Collection[str] | None = None
     own: Collection[str] | None = None  # ids of resources
-    lane: str | None = None
+    lanes: Collection[str] | None = None
     word: tuple[str, Collection[str]] | None = None  # with kinds: parameter, one of these hashes
     # When it was put there: from a stored moment on, before a stored moment; "" is no bound.
     at: tuple[tuple[str, str], ...] = ()
@@ -128,13 +128,14 @@ class Held:
         rows = self._tx.execute(counted).all()
         return sum(row.many for row in rows if self._gate.lets(row.lane, part_2=row.part_2))
 
-    def sizes(self, chosen: Chosen, *, upto: int) -> Iterator[tuple[str, int, int]]:
+    def sizes(self, chosen: Chosen, *, upto: int, after: int = 0) -> Iterator[tuple[str, int, int]]:
         """Yield type, number and size in bytes of what `walk` would yield, by type and number."""
         at = facade_version.c
         asked = (
             select(at.type, at.sequence, at.lane, at.part_2, func.length(at.sealed).label("size"))
             .join(payload_key, payload_key.c.owner == at.owner)
-            .where(*self._conditions(chosen, upto), payload_key.c.wrapped.is_not(None))
+            .where(*self._conditions(chosen, upto), at.sequence > after)
+            .where(payload_key.c.wrapped.is_not(None))
             .order_by(at.type, at.sequence)
             .execution_options(yield_per=AT_ONCE)
         )
@@ -180,8 +181,8 @@ class Held:
             found.append(at.type.in_(list(chosen.kinds)))
         if chosen.own is not None:
             found.append(at.resource_id.in_(list(chosen.own)))
-        if chosen.lane is not None:
-            found.append(at.lane == chosen.lane)
+        if chosen.lanes is not None:
+            found.append(at.lane.in_(list(chosen.lanes)))
         if chosen.not_shared:
             found.append(at.lane != SHARED_LANE)
         if chosen.number is not None:

@@ -84,7 +84,7 @@ def everything(held: Held, query: Query, patient: str, *, upto: int, after: int)
         raise not_there()
     kinds = sorted(TYPES.keys() if query.kinds is None else query.kinds)
     found = _opened(
-        held.walk(Chosen(lane=lane, kinds=kinds, at=_at(query)), upto=upto, after=after)
+        held.walk(Chosen(lanes=(lane,), kinds=kinds, at=_at(query)), upto=upto, after=after)
     )
     page = Page(upto=upto)
     _fill(page, (one for one in found if _is_within(one, query)), query.count)
@@ -119,13 +119,13 @@ def _chosen(held: Held, query: Query) -> Chosen | None:
     for one in query.criteria:
         if one.parameter.names_patient:
             lane = _lane(held, one)
-            if lane is None or chosen.lane not in (None, lane):
+            if lane is None or chosen.lanes not in (None, (lane,)):
                 return None
-            chosen = replace(chosen, lane=lane)
+            chosen = replace(chosen, lanes=(lane,))
         elif chosen.word is None and (texts := _words(one)):
             hashes = sorted(held.hashed(one.name, text) for text in texts)
             chosen = replace(chosen, word=(one.name, hashes))
-    named = chosen.own is not None or chosen.lane is not None or chosen.word is not None
+    named = chosen.own is not None or chosen.lanes is not None or chosen.word is not None
     if query.criteria and not named and not _is_shared(query.kind):
         raise TooWideError(
             f"a search of {query.kind} by that alone would open every patient's",

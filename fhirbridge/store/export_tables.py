@@ -1,6 +1,6 @@
 """The table of Bulk Data exports that readers began. No PHI: types, times, numbers."""
 
-from sqlalchemy import Column, Index, Table
+from sqlalchemy import Column, Index, LargeBinary, Table
 
 from fhirbridge.store.columns import Integer, Text, metadata
 
@@ -11,7 +11,7 @@ bulk_export = Table(
     Column("id", Text, primary_key=True),
     Column("destination", Text, nullable=False),  # the facade
     Column("token", Text, nullable=False),  # whose it is
-    Column("request", Text, nullable=False),  # the address as it was asked for
+    Column("request", Text, nullable=False),  # the address, without what was asked
     Column("level", Text, nullable=False),  # system | patient
     Column("since", Text, nullable=False),  # a stored moment, or ""
     Column("upto", Integer, nullable=False),  # the last number that it knows
@@ -19,5 +19,7 @@ bulk_export = Table(
     Column("files", Text, nullable=False),  # JSON: type, place, first, last, count
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
+    # what was asked, which may name patients; NULL before schema 18, when nothing could
+    Column("sealed", LargeBinary),
 )
 Index("bulk_export_expires", bulk_export.c.expires_at)

@@ -14,6 +14,7 @@ ISSUES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "not-supported",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-long",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not-supported",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "value",
     HTTPStatus.TOO_MANY_REQUESTS: "throttled",
     HTTPStatus.INTERNAL_SERVER_ERROR: "exception",
     HTTPStatus.SERVICE_UNAVAILABLE: "transient",
