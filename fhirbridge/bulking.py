@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection
-
 from fhirbridge.access.tokens import Principal
 from fhirbridge.audit.log import Action
 from fhirbridge.events import log as events
@@ -138,7 +136,7 @@ class Bulking(Facing):
             yield from piece.lines
             after = piece.after
 
-    def _found_bulk(self, tx: Connection, reader: Principal, export: str) -> Begun:
+    def _found_bulk(self, tx: Any, reader: Principal, export: str) -> Begun:
         return begun.find(tx, self._parts.vault, export, token=reader.id, now=self.clock.now())
 
     def _note_bulk(
