@@ -4,6 +4,7 @@ import pytest
 
 from fhirbridge.access.tokens import Role
 from fhirbridge.exports import bulk
+from fhirbridge.fhir import codec
 from fhirbridge.outbox.pauses import Stopped
 from fhirbridge.webhooks import payload
 from tests.factories import a_short_visit, amended, rate

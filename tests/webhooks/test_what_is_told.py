@@ -165,7 +165,7 @@ def read_in_bulk(telling: Telling, name: str) -> None:
     secret = bridge.make_token(name=name, role=Role.READER, facade="pulled", actor="test")
     reader = bridge.authenticate(secret)
     assert reader is not None
-    bridge.begin_bulk(reader, bulk.read(bulk.SYSTEM, [], lenient=False), "$export")
+    bridge.begin_bulk(reader, bulk.read(bulk.SYSTEM, [], lenient=False), "$export", "")
 
 
 def _refuses(request: Request) -> Says:
