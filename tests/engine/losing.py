@@ -62,7 +62,7 @@ def leave_a_stalled_job(site: Site) -> None:
     assert [status for status, _ in site.jobs()] == ["doing"]
 
 
-def backlog(site: Site, *, patients: int) -> None:
+def backlog(site: Site, *, patients: int, patience: float = SECONDS) -> None:
     """Take much in while one of two EHRs is down; then it comes back, and all is in order."""
     site.connect("other")
     down = site.world.ehr.transport
@@ -70,12 +70,12 @@ def backlog(site: Site, *, patients: int) -> None:
     visits = [a_short_visit(patient=f"pt-{number}") for number in range(patients)]
     with site.working():
         site.accept(*visits, *(amended(one, rate(90)) for one in visits))
-        site.until(lambda: _delivered(site)["other"] == 2 * patients + 1)
+        site.until(lambda: _delivered(site)["other"] == 2 * patients + 1, patience=patience)
         assert _delivered(site)["ehr"] == 0
         asked = len(down.sent)
         down.choose = lambda _request: None
         site.world.clock.advance(AN_HOUR)
-        site.until_delivered()
+        site.until_delivered(patience=patience)
 
     assert asked <= 30  # R12: it was left alone
     for name in ("ehr", "other"):

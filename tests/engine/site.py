@@ -127,22 +127,24 @@ class Site:
             for one in made:
                 one.stop(SECONDS)
 
-    def until(self, happened: Callable[[], bool]) -> None:
+    def until(self, happened: Callable[[], bool], *, patience: float = SECONDS) -> None:
         """Wait for it. What never happens fails."""
-        for _ in range(int(SECONDS / OFTEN)):
+        pause = OFTEN * patience / SECONDS  # where there is much, looking takes long
+        for _ in range(int(patience / pause)):
             if happened():
                 return
-            Event().wait(OFTEN)
-        raise AssertionError([(row.state, row.reason, row.due_at) for row in self.world.rows()])
+            Event().wait(pause)
+        left = [one for one in self.world.rows() if one.state != "delivered"]
+        raise AssertionError([(row.state, row.reason, row.due_at) for row in left[:50]])
 
-    def until_delivered(self) -> None:
+    def until_delivered(self, *, patience: float = SECONDS) -> None:
         """Wait for the end, while time passes for what waits for its time."""
 
         def passes() -> bool:
             self.world.clock.advance(timedelta(seconds=1))
             return self.is_delivered()
 
-        self.until(passes)
+        self.until(passes, patience=patience)
 
     def is_delivered(self) -> bool:
         states = set(self.world.states())

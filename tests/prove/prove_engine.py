@@ -11,6 +11,7 @@ from tests.postgres.server import Server
 
 PLAN = three_hosts.Plan(sessions=1_000, lease_seconds=60, patience_seconds=3_600)
 BACKLOG = 10_000
+PATIENCE = 3_600
 
 Say = Callable[[str], None]
 pytestmark = pytest.mark.postgres
@@ -30,7 +31,7 @@ def test_r36_a_backlog_of_ten_thousand_with_one_destination_down(
 ) -> None:
     site = Site(database, tmp_path)
 
-    losing.backlog(site, patients=BACKLOG // 2)
+    losing.backlog(site, patients=BACKLOG // 2, patience=PATIENCE)
 
     say(f"R36: {BACKLOG} deliveries each to two EHRs, one of them down: none waited for it")
     site.close()
