@@ -116,6 +116,7 @@ ONE_PLACE_EACH = (
                 "fhirbridge.records.history",
                 "fhirbridge.signin",
                 "fhirbridge.reports",
+                "fhirbridge.retention",
                 "fhirbridge.store",
                 "fhirbridge.subscriptions.book",
                 "fhirbridge.subscriptions.desk",
