@@ -54,6 +54,8 @@ MAY_USE = {
     ("GET", "/fhir/Patient/<own>/$everything"): {Role.READER},
     ("GET", "/fhir/$export"): {Role.READER},
     ("GET", "/fhir/Patient/$export"): {Role.READER},
+    ("POST", "/fhir/$export"): {Role.READER},
+    ("POST", "/fhir/Patient/$export"): {Role.READER},
     ("GET", "/fhir/$export-status/<export_id>"): {Role.READER},
     ("DELETE", "/fhir/$export-status/<export_id>"): {Role.READER},
     ("GET", "/fhir/$export-file/<export_id>/<name>"): {Role.READER},

@@ -103,6 +103,8 @@ def test_every_route_is_documented_with_those_who_may_use_it(service: Service) -
         "GET /fhir/Patient/{own}/$everything": ["reader"],
         "GET /fhir/$export": ["reader"],
         "GET /fhir/Patient/$export": ["reader"],
+        "POST /fhir/$export": ["reader"],
+        "POST /fhir/Patient/$export": ["reader"],
         "GET /fhir/$export-status/{export_id}": ["reader"],
         "DELETE /fhir/$export-status/{export_id}": ["reader"],
         "GET /fhir/$export-file/{export_id}/{name}": ["reader"],
