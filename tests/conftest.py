@@ -105,6 +105,12 @@ def asks_a_server(file: str) -> bool:
     return "pytest.mark.hapi" in (TOP / file).read_text("utf-8")
 
 
+@cache
+def how_soon(file: str) -> tuple[bool, bool]:
+    """Put first what takes long and goes to one process: the others would wait for it."""
+    return not asks_a_server(file), "pytest.mark.slow" not in (TOP / file).read_text("utf-8")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
     """Say how a run in several processes shares out its tests."""
@@ -113,7 +119,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest; leave out what needs a package that is absent."""
-    items.sort(key=lambda item: not asks_a_server(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: how_soon(item.nodeid.partition("::")[0]))
     if validators.us_core_package():
         return
     left_out = [item for item in items if item.get_closest_marker("us_core")]
