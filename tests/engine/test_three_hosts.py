@@ -8,7 +8,7 @@ from tests.engine import three_hosts
 from tests.operate.ehr_at_work import EhrAtWork
 from tests.postgres.server import Server
 
-PLAN = three_hosts.Plan(sessions=30, lease_seconds=6, patience_seconds=120)
+PLAN = three_hosts.Plan(sessions=30, lease_seconds=6, patience_seconds=600)
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 

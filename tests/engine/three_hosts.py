@@ -3,7 +3,7 @@
 import shutil
 import signal
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
@@ -16,6 +16,7 @@ from fhirbridge import database
 from fhirbridge.bridge import Bridge
 from fhirbridge.destinations.limits import LimitChange
 from fhirbridge.fhir import codec
+from fhirbridge.store.errors import StoreBusyError
 from fhirbridge.store.tables import ledger
 from tests.engine.hosts import Host, Network, network
 from tests.journey import processes, storm
@@ -25,6 +26,7 @@ from tests.operate.ehr_at_work import EhrAtWork
 from tests.postgres.server import Server
 
 HOSTS = 3
+MOST_BUSY = 5
 PLACES = 6  # lanes at the same time, of all hosts together
 
 
@@ -46,6 +48,7 @@ class Told:
     waiting: list[str] = field(default_factory=list)
     chart: dict[str, Any] = field(default_factory=dict)
     same: bool = False  # as after one process
+    busy: int = 0  # records that were sent again, since a host held the database in its sleep
     asleep_at: int = 0  # how many deliveries were through as one was killed and one fell asleep
     deliveries: int = 0
 
@@ -103,7 +106,7 @@ def _deliver(
 
         def take_in() -> None:
             for session, version in posts:
-                bridge.accept(codec.encode(session.versions[version]), actor="test")
+                told.busy += accept(bridge, codec.encode(session.versions[version]))
                 heard.add(session, version)
 
         taking = Thread(target=take_in)
@@ -120,6 +123,15 @@ def _deliver(
         told.deliveries = _delivered(bridge)
         told.waiting = [f"{one['state']}: {one['reason']}" for one in bridge.status().waiting]
     return heard
+
+
+def accept(bridge: Bridge, raw: bytes) -> int:
+    """Send a record as clinics do: what is answered 503 is sent again. Return how often."""
+    for again in range(MOST_BUSY):
+        with suppress(StoreBusyError):
+            bridge.accept(raw, actor="test")
+            return again
+    raise AssertionError("the database is busy all the time")
 
 
 def _delivered(bridge: Bridge) -> int:
@@ -196,5 +208,6 @@ def told(what: Told) -> str:
         f"{what.asleep_at} of {what.deliveries} deliveries: {chart['sessions']} sessions of "
         f"{chart['patients']} patients are {chart['resources']} resources in "
         f"{chart['versions']} versions; {chart['lost']} lost, {chart['twice']} twice, "
-        f"{chart['out of order']} out of order; the same as after one process"
+        f"{chart['out of order']} out of order; the same as after one process; "
+        f"{what.busy} records were answered busy and sent again"
     )
