@@ -140,6 +140,9 @@ def list_(*, reasons: bool, json_wanted: bool) -> None:
 
 def _show(found: Plan, days: int) -> None:
     rows: list[list[Any]] = [[name, count, MEANINGS[name]] for name, count in found.charts.items()]
+    if not rows:
+        printing.words(f"Nothing would go: each chart changed within {days} days.")
+        return
     title = f"Charts of which nothing changed for {days} days (since {found.until})"
     printing.table(title, ["", "charts", "what becomes of them"], rows)
     if found.records:

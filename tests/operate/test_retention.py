@@ -28,7 +28,9 @@ def test_a_hold_is_placed_listed_and_lifted_and_says_nothing_unasked(
 def test_what_is_young_does_not_go(desk: Desk) -> None:
     desk.take(a_short_visit())
 
-    assert desk.run("retention", "plan").status == 0
+    said = desk.run("retention", "plan")
+    assert said.status == 0
+    assert "Nothing would go" in said.err
     assert desk.json("retention", "apply", "--yes")["records"] == 0
 
 
