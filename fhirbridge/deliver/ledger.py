@@ -13,7 +13,7 @@ from fhirbridge.fhir.pointing import Named
 from fhirbridge.matching import kept
 from fhirbridge.matching.theirs import kept as kept_theirs
 from fhirbridge.outbox.contents import Identity
-from fhirbridge.store.tables import delivery_item, ledger
+from fhirbridge.store.tables import delivery_item, ledger, resource
 from fhirbridge.store.upsert import insert
 
 NO_NUMBERS: Mapping[Named, str] = {}
@@ -170,6 +170,15 @@ def note_theirs(
         "decided": 0,
     }
     tx.execute(_SAVED, values)
+
+
+def forget_content(tx: Connection, records: Collection[str]) -> None:
+    """Know no more what is held of these records, so that the same goes again when it is said anew.
+
+    Under which id and version it is there stays known: that guards it.
+    """
+    rows = select(resource.c.id).where(resource.c.record_id.in_(records))
+    tx.execute(update(ledger).where(ledger.c.resource.in_(rows)).values(digest=""))
 
 
 def is_ours() -> ColumnElement[bool]:

@@ -32,6 +32,7 @@ from fhirbridge.outbox.contents import (
     Identity,
 )
 from fhirbridge.outbox.states import GONE, LANDED, NOT_AS_ITSELF, Became, State
+from fhirbridge.store.sealed import ShreddedError
 from fhirbridge.store.tables import delivery, delivery_item, record, resource
 
 # Built once: what each resource version is, and of which record.
@@ -317,7 +318,7 @@ class Work:
         known: list[Known] = []
         if line is not None and (read_first or self._looks_ahead):
             held = self._known(line.resource, line.digest, line.sequence)
-            known.append(replace(held, decided=line.decided))
+            known += [replace(one, decided=line.decided) for one in held]
         if read_first:
             known += self._sent_since(item, 0 if line is None else line.sequence)
         return Send(
@@ -352,9 +353,12 @@ class Work:
             told=Told.of(items),
         )
 
-    def _known(self, resource_row: str, digest: str, sequence: int) -> Known:
-        body = self._as_sent(resource_row)
-        return Known(resource=resource_row, digest=digest, sequence=sequence, body=body)
+    def _known(self, resource_row: str, digest: str, sequence: int) -> list[Known]:
+        try:
+            body = self._as_sent(resource_row)
+        except ShreddedError:  # purged: whether it is there cannot be told from an edit
+            return []
+        return [Known(resource=resource_row, digest=digest, sequence=sequence, body=body)]
 
     def _sent_since(self, item: Item, since: int) -> list[Known]:
         """Return versions between the ledger's and this one: one of them may have landed unheard.
@@ -375,7 +379,7 @@ class Work:
             .order_by(delivery.c.sequence.desc())
         )
         rows = self._tx.execute(chosen).all()
-        return [self._known(r.resource, r.digest, r.sequence) for r in rows]
+        return [one for r in rows for one in self._known(r.resource, r.digest, r.sequence)]
 
 
 def _names_nothing(send: Send) -> bool:

@@ -267,7 +267,8 @@ def last_pinned(tx: Connection, destination: str, identity: Identity, lane: str)
     """Return the version that this destination holds or is owed in a patient's chart, or None.
 
     `replaced`: it came with a delivery of which a newer one replaced the rest. A repair brings back
-    an old one and says nothing about what is owed now. `retracted`: its record was taken back.
+    an old one and says nothing about what is owed now. `retracted`: its record was taken back;
+    `purged_at`: it was purged, so that nobody can open it.
     """
     asked = {"at": destination, "of_type": identity.type, "of_id": identity.id, "of_lane": lane}
     return tx.execute(_last_pinned(), asked).one_or_none()
@@ -278,7 +279,7 @@ def _last_pinned() -> Select[Any]:
     """Build the question once: it is asked for each resource of each record."""
     return (
         select(resource, (delivery.c.state == State.SUPERSEDED).label("replaced"))
-        .add_columns(record.c.retracted)
+        .add_columns(record.c.retracted, record.c.purged_at)
         .join(record, record.c.id == resource.c.record_id)
         .join(delivery_item, delivery_item.c.resource == resource.c.id)
         .join(delivery, delivery.c.id == delivery_item.c.delivery_id)

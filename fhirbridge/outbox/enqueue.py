@@ -206,6 +206,8 @@ class Outbox:
             missing = case.renew and not contents.is_held(tx, case.destination, identity)
             # What came with a refused delivery is named once more: its Provenance never came.
             missing = missing or (case.renew and pinned is not None and pinned.replaced)
+            # Who comes back after a purge is sent whole: what is there cannot be compared any more.
+            missing = missing or (pinned is not None and pinned.purged_at != "")
             if missing or pinned is None or pinned.digest != best.digest:
                 change = Change(
                     identity=identity,
@@ -217,6 +219,7 @@ class Outbox:
                 decided.changes.append(change)
         elif (
             pinned is not None
+            and not pinned.purged_at  # that stays there as it is
             # What visits share is taken back where the newest says so, not where none has it.
             and (best is not None or pinned.scope == Scope.VISIT or case.takes_back(pinned))
             and pinned.purpose in (*contents.CONTRIBUTIONS, contents.OUTDATED)

@@ -101,6 +101,7 @@ def _purge(tx: Connection, rooms: Rooms, chart: Expired, days: int, *, actor: st
     heirs = {one.id: found for one in said if (found := erasing.heir(tx, one, ids)) is not None}
     erasing.hand_on(tx, heirs)
     ledger.hand_on(tx, heirs)
+    ledger.forget_content(tx, ids)
     rooms.shelf.hand_on(tx, said, heirs)
     rooms.shelf.erase(tx, said, lane=chart.patient, owners=ids)
     kept.forget(tx, ids, at=at)

@@ -1,5 +1,6 @@
 """What a purge does not touch: what others build on, what is in the EHR, what a person must see."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -90,6 +91,37 @@ def test_a_facade_shows_nothing_of_it_and_still_what_all_share() -> None:
     kept = reading.held()
     assert {one.identity.type for one in kept} == before
     assert sum(one.identity.type == "Patient" for one in kept) == 1
+
+
+def test_a_facade_shows_a_patient_who_comes_back_whole() -> None:
+    reading = Reading()
+    reading.take(a_short_visit(1))
+    reading.clock.jump(_six_years())
+    reading.bridge.purge(2192, actor="test")
+
+    reading.take(a_short_visit(2))
+
+    shown = {f"{one.identity.type}/{one.identity.id}" for one in reading.held()}
+    named = {
+        ref
+        for one in reading.held()
+        for ref in re.findall(r'"reference":"([^"#]+)"', one.body.decode())
+    }
+    assert sum(one.startswith("Patient/") for one in shown) == 1
+    assert named <= shown
+
+
+def test_a_patient_who_comes_back_is_compared_again(archive: Archive) -> None:
+    archive.take_old(a_short_visit(1))
+    archive.purge()
+    archive.take(a_short_visit(2))
+    archive.settle()
+    (patient,) = [one for one in archive.ehr.references() if one.startswith("Patient/")]
+
+    archive.ehr.edit(patient, photo=[{"title": "synthetic"}])
+    archive.bridge.reconcile("ehr", full=True, actor="test")
+
+    assert [one["kind"] for one in archive.bridge.drift("ehr")] == ["edited"]
 
 
 def _six_years() -> timedelta:
