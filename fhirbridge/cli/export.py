@@ -9,6 +9,7 @@ import click
 
 from fhirbridge.bridge import Bridge
 from fhirbridge.cli import printing
+from fhirbridge.cli.incident import patient_file_option
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.paths import NEW_FOLDER
 from fhirbridge.cli.printing import as_json
@@ -34,11 +35,7 @@ WHY = {
 @click.argument("folder", type=NEW_FOLDER)
 @click.option("--destination", required=True, help="Whose holdings: the name of an EHR.")
 @click.option("--patient", default="", help="One patient: the id that status shows, or the EHR's.")
-@click.option(
-    "--patient-file",
-    type=click.File("r"),
-    help="Read the clinic's own name of the patient from this file; - for standard input.",
-)
+@patient_file_option
 @click.option("--record", "records", multiple=True, help="The session of this record version.")
 @click.option("--series-of", default="", help="The whole series of this record version.")
 @click.option("--clinic", default="", help="One clinic: its id, as the records have it.")

@@ -24,13 +24,16 @@ MEANINGS = {
 }
 
 
-@click.command()
-@click.argument("patient", required=False, default="")
-@click.option(
+patient_file_option = click.option(
     "--patient-file",
     type=click.File("r"),
     help="Read the clinic's own name of the patient from this file; - for standard input.",
 )
+
+
+@click.command()
+@click.argument("patient", required=False, default="")
+@patient_file_option
 @click.option(
     "--record",
     "records",

@@ -9,7 +9,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from fhirbridge.cli import printing
-from fhirbridge.cli.incident import chart_of
+from fhirbridge.cli.incident import chart_of, patient_file_option
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.reports import private_file
 from fhirbridge.reports.catalog import CATALOG, Asked
@@ -65,11 +65,7 @@ def put(report: Report, form: Format, output: Path | None, *, made_at: datetime)
 @click.argument("name", type=click.Choice(list(CATALOG)))
 @click.option("--clinic", default="", help="Only this clinic (its own id in the records).")
 @click.option("--patient", default="", help="Of this patient: the id that status shows.")
-@click.option(
-    "--patient-file",
-    type=click.File("r"),
-    help="Read the clinic's own name of the patient from this file; - for standard input.",
-)
+@patient_file_option
 @of_a_period
 def report(
     name: str,

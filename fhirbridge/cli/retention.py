@@ -8,7 +8,7 @@ import click
 
 from fhirbridge import settings
 from fhirbridge.cli import printing
-from fhirbridge.cli.incident import chart_of
+from fhirbridge.cli.incident import chart_of, patient_file_option
 from fhirbridge.cli.opened import ACTOR, opened
 from fhirbridge.cli.printing import as_json
 from fhirbridge.cli.statuses import CHANGES
@@ -74,11 +74,7 @@ def apply(*, yes: bool, json_wanted: bool) -> None:
 
 @retention.command()
 @click.argument("patient", required=False, default="")
-@click.option(
-    "--patient-file",
-    type=click.File("r"),
-    help="Read the clinic's own name of the patient from this file; - for standard input.",
-)
+@patient_file_option
 @click.option(
     "--record", "records", multiple=True,
     help="The session of this record version (its id); may be repeated.",

@@ -19,7 +19,6 @@ class Leaf(StrEnum):
     NUMBER = auto()
     FLAG = auto()
     DATE = auto()
-    BIRTH = auto()
     REFERENCE = auto()
     NAME = auto()
     ZIP = auto()
@@ -211,7 +210,7 @@ ALLOWED: Mapping[str, Mapping[str, Spec]] = {
     "Patient": {
         "active": Leaf.FLAG,
         "gender": Leaf.WORD,
-        "birthDate": Leaf.BIRTH,
+        "birthDate": Leaf.DATE,
         "name": {"family": Leaf.NAME, "given": Leaf.NAME},
         "address": {
             "city": Leaf.CITY,

@@ -7,7 +7,7 @@ away: two exports cannot be joined by them.
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -146,7 +146,7 @@ class Scrub:
             case Leaf.TEXT:
                 covered = MASKED if self.kind is Identifiers.MASKED else None
                 return value if value in self.words else covered
-            case Leaf.DATE | Leaf.BIRTH:
+            case Leaf.DATE:
                 return self._date(value, lane)
             case Leaf.REFERENCE:
                 return self._reference(value)
@@ -199,8 +199,3 @@ class Scrub:
 
     def _keyed(self, *about: str) -> bytes:
         return hmac.new(self.key, "\0".join(about).encode(), hashlib.sha256).digest()
-
-
-def in_order(scrub: Scrub, lanes: Iterable[str]) -> list[str]:
-    """Return charts in this export's own order."""
-    return sorted(lanes, key=scrub.order)

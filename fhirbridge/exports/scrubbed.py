@@ -6,7 +6,7 @@ from dataclasses import replace
 from fhirbridge.exports import elements
 from fhirbridge.exports.holdings import Holdings
 from fhirbridge.exports.question import Form, Question
-from fhirbridge.exports.scrub import Identifiers, Scrub, in_order
+from fhirbridge.exports.scrub import Identifiers, Scrub
 from fhirbridge.exports.writing import ELEMENTS, ByType
 from fhirbridge.fhir import codec
 from fhirbridge.overview.folder import Folder
@@ -53,7 +53,6 @@ class ScrubbedWriting:
         self.sets: set[str] = set()
         self.withheld = holdings.gate.withheld
         self.erased = 0
-        self.newest = ""
         self.dangling = 0
         self.charts = 0
 
@@ -63,7 +62,7 @@ class ScrubbedWriting:
         rows = self._out.begin(ELEMENTS) if Form.CSV in self._question.forms else None
         if rows is not None:
             rows.add(elements.HEAD)
-        for lane in in_order(self._scrub, self._holdings.lanes()):
+        for lane in sorted(self._holdings.lanes(), key=self._scrub.order):
             for kind, line in self._chart(lane):
                 self._files.add(kind, line)
                 self.counts[kind] += 1
